@@ -1,0 +1,96 @@
+//! A set of array indices as ascending, disjoint ranges: 100,000 pending elements are one range.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// Inclusive, ascending, disjoint and not adjacent ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cbor(transparent)]
+#[serde(transparent)]
+pub struct IndexSet(#[n(0)] Vec<(u32, u32)>);
+
+impl IndexSet {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many indices there are.
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|(first, last)| u64::from(last - first) + 1).sum()
+    }
+
+    pub fn first(&self) -> Option<u32> {
+        self.0.first().map(|(first, _)| *first)
+    }
+
+    pub fn last(&self) -> Option<u32> {
+        self.0.last().map(|(_, last)| *last)
+    }
+
+    pub fn ranges(&self) -> &[(u32, u32)] {
+        &self.0
+    }
+
+    pub fn contains(&self, index: u32) -> bool {
+        self.position(index).is_ok()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(|(first, last)| *first..=*last)
+    }
+
+    pub fn insert(&mut self, index: u32) {
+        self.insert_range(index, index);
+    }
+
+    /// Adds `first..=last`; nothing if the range is empty.
+    pub fn insert_range(&mut self, first: u32, last: u32) {
+        if first > last {
+            return;
+        }
+        // Ranges that touch or overlap the new one melt into it.
+        let start = self.0.partition_point(|(_, end)| u64::from(*end) + 1 < u64::from(first));
+        let stop = self.0.partition_point(|(begin, _)| u64::from(*begin) <= u64::from(last) + 1);
+        let merged = self.0[start..stop].iter().fold((first, last), |(a, b), (c, d)| (a.min(*c), b.max(*d)));
+        self.0.splice(start..stop, [merged]);
+    }
+
+    /// Removes one index; says whether it was there.
+    pub fn remove(&mut self, index: u32) -> bool {
+        let Ok(at) = self.position(index) else { return false };
+        let (first, last) = self.0[at];
+        let mut left = Vec::with_capacity(2);
+        if first < index {
+            left.push((first, index - 1));
+        }
+        if index < last {
+            left.push((index + 1, last));
+        }
+        self.0.splice(at..=at, left);
+        true
+    }
+
+    fn position(&self, index: u32) -> Result<usize, usize> {
+        self.0.binary_search_by(|(first, last)| {
+            if *last < index {
+                std::cmp::Ordering::Less
+            } else if *first > index {
+                std::cmp::Ordering::Greater
+            } else {
+                std::cmp::Ordering::Equal
+            }
+        })
+    }
+}
+
+impl FromIterator<u32> for IndexSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(indices: I) -> Self {
+        let mut set = Self::new();
+        indices.into_iter().for_each(|index| set.insert(index));
+        set
+    }
+}

@@ -1,0 +1,128 @@
+//! What can be bought, and the values that pass between the engine and a provisioner.
+
+use crate::{HourlyPrice, InstanceId, LaunchToken, NodeName, OfferName, OrderId, PoolName, Shape, Span, Timestamp};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How capacity is paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+pub enum CapacityKind {
+    #[default]
+    #[n(0)]
+    OnDemand,
+    /// Interruptible at short notice.
+    #[n(1)]
+    Spot,
+    /// Paid for whether used or not.
+    #[n(2)]
+    Reserved,
+    /// A machine of one's own.
+    #[n(3)]
+    Owned,
+}
+
+/// Something that can be bought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+pub struct Offer {
+    #[n(0)]
+    pub name: OfferName,
+    #[n(1)]
+    pub instance_type: String,
+    /// Region or zone.
+    #[n(2)]
+    pub scope: String,
+    #[n(3)]
+    pub kind: CapacityKind,
+    /// List price of one node.
+    #[n(4)]
+    pub price: HourlyPrice,
+    #[n(5)]
+    pub shape: Shape,
+    /// Billed for at least so long.
+    #[n(6)]
+    pub minimum_billed: Span,
+    /// From accepted order to registered agent, typically.
+    #[n(7)]
+    pub typical_boot: Span,
+    /// Nodes that one call may ask for.
+    #[n(8)]
+    pub max_per_order: u32,
+}
+
+/// The resolved request of one order: journaled before the call, so that a retry is byte-identical.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct LaunchOrder {
+    #[n(0)]
+    pub order: OrderId,
+    #[n(1)]
+    pub pool: PoolName,
+    #[n(2)]
+    pub token: LaunchToken,
+    #[n(3)]
+    pub offer: Offer,
+    /// One instance for each name.
+    #[n(4)]
+    pub names: Vec<NodeName>,
+    /// All or none, where the provider can promise it.
+    #[n(5)]
+    pub gang: bool,
+    /// Each instance ends itself by then at the latest, unless an event extends it.
+    #[n(6)]
+    pub die_at: Timestamp,
+    #[n(7)]
+    pub tags: BTreeMap<String, String>,
+    /// What a booting node needs to join: derived from the controller's key, never stored, so empty in events.
+    #[n(8)]
+    pub join: Option<JoinTicket>,
+}
+
+/// What user data carries to a new node. Not part of any stored event.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct JoinTicket {
+    /// `https://host:port` of the controller.
+    #[n(0)]
+    pub controller: String,
+    /// SHA-256 of the cluster CA's certificate, in hexadecimal.
+    #[n(1)]
+    pub ca_pin: String,
+    /// HMAC of the order under the controller's key.
+    #[n(2)]
+    pub secret: String,
+}
+
+/// What a provider accepted. Fewer instances than names means that it delivered a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Launched {
+    #[n(0)]
+    pub instances: Vec<LaunchedInstance>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct LaunchedInstance {
+    #[n(0)]
+    pub instance: InstanceId,
+    #[n(1)]
+    pub name: NodeName,
+}
+
+/// An instance in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenInstance {
+    pub instance: InstanceId,
+    /// From the order's tag; `None` where the tag is missing or not a number.
+    pub order: Option<OrderId>,
+    pub name: Option<NodeName>,
+    pub launched_at: Timestamp,
+    /// Still listed but will not run again.
+    pub ending: bool,
+}
+
+/// Everything that bears our cluster's tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    pub instances: Vec<SeenInstance>,
+    /// Only a complete listing proves an absence.
+    pub complete: bool,
+}
