@@ -107,6 +107,67 @@ pub struct LaunchedInstance {
     pub name: NodeName,
 }
 
+/// Why a launch did not do what it was asked: one variant for each thing that the scheduler does differently.
+///
+/// The plain, storable twin of the provisioner's own error, whose causes it keeps as text.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, thiserror::Error)]
+pub enum LaunchFailure {
+    /// Another offer, or wait: this one is dry.
+    #[n(0)]
+    #[error("no capacity in {scope}")]
+    NoCapacity {
+        /// The narrowest thing known to be dry: a zone, a type in a zone, a region.
+        #[n(0)]
+        scope: String,
+    },
+    /// Hold until usage drops or the quota is raised; not repeated on a timer.
+    #[n(1)]
+    #[error("quota `{name}` allows {limit}, {used} are in use")]
+    Quota {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        limit: u64,
+        #[n(2)]
+        used: u64,
+    },
+    /// Repeat the identical request, not before `retry_after` has passed.
+    #[n(2)]
+    #[error("throttled, may be repeated after {} ms", retry_after.as_millis())]
+    Throttled {
+        #[n(0)]
+        retry_after: Span,
+    },
+    /// The request itself is wrong: the pool's configuration has to change.
+    #[n(3)]
+    #[error("rejected: {why}")]
+    Rejected {
+        #[n(0)]
+        why: String,
+    },
+    /// The credentials do not allow it.
+    #[n(4)]
+    #[error("denied: {why}")]
+    Denied {
+        #[n(0)]
+        why: String,
+    },
+    /// The token is taken by a different request.
+    #[n(5)]
+    #[error("conflict: {why}")]
+    Conflict {
+        #[n(0)]
+        why: String,
+    },
+    /// It may have happened. Repeat the identical request while its token lives, after that list; never lack of capacity.
+    #[n(6)]
+    #[error("the outcome is unknown: {why}")]
+    Unknown {
+        #[n(0)]
+        why: String,
+    },
+}
+
 /// An instance in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenInstance {
