@@ -20,6 +20,9 @@ pub struct Assignment {
     pub phase: AssignedPhase,
     #[n(3)]
     pub detail: AssignmentDetail,
+    /// Signed by the controller: with it the agent asks in this job's name, as its user, while the attempt lives.
+    #[n(4)]
+    pub credential: Vec<u8>,
 }
 
 /// How far the controller wants the attempt to go on this node.
@@ -88,6 +91,9 @@ pub struct AssignmentDetail {
     pub partition: String,
     #[n(7)]
     pub cluster: String,
+    /// Between SIGTERM and SIGKILL when the agent itself ends the attempt at its time limit.
+    #[n(8)]
+    pub kill_wait: Span,
 }
 
 /// A node of the gang as its peers know it.
@@ -263,7 +269,14 @@ pub enum AgentReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentOrder {
     /// Everything that this node is to do; what is not in it is to be stopped if it runs and forgotten if it ended.
-    FullSet { epoch: Epoch, generation: Generation, assignments: Vec<Assignment>, die_at: Option<Timestamp> },
+    FullSet {
+        epoch: Epoch,
+        generation: Generation,
+        assignments: Vec<Assignment>,
+        die_at: Option<Timestamp>,
+        /// For a controller restored from a backup: runs that it does not name are neither stopped nor forgotten.
+        keep_unknown: bool,
+    },
     /// A change against the set before; `removed` runs are known ended here and may be forgotten.
     Delta {
         epoch: Epoch,
