@@ -31,7 +31,7 @@ pub use dependency::{Dependency, DependencyKind, DependencyTerm, TargetJob};
 pub use ids::*;
 pub use indices::IndexSet;
 pub use money::{HourlyPrice, MicroUsd};
-pub use offer::{CapacityKind, LaunchFailure, LaunchOrder, Launched, Listing, Offer, SeenInstance};
+pub use offer::{Capabilities, CapacityKind, LaunchFailure, LaunchOrder, Launched, Listing, Offer, SeenInstance};
 pub use resources::{Allocation, GpuGroup, Gpus, Resources, Shape};
 pub use spec::{JobKind, JobSpec, MailEvents, OpenMode, SignalSpec};
 pub use state::{EndState, Reason};

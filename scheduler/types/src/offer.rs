@@ -51,6 +51,29 @@ pub struct Offer {
     pub max_per_order: u32,
 }
 
+/// What a provisioner promises beyond its four verbs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// A gang's order is delivered whole or not at all.
+    #[n(0)]
+    pub all_or_none: bool,
+    /// Nodes that one launch may ask for.
+    #[n(1)]
+    pub max_per_order: u32,
+    /// Instances that one retire may name.
+    #[n(2)]
+    pub max_per_retire: u32,
+    /// How long a repeated launch is recognised; past it only a listing tells what became of an order.
+    #[n(3)]
+    pub token_lifetime: Span,
+    /// For so long after a launch a complete listing may still miss its instances.
+    #[n(4)]
+    pub listing_grace: Span,
+    /// The provider itself ends an instance at its die-at, even one whose agent never booted.
+    #[n(5)]
+    pub ends_at_die_at: bool,
+}
+
 /// The resolved request of one order: journaled before the call, so that a retry is byte-identical.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct LaunchOrder {
