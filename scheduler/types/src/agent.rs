@@ -4,7 +4,9 @@
 //! duties with epoch and generation, then deltas. There is no start message to lose.
 
 use crate::ids::Run;
-use crate::{Allocation, BlobDigest, Epoch, Generation, JobSpec, NodeName, Shape, Span, StepId, Timestamp};
+use crate::{
+    Allocation, BlobDigest, Epoch, Generation, InstanceId, JobSpec, NodeName, OrderId, Shape, Span, StepId, Timestamp,
+};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -309,4 +311,43 @@ pub enum SignalTarget {
 pub struct Blob {
     pub digest: BlobDigest,
     pub content: Vec<u8>,
+}
+
+/// As what a machine joins. The secret of the request proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinAs {
+    /// One of the instances of an order.
+    Order(OrderId),
+    /// A machine of one's own, named in the configuration.
+    StaticNode(NodeName),
+    /// A host whose daemon vouches for its users.
+    LoginHost(String),
+}
+
+/// How a machine becomes part of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinRequest {
+    pub join_as: JoinAs,
+    pub secret: String,
+    /// A certificate signing request in PEM; its subject is not believed.
+    pub csr_pem: String,
+    /// What the provider calls the machine; empty where there is no provider.
+    pub instance: InstanceId,
+    pub hostname: String,
+    pub boot_id: String,
+    pub agent_version: String,
+}
+
+/// What a machine gets when it has joined or renewed its certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoinReply {
+    /// Its certificate and what leads to the CA, in PEM.
+    pub chain_pem: String,
+    pub ca_pem: String,
+    /// Its name in the cluster, which the certificate bears.
+    pub name: NodeName,
+    /// Public key that verifies job and step credentials.
+    pub credential_key: Vec<u8>,
+    /// How often the agent is to say that it lives.
+    pub heartbeat: Span,
 }

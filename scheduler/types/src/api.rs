@@ -355,6 +355,13 @@ pub enum NodeAction {
     },
 }
 
+/// How one of the nodes of an action went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeActionResult {
+    pub node: NodeName,
+    pub refusal: Option<Refusal>,
+}
+
 /// Paged query of accounting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountingQuery {
@@ -537,4 +544,49 @@ pub struct LedgerRow {
     pub gone_at: Option<Timestamp>,
     pub gone_why: String,
     pub cost: MicroUsd,
+}
+
+/// Paged query of the ledger of nodes, in the order in which they were ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerQuery {
+    /// Opaque; empty for the first page.
+    pub after: String,
+    /// At most so many rows; 0 takes the server's page.
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerPage {
+    pub rows: Vec<LedgerRow>,
+    /// Where the next page starts; empty after the last.
+    pub next: String,
+}
+
+/// One line of `squall config show` and `scontrol show config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigEntry {
+    pub key: String,
+    pub value: String,
+    /// A file with line, an environment variable, or `default`.
+    pub source: String,
+}
+
+/// `scontrol ping`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingReply {
+    pub cluster: String,
+    pub hostname: String,
+    pub version: String,
+    pub epoch: u64,
+    /// The controller's clock.
+    pub now: Timestamp,
+}
+
+/// For what an admin wants a join token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinTokenFor {
+    /// A machine of one's own that the configuration names.
+    StaticNode(NodeName),
+    /// A host whose daemon is to vouch for its users.
+    LoginHost(String),
 }

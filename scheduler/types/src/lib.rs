@@ -22,6 +22,7 @@ pub mod size;
 pub mod span_text;
 pub mod spec;
 pub mod state;
+pub mod step;
 pub mod time;
 
 pub use agent::{AgentReport, Assignment, AttemptEnd, AttemptState, ExitStatus, MeasuredNode};
