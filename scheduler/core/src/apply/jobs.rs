@@ -1,0 +1,321 @@
+//! Events of jobs, arrays and steps.
+
+use crate::cluster::Cluster;
+use crate::event::{Charge, What};
+use crate::job::{ArrayRecord, ArrayRole, Claim, Job, JobPhase, Part, Placement};
+use squall_types::ids::Run;
+use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Cluster {
+    /// `false` where the event is about something else.
+    pub(super) fn apply_to_jobs(&mut self, what: &What, at: Timestamp) -> bool {
+        match what {
+            What::JobSubmitted { job, spec, token, terms, eligible_at } => {
+                let role = match &spec.array {
+                    Some(array) => ArrayRole::Pending { indices: array.indices.clone() },
+                    None => ArrayRole::Single,
+                };
+                if let Some(array) = &spec.array {
+                    let record = ArrayRecord {
+                        array: *job,
+                        limit: array.limit,
+                        live: 0,
+                        active: 0,
+                        completed: IndexSet::new(),
+                        failed: IndexSet::new(),
+                        started: false,
+                        all: array.indices.clone(),
+                        step: array.step,
+                        records: BTreeMap::new(),
+                    };
+                    self.arrays.insert(*job, record);
+                }
+                self.counters.next_job = self.counters.next_job.max(JobId(job.0.saturating_add(1)));
+                self.counters.last_submit_at = at;
+                let held = spec.hold.then_some(crate::job::HeldBy::User);
+                self.put_job(Job {
+                    id: *job,
+                    spec: Arc::new(spec.as_ref().clone()),
+                    token: token.clone(),
+                    submitted_at: at,
+                    eligible_at: *eligible_at,
+                    role,
+                    attempt: Attempt(0),
+                    phase: JobPhase::Pending,
+                    held,
+                    terms: terms.clone(),
+                    not_before: None,
+                    failures: 0,
+                    seeking_since: None,
+                    charged: Default::default(),
+                    last_reason: Reason::None,
+                });
+            }
+            What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
+            What::JobClaimed { job, partition, allocations } => {
+                let claim = Claim { partition: partition.clone(), allocations: allocations.clone(), since: at };
+                self.edit_job(*job, |job| {
+                    job.phase = JobPhase::Configuring(claim);
+                    job.seeking_since.get_or_insert(at);
+                });
+                self.count_active(*job, 1);
+                self.each_node(allocations, |node, allocation| {
+                    node.claims.insert(*job, allocation.clone());
+                    node.rest(at);
+                });
+            }
+            What::ClaimDropped { job, reason, not_before } => {
+                self.drop_claim(*job, at);
+                self.edit_job(*job, |job| {
+                    job.phase = JobPhase::Pending;
+                    job.last_reason = *reason;
+                    job.not_before = not_before.or(job.not_before);
+                    if not_before.is_some() {
+                        job.seeking_since = None;
+                    }
+                });
+                self.count_active(*job, -1);
+            }
+            What::JobBound { run, partition, allocations, time_limit } => {
+                let claimed = self.jobs.get(&run.job).is_some_and(|job| job.claim().is_some());
+                self.drop_claim(run.job, at);
+                let placement = Placement {
+                    partition: partition.clone(),
+                    allocations: allocations.clone(),
+                    parts: vec![Part::Bound; allocations.len()],
+                    time_limit: *time_limit,
+                    bound_at: at,
+                };
+                self.edit_job(run.job, |job| {
+                    job.attempt = run.attempt;
+                    job.phase = JobPhase::Bound(placement);
+                    job.seeking_since = None;
+                    job.not_before = None;
+                });
+                if !claimed {
+                    self.count_active(run.job, 1);
+                }
+                self.each_node(allocations, |node, allocation| {
+                    node.held.insert(*run, allocation.clone());
+                    node.first_job_at.get_or_insert(at);
+                    node.rest(at);
+                });
+            }
+            What::PartPrepared { run, node } => self.edit_part(*run, *node, |part| *part = Part::Prepared),
+            What::JobStarted { run } => {
+                self.edit_job(run.job, |job| {
+                    if let JobPhase::Bound(placement) = &job.phase {
+                        job.phase = JobPhase::Running { placement: placement.clone(), started_at: at };
+                    }
+                });
+                if let Some(array) = self.jobs.get(&run.job).and_then(Job::array) {
+                    self.arrays.edit(&array, |array| array.started = true);
+                }
+            }
+            What::PartEnded { run, node, end } => {
+                self.release_part(*run, *node, at);
+                self.edit_part(*run, *node, |part| *part = Part::Ended(end.clone()));
+            }
+            What::PartGone { run, node } => {
+                self.release_part(*run, *node, at);
+                self.edit_part(*run, *node, |part| *part = Part::Gone(at));
+            }
+            What::JobStopping { run, why, outcome } => self.edit_job(run.job, |job| {
+                let started_at = job.started_at();
+                // The first reason stands, but a cancel overrules what would bring the job back.
+                let placement = job.placement().cloned();
+                if let Some(placement) = placement {
+                    let since = match &job.phase {
+                        JobPhase::Stopping { since, .. } => *since,
+                        _ => at,
+                    };
+                    let outcome = outcome.clone();
+                    job.phase = JobPhase::Stopping { placement, started_at, why: *why, since, outcome };
+                }
+            }),
+            What::JobEnded { job, end, charges } => {
+                let active = self.jobs.get(job).is_some_and(|job| !matches!(job.phase, JobPhase::Pending));
+                self.drop_claim(*job, at);
+                self.charge(charges);
+                self.edit_job(*job, |job| {
+                    job.phase = JobPhase::Ended(end.clone());
+                    job.last_reason = end.reason;
+                });
+                if active {
+                    self.count_active(*job, -1);
+                }
+                self.counters.jobs_ended += 1;
+                self.count_ended(*job, end.state);
+            }
+            What::JobRequeued { job, not_before, hold, reason, failure, charges } => {
+                self.charge(charges);
+                let cost = charges.iter().map(|charge| charge.amount).sum();
+                self.edit_job(*job, |job| {
+                    job.phase = JobPhase::Pending;
+                    job.not_before = Some(*not_before);
+                    job.held = hold.or(job.held);
+                    job.last_reason = *reason;
+                    job.failures = if *failure { job.failures.saturating_add(1) } else { job.failures };
+                    job.charged += cost;
+                });
+                self.count_active(*job, -1);
+            }
+            What::JobHeld { job, by } => self.edit_job(*job, |job| job.held = Some(*by)),
+            What::JobReleased { job } => self.edit_job(*job, |job| {
+                job.held = None;
+                job.failures = 0;
+                job.not_before = None;
+            }),
+            What::JobUpdated { job, spec, terms, eligible_at, time_limit } => {
+                let limit = spec.array.as_ref().and_then(|array| array.limit);
+                self.edit_job(*job, |job| {
+                    job.spec = Arc::new(spec.as_ref().clone());
+                    job.terms = terms.clone();
+                    job.eligible_at = *eligible_at;
+                    if let (Some(limit), Some(placement)) = (time_limit, job.placement_mut()) {
+                        placement.time_limit = *limit;
+                    }
+                });
+                if matches!(self.jobs.get(job).map(|job| &job.role), Some(ArrayRole::Pending { .. })) {
+                    self.arrays.edit(job, |array| array.limit = limit);
+                }
+            }
+            What::ElementsCancelled { array, indices, .. } => self.cancel_elements(*array, indices, at),
+            What::DependencyChanged { job, terms, eligible_at } => self.edit_job(*job, |job| {
+                job.terms = terms.clone();
+                job.eligible_at = *eligible_at;
+            }),
+            What::JobsPurged { jobs } => jobs.iter().for_each(|job| self.purge_job(*job)),
+            // Accounting alone keeps steps.
+            What::StepStarted { .. } | What::StepEnded { .. } => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn split(&mut self, array: JobId, index: u32, id: JobId) {
+        let Some(whole) = self.jobs.get(&array).cloned() else {
+            return self.fault(format!("array {array} is not known"));
+        };
+        let ArrayRole::Pending { mut indices } = whole.role.clone() else {
+            return self.fault(format!("array {array} has no element that waits"));
+        };
+        if !indices.remove(index) {
+            return self.fault(format!("element {array}_{index} does not wait"));
+        }
+        let element = Job { id, role: ArrayRole::Element { array, index }, ..whole };
+        self.counters.next_job = self.counters.next_job.max(JobId(id.0.saturating_add(1)));
+        if id != array {
+            self.edit_job(array, |job| job.role = ArrayRole::Pending { indices });
+        }
+        self.put_job(element);
+        self.arrays.edit(&array, |record| {
+            record.live += 1;
+            record.records.insert(index, id);
+        });
+    }
+
+    fn cancel_elements(&mut self, array: JobId, indices: &IndexSet, at: Timestamp) {
+        let mut left = None;
+        self.edit_job(array, |job| {
+            if let ArrayRole::Pending { indices: pending } = &mut job.role {
+                indices.iter().for_each(|index| {
+                    pending.remove(index);
+                });
+                left = Some(pending.is_empty());
+            }
+        });
+        self.arrays.edit(&array, |record| {
+            for (first, last) in indices.ranges() {
+                record.failed.insert_range(*first, *last);
+            }
+        });
+        if left == Some(true) {
+            // Nothing of the array waits any more: its own record is over with the elements that never ran.
+            self.edit_job(array, |job| {
+                job.phase = JobPhase::Ended(crate::job::JobEnd {
+                    state: EndState::Cancelled,
+                    exit: Default::default(),
+                    reason: Reason::None,
+                    by: None,
+                    started_at: None,
+                    ended_at: at,
+                    nodes: Vec::new(),
+                    cost: Default::default(),
+                });
+            });
+            self.counters.jobs_ended += 1;
+        }
+    }
+
+    fn purge_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id).cloned() else { return };
+        self.drop_job(id);
+        if let (Some(array), Some(index)) = (job.array(), job.index()) {
+            self.arrays.edit(&array, |record| record.records.remove(&index));
+        }
+        let Some(array) = job.array() else { return self.forget_token(&job.token) };
+        let empty = self.arrays.get(&array).is_some_and(|record| record.live == 0 && record.records.is_empty());
+        if empty && self.jobs.get(&array).is_none() {
+            self.arrays.remove(&array);
+            self.forget_token(&job.token);
+        }
+    }
+
+    fn count_active(&mut self, job: JobId, change: i32) {
+        let Some(array) = self.jobs.get(&job).and_then(Job::array) else { return };
+        self.arrays.edit(&array, |record| record.active = record.active.saturating_add_signed(change));
+    }
+
+    fn count_ended(&mut self, id: JobId, state: EndState) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (Some(array), Some(index)) = (job.array(), job.index()) else { return };
+        self.arrays.edit(&array, |record| {
+            record.live = record.live.saturating_sub(1);
+            let outcomes = if state == EndState::Completed { &mut record.completed } else { &mut record.failed };
+            outcomes.insert(index);
+        });
+    }
+
+    fn charge(&mut self, charges: &[Charge]) {
+        for charge in charges {
+            if self.nodes.get(&charge.node).is_some() {
+                self.edit_node(charge.node, |node| node.charged += charge.amount);
+            }
+        }
+    }
+
+    fn drop_claim(&mut self, job: JobId, at: Timestamp) {
+        let Some(claim) = self.jobs.get(&job).and_then(Job::claim).cloned() else { return };
+        self.each_node(&claim.allocations, |node, _| {
+            node.claims.remove(&job);
+            node.rest(at);
+        });
+    }
+
+    fn each_node(&mut self, allocations: &[Allocation], mut change: impl FnMut(&mut crate::node::Node, &Allocation)) {
+        for allocation in allocations {
+            self.edit_node(allocation.node, |node| change(node, allocation));
+        }
+    }
+
+    fn edit_part(&mut self, run: Run, node: NodeId, change: impl FnOnce(&mut Part)) {
+        let mut found = false;
+        self.edit_job(run.job, |job| {
+            if job.attempt != run.attempt {
+                return;
+            }
+            let Some(placement) = job.placement_mut() else { return };
+            let rank = placement.allocations.iter().position(|allocation| allocation.node == node);
+            if let Some(part) = rank.and_then(|rank| placement.parts.get_mut(rank)) {
+                change(part);
+                found = true;
+            }
+        });
+        if !found {
+            self.fault(format!("run {run} has no part on node {node}"));
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The whole state: a fold over the journal. Nothing changes it but [`Cluster::apply`].
+
+use crate::budget::BudgetState;
+use crate::config::ClusterConfig;
+use crate::job::{ArrayRecord, ArrayRole, Job, JobPhase};
+use crate::node::{Node, NodeState};
+use crate::order::{Order, OrderState, PoolState};
+use crate::queue::QueueKey;
+use crate::table::Table;
+use imbl::{OrdMap, OrdSet};
+use minicbor::{Decode, Encode};
+use squall_types::{
+    BudgetName, Epoch, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The state of the cluster. A clone is a snapshot and costs almost nothing.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub config: Arc<ClusterConfig>,
+    pub counters: Counters,
+    pub jobs: Table<JobId, Job>,
+    pub arrays: Table<JobId, ArrayRecord>,
+    pub nodes: Table<NodeId, Node>,
+    pub orders: Table<OrderId, Order>,
+    pub pools: BTreeMap<PoolName, PoolState>,
+    pub budgets: BTreeMap<BudgetName, BudgetState>,
+    pub(crate) index: Index,
+    /// Set when an event met a state that it cannot follow: launching stops, jobs go on, an alert is raised.
+    pub alarm: Option<String>,
+}
+
+/// Numbers that only grow, and facts about the journal as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Counters {
+    #[n(0)]
+    pub epoch: Epoch,
+    /// Of the last event.
+    #[n(1)]
+    pub at: Timestamp,
+    /// When this epoch began.
+    #[n(2)]
+    pub started_at: Timestamp,
+    #[n(3)]
+    pub next_job: JobId,
+    #[n(4)]
+    pub next_node: NodeId,
+    #[n(5)]
+    pub next_order: OrderId,
+    /// After a restored backup: until then what is not known is kept, not killed.
+    #[n(6)]
+    pub settled_by: Option<Timestamp>,
+    /// Of the last submission, for the batch window.
+    #[n(7)]
+    pub last_submit_at: Timestamp,
+    #[n(8)]
+    pub jobs_ended: u64,
+    #[n(9)]
+    pub nodes_gone: u64,
+    /// Settled cost of all nodes that are gone.
+    #[n(10)]
+    pub spent: MicroUsd,
+    /// From launch to gone, over all nodes that are gone.
+    #[n(11)]
+    pub node_millis_bought: i64,
+    /// Of those and of the live ones: weighted by the share that attempts held.
+    #[n(12)]
+    pub node_millis_used: i64,
+}
+
+/// Derived orders and look-ups: rebuilt from the tables, never stored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    /// Jobs that wait for nothing but resources (and begin times), best first.
+    pub queue: OrdSet<QueueKey>,
+    /// Jobs that hold or claim nodes.
+    pub active: OrdSet<JobId>,
+    /// Jobs that have not ended.
+    pub live: OrdSet<JobId>,
+    /// Ended jobs by time, for the purge.
+    pub ended: OrdSet<(Timestamp, JobId)>,
+    pub tokens: OrdMap<SubmitToken, JobId>,
+    /// Who waits for the end (or start) of whom.
+    pub dependants: OrdMap<JobId, OrdSet<JobId>>,
+    /// Live jobs of a user by name, for `singleton`.
+    pub names: OrdMap<(Uid, String), OrdSet<JobId>>,
+    /// Nodes that are not gone.
+    pub live_nodes: OrdSet<NodeId>,
+    pub node_names: OrdMap<NodeName, NodeId>,
+    pub open_orders: OrdSet<OrderId>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Cluster::new()
+    }
+}
+
+impl Cluster {
+    /// The state before the first event.
+    pub fn new() -> Self {
+        Cluster {
+            config: Arc::new(ClusterConfig::default()),
+            counters: Counters {
+                next_job: JobId(1),
+                next_node: NodeId(1),
+                next_order: OrderId(1),
+                ..Counters::default()
+            },
+            jobs: Table::default(),
+            arrays: Table::default(),
+            nodes: Table::default(),
+            orders: Table::default(),
+            pools: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            index: Index::default(),
+            alarm: None,
+        }
+    }
+
+    /// Jobs in the order in which the planner tries them.
+    pub fn queue(&self) -> impl Iterator<Item = &Job> {
+        self.index.queue.iter().filter_map(|key| self.jobs.get(&key.job))
+    }
+
+    /// Jobs that hold or claim nodes, by id.
+    pub fn active_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.index.active.iter().filter_map(|job| self.jobs.get(job))
+    }
+
+    /// Jobs that have not ended, by id.
+    pub fn live_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.index.live.iter().filter_map(|job| self.jobs.get(job))
+    }
+
+    pub fn live_job_count(&self) -> usize {
+        self.index.live.len()
+    }
+
+    /// Nodes that are not gone, by id.
+    pub fn live_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.index.live_nodes.iter().filter_map(|node| self.nodes.get(node))
+    }
+
+    pub fn live_nodes_of<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = &'a Node> {
+        self.live_nodes().filter(move |node| node.pool == *pool)
+    }
+
+    pub fn live_node_count(&self) -> usize {
+        self.index.live_nodes.len()
+    }
+
+    /// Orders whose outcome is not known or some of whose nodes are not gone.
+    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
+        self.index.open_orders.iter().filter_map(|order| self.orders.get(order))
+    }
+
+    pub fn node_named(&self, name: &NodeName) -> Option<&Node> {
+        self.index.node_names.get(name).and_then(|node| self.nodes.get(node))
+    }
+
+    pub fn job_of_token(&self, token: &SubmitToken) -> Option<JobId> {
+        self.index.tokens.get(token).copied()
+    }
+
+    /// The record of one element, while it has one.
+    pub fn element(&self, array: JobId, index: u32) -> Option<&Job> {
+        let record = self.arrays.get(&array)?;
+        record.records.get(&index).and_then(|job| self.jobs.get(job))
+    }
+
+    pub(crate) fn dependants_of(&self, target: JobId) -> impl Iterator<Item = JobId> {
+        self.index.dependants.get(&target).into_iter().flat_map(|jobs| jobs.iter().copied())
+    }
+
+    /// Live jobs of this user and name, by id.
+    pub(crate) fn namesakes(&self, uid: Uid, name: &str) -> impl Iterator<Item = JobId> {
+        self.index.names.get(&(uid, name.to_owned())).into_iter().flat_map(|jobs| jobs.iter().copied())
+    }
+
+    /// The oldest ended jobs first.
+    pub(crate) fn ended_jobs(&self) -> impl Iterator<Item = &(Timestamp, JobId)> {
+        self.index.ended.iter()
+    }
+
+    /// The one place where a job's record enters or changes: keeps every look-up true.
+    pub(crate) fn put_job(&mut self, job: Job) {
+        self.drop_job(job.id);
+        let index = &mut self.index;
+        if let Some(key) = QueueKey::of(&job, &self.config) {
+            index.queue.insert(key);
+        }
+        match &job.phase {
+            JobPhase::Ended(end) => {
+                index.ended.insert((end.ended_at, job.id));
+            }
+            phase => {
+                index.live.insert(job.id);
+                index.names.entry((job.spec.uid, job.spec.name.clone())).or_default().insert(job.id);
+                if !matches!(phase, JobPhase::Pending) {
+                    index.active.insert(job.id);
+                }
+                for target in job.spec.dependency.terms.iter().filter_map(|term| term.target) {
+                    index.dependants.entry(target.job).or_default().insert(job.id);
+                }
+            }
+        }
+        if !matches!(job.role, ArrayRole::Element { array, .. } if array != job.id) {
+            index.tokens.insert(job.token.clone(), job.id);
+        }
+        self.jobs.insert(job.id, job);
+    }
+
+    /// Changes a job and its place in every look-up.
+    pub(crate) fn edit_job(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
+        let Some(mut job) = self.jobs.get(&id).cloned() else {
+            return self.fault(format!("an event names job {id}, which is not known"));
+        };
+        change(&mut job);
+        self.put_job(job);
+    }
+
+    /// Takes a record out of the tables and look-ups. Its token stays until the purge.
+    pub(crate) fn drop_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let index = &mut self.index;
+        if let Some(key) = QueueKey::of(&job, &self.config) {
+            index.queue.remove(&key);
+        }
+        index.active.remove(&id);
+        index.live.remove(&id);
+        if let JobPhase::Ended(end) = &job.phase {
+            index.ended.remove(&(end.ended_at, id));
+        }
+        let name = (job.spec.uid, job.spec.name.clone());
+        if let Some(jobs) = index.names.get_mut(&name) {
+            jobs.remove(&id);
+            if jobs.is_empty() {
+                index.names.remove(&name);
+            }
+        }
+        for target in job.spec.dependency.terms.iter().filter_map(|term| term.target) {
+            if let Some(jobs) = index.dependants.get_mut(&target.job) {
+                jobs.remove(&id);
+                if jobs.is_empty() {
+                    index.dependants.remove(&target.job);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn forget_token(&mut self, token: &SubmitToken) {
+        self.index.tokens.remove(token);
+    }
+
+    pub(crate) fn put_node(&mut self, node: Node) {
+        match node.state {
+            NodeState::Gone { .. } => {
+                self.index.live_nodes.remove(&node.id);
+                if self.index.node_names.get(&node.name) == Some(&node.id) {
+                    self.index.node_names.remove(&node.name);
+                }
+            }
+            _ => {
+                self.index.live_nodes.insert(node.id);
+                self.index.node_names.insert(node.name.clone(), node.id);
+            }
+        }
+        self.nodes.insert(node.id, node);
+    }
+
+    /// Changes a node and its place in every look-up.
+    pub(crate) fn edit_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) {
+        let Some(mut node) = self.nodes.get(&id).cloned() else {
+            return self.fault(format!("an event names node {id}, which is not known"));
+        };
+        change(&mut node);
+        self.put_node(node);
+    }
+
+    pub(crate) fn put_order(&mut self, order: Order) {
+        let open = match order.state {
+            OrderState::Placed => true,
+            _ => order.nodes.iter().any(|node| self.nodes.get(node).is_some_and(|node| !node.is_gone())),
+        };
+        if open {
+            self.index.open_orders.insert(order.id);
+        } else {
+            self.index.open_orders.remove(&order.id);
+        }
+        self.orders.insert(order.id, order);
+    }
+
+    /// Ranks changed for all jobs: the configuration did.
+    pub(crate) fn reindex(&mut self) {
+        self.index.queue =
+            self.jobs.values().filter_map(|job| QueueKey::of(job, &self.config)).collect();
+    }
+
+    /// Builds every look-up from the tables: after a snapshot was read, and to check them.
+    pub(crate) fn rebuild(mut self) -> Self {
+        let jobs = std::mem::take(&mut self.jobs);
+        let nodes = std::mem::take(&mut self.nodes);
+        let orders = std::mem::take(&mut self.orders);
+        self.index = Index::default();
+        nodes.values().for_each(|node| self.put_node(node.clone()));
+        orders.values().for_each(|order| self.put_order(order.clone()));
+        jobs.values().for_each(|job| self.put_job(job.clone()));
+        self
+    }
+
+    pub(crate) fn fault(&mut self, text: String) {
+        self.alarm.get_or_insert(text);
+    }
+}

@@ -1,0 +1,80 @@
+//! What is asked of the core. Identity comes with the command and was established by the channel.
+
+use crate::config::ClusterConfig;
+use crate::plan::Step;
+use squall_types::agent::StepEnd;
+use squall_types::api::{JobRef, JobUpdate, NodeAction, StepRequest};
+use squall_types::ids::Run;
+use squall_types::offer::LaunchFailure;
+use squall_types::{
+    AttemptState, Epoch, ExitStatus, InstanceId, JobSpec, Launched, Listing, MeasuredNode, NodeId, NodeName, Offer,
+    OrderId, PoolName, SubmitToken, Timestamp, Uid,
+};
+
+/// Who asks, as the channel proved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The controller itself: plans, timers, providers.
+    System,
+    /// root on the controller's host, or a configured admin.
+    Admin(Uid),
+    User(Uid),
+    /// A job, by its signed credential: acts as its user.
+    Job { uid: Uid, run: Run },
+    /// An agent, for its own node alone.
+    Node(NodeId),
+}
+
+impl Caller {
+    pub fn uid(&self) -> Option<Uid> {
+        match self {
+            Caller::Admin(uid) | Caller::User(uid) | Caller::Job { uid, .. } => Some(*uid),
+            Caller::System | Caller::Node(_) => None,
+        }
+    }
+
+    pub fn is_admin(&self) -> bool {
+        matches!(self, Caller::System | Caller::Admin(_))
+    }
+}
+
+/// One request. Bulk requests are cut into single ones by the engine, so that none is longer than a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Start { epoch: Epoch, version: String },
+    Configure { config: Box<ClusterConfig> },
+    /// The journal was restored from a backup: ids jump ahead by `gap`.
+    Restore { gap: u32 },
+
+    Submit { spec: Box<JobSpec>, token: SubmitToken, test_only: bool },
+    Cancel { job: JobRef },
+    Hold { job: JobRef },
+    Release { job: JobRef },
+    Requeue { job: JobRef, hold: bool },
+    Update { job: JobRef, update: Box<JobUpdate> },
+    /// `srun` or `salloc` is done with its allocation.
+    FinishAllocation { run: Run, exit: ExitStatus },
+    StartStep { request: StepRequest },
+
+    Node { node: NodeName, action: NodeAction },
+
+    /// One step of a plan, checked again.
+    Perform { step: Step },
+    /// Timers: limits, deadlines, money, purges.
+    Tick,
+
+    // What agents say.
+    Join { order: Option<OrderId>, name: Option<NodeName>, instance: Option<InstanceId>, key: String },
+    Register { node: NodeId, measured: Box<MeasuredNode> },
+    Contact { node: NodeId, contact: bool },
+    Health { node: NodeId, fault: String },
+    Attempt { node: NodeId, run: Run, state: AttemptState },
+    StepEnded { node: NodeId, end: StepEnd },
+
+    // What providers say.
+    Offers { pool: PoolName, offers: Vec<Offer> },
+    Launched { order: OrderId, launched: Launched },
+    LaunchFailed { order: OrderId, failure: LaunchFailure },
+    /// The listing was asked for at `asked_at`: younger instances may be missing from it.
+    Listed { pool: PoolName, listing: Listing, asked_at: Timestamp },
+}

@@ -1,0 +1,114 @@
+//! The state as bytes: for snapshot files, for hashes that compare two states, and for tests of the look-ups.
+
+use crate::budget::BudgetState;
+use crate::cluster::{Cluster, Counters};
+use crate::config::ClusterConfig;
+use crate::job::{ArrayRecord, Job};
+use crate::node::Node;
+use crate::order::{Order, PoolState};
+use minicbor::{Decode, Encode};
+use squall_types::{BudgetName, PoolName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The format of the snapshots that this release writes.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// The stored form. Specs of array elements that share their array's are left out and shared again on reading.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+struct Stored {
+    #[n(0)]
+    version: u32,
+    #[n(1)]
+    config: ClusterConfig,
+    #[n(2)]
+    counters: Counters,
+    #[n(3)]
+    jobs: Vec<Job>,
+    #[n(4)]
+    arrays: Vec<ArrayRecord>,
+    #[n(5)]
+    nodes: Vec<Node>,
+    #[n(6)]
+    orders: Vec<Order>,
+    #[n(7)]
+    pools: BTreeMap<PoolName, PoolState>,
+    #[n(8)]
+    budgets: BTreeMap<BudgetName, BudgetState>,
+    #[n(9)]
+    alarm: Option<String>,
+}
+
+/// A snapshot that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("the snapshot has version {0}, this release reads {SNAPSHOT_VERSION}")]
+    Version(u32),
+    #[error("the snapshot is damaged")]
+    Damaged(#[from] minicbor::decode::Error),
+}
+
+impl Cluster {
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        let stored = Stored {
+            version: SNAPSHOT_VERSION,
+            config: self.config.as_ref().clone(),
+            counters: self.counters.clone(),
+            jobs: self.jobs.values().cloned().collect(),
+            arrays: self.arrays.values().cloned().collect(),
+            nodes: self.nodes.values().cloned().collect(),
+            orders: self.orders.values().cloned().collect(),
+            pools: self.pools.clone(),
+            budgets: self.budgets.clone(),
+            alarm: self.alarm.clone(),
+        };
+        minicbor::to_vec(&stored).expect("writing to memory cannot fail")
+    }
+
+    /// # Errors
+    /// Where the bytes are damaged or from a version that this release does not read.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Cluster, SnapshotError> {
+        let stored: Stored = minicbor::decode(bytes)?;
+        if stored.version != SNAPSHOT_VERSION {
+            return Err(SnapshotError::Version(stored.version));
+        }
+        let mut cluster = Cluster::new();
+        cluster.config = Arc::new(stored.config);
+        cluster.counters = stored.counters;
+        cluster.pools = stored.pools;
+        cluster.budgets = stored.budgets;
+        cluster.alarm = stored.alarm;
+        for array in stored.arrays {
+            cluster.arrays.insert(array.array, array);
+        }
+        for node in stored.nodes {
+            cluster.nodes.insert(node.id, node);
+        }
+        for order in stored.orders {
+            cluster.orders.insert(order.id, order);
+        }
+        // Elements of one array share one spec again: all of them follow the array's first record in id order.
+        let mut shared: BTreeMap<_, Arc<squall_types::JobSpec>> = BTreeMap::new();
+        for mut job in stored.jobs {
+            if let Some(array) = job.array() {
+                let spec = shared.entry(array).or_insert_with(|| job.spec.clone());
+                if **spec == *job.spec {
+                    job.spec = spec.clone();
+                }
+            }
+            cluster.jobs.insert(job.id, job);
+        }
+        Ok(cluster.rebuild())
+    }
+
+    /// FNV-1a over the snapshot: equal states have equal hashes on every machine.
+    pub fn hash(&self) -> u64 {
+        let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        self.to_snapshot().iter().fold(0xcbf2_9ce4_8422_2325, fold)
+    }
+
+    /// The look-ups as they would be if they were built now: must equal those that were kept.
+    pub(crate) fn index_is_true(&self) -> bool {
+        self.clone().rebuild().index == self.index
+    }
+}
