@@ -10,9 +10,8 @@ use crate::table::Table;
 use imbl::{OrdMap, OrdSet};
 use minicbor::{Decode, Encode};
 use squall_types::{
-    BudgetName, Epoch, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid,
+    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The state of the cluster. A clone is a snapshot and costs almost nothing.
@@ -24,8 +23,10 @@ pub struct Cluster {
     pub arrays: Table<JobId, ArrayRecord>,
     pub nodes: Table<NodeId, Node>,
     pub orders: Table<OrderId, Order>,
-    pub pools: BTreeMap<PoolName, PoolState>,
-    pub budgets: BTreeMap<BudgetName, BudgetState>,
+    pub pools: Table<PoolName, PoolState>,
+    pub budgets: Table<BudgetName, BudgetState>,
+    /// How jobs ended that are no longer in memory, for dependencies on them.
+    pub past: Arc<Past>,
     pub(crate) index: Index,
     /// Set when an event met a state that it cannot follow: launching stops, jobs go on, an alert is raised.
     pub alarm: Option<String>,
@@ -67,6 +68,15 @@ pub struct Counters {
     /// Of those and of the live ones: weighted by the share that attempts held.
     #[n(12)]
     pub node_millis_used: i64,
+}
+
+/// Ids of jobs that were purged, in ranges, by how they ended. An array counts by its first id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Past {
+    #[n(0)]
+    pub completed: IndexSet,
+    #[n(1)]
+    pub failed: IndexSet,
 }
 
 /// Derived orders and look-ups: rebuilt from the tables, never stored.
@@ -112,8 +122,9 @@ impl Cluster {
             arrays: Table::default(),
             nodes: Table::default(),
             orders: Table::default(),
-            pools: BTreeMap::new(),
-            budgets: BTreeMap::new(),
+            pools: Table::default(),
+            budgets: Table::default(),
+            past: Arc::new(Past::default()),
             index: Index::default(),
             alarm: None,
         }

@@ -1,7 +1,7 @@
 //! The state as bytes: for snapshot files, for hashes that compare two states, and for tests of the look-ups.
 
 use crate::budget::BudgetState;
-use crate::cluster::{Cluster, Counters};
+use crate::cluster::{Cluster, Counters, Past};
 use crate::config::ClusterConfig;
 use crate::job::{ArrayRecord, Job};
 use crate::node::Node;
@@ -32,11 +32,13 @@ struct Stored {
     #[n(6)]
     orders: Vec<Order>,
     #[n(7)]
-    pools: BTreeMap<PoolName, PoolState>,
+    pools: Vec<(PoolName, PoolState)>,
     #[n(8)]
-    budgets: BTreeMap<BudgetName, BudgetState>,
+    budgets: Vec<(BudgetName, BudgetState)>,
     #[n(9)]
     alarm: Option<String>,
+    #[n(10)]
+    past: Past,
 }
 
 /// A snapshot that cannot be read.
@@ -58,9 +60,10 @@ impl Cluster {
             arrays: self.arrays.values().cloned().collect(),
             nodes: self.nodes.values().cloned().collect(),
             orders: self.orders.values().cloned().collect(),
-            pools: self.pools.clone(),
-            budgets: self.budgets.clone(),
+            pools: self.pools.iter().map(|(name, state)| (name.clone(), state.clone())).collect(),
+            budgets: self.budgets.iter().map(|(name, state)| (name.clone(), state.clone())).collect(),
             alarm: self.alarm.clone(),
+            past: self.past.as_ref().clone(),
         };
         minicbor::to_vec(&stored).expect("writing to memory cannot fail")
     }
@@ -75,9 +78,14 @@ impl Cluster {
         let mut cluster = Cluster::new();
         cluster.config = Arc::new(stored.config);
         cluster.counters = stored.counters;
-        cluster.pools = stored.pools;
-        cluster.budgets = stored.budgets;
         cluster.alarm = stored.alarm;
+        cluster.past = Arc::new(stored.past);
+        for (name, state) in stored.pools {
+            cluster.pools.insert(name, state);
+        }
+        for (name, state) in stored.budgets {
+            cluster.budgets.insert(name, state);
+        }
         for array in stored.arrays {
             cluster.arrays.insert(array.array, array);
         }

@@ -44,6 +44,15 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         self.rows.get_mut(key).map(|row| change(Arc::make_mut(row)))
     }
 
+    /// Changes the row, which is made first where there is none.
+    pub fn edit_or_default<R>(&mut self, key: &K, change: impl FnOnce(&mut V) -> R) -> R
+    where
+        V: Default,
+    {
+        let row = self.rows.entry(key.clone()).or_default();
+        change(Arc::make_mut(row))
+    }
+
     pub fn len(&self) -> usize {
         self.rows.len()
     }

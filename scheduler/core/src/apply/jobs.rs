@@ -253,15 +253,31 @@ impl Cluster {
     fn purge_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id).cloned() else { return };
         self.drop_job(id);
+        // An array's own record counts when the whole array is over, below.
+        let outcome = match &job.phase {
+            JobPhase::Ended(end) if !matches!(job.role, ArrayRole::Pending { .. }) && job.array() != Some(id) => Some(end.state == EndState::Completed),
+            _ => None,
+        };
+        if let Some(completed) = outcome {
+            self.remember(id, completed);
+        }
         if let (Some(array), Some(index)) = (job.array(), job.index()) {
             self.arrays.edit(&array, |record| record.records.remove(&index));
         }
         let Some(array) = job.array() else { return self.forget_token(&job.token) };
         let empty = self.arrays.get(&array).is_some_and(|record| record.live == 0 && record.records.is_empty());
         if empty && self.jobs.get(&array).is_none() {
+            let completed = self.arrays.get(&array).is_some_and(|record| record.failed.is_empty());
+            self.remember(array, completed);
             self.arrays.remove(&array);
             self.forget_token(&job.token);
         }
+    }
+
+    fn remember(&mut self, id: JobId, completed: bool) {
+        let past = Arc::make_mut(&mut self.past);
+        let outcomes = if completed { &mut past.completed } else { &mut past.failed };
+        outcomes.insert(id.0);
     }
 
     fn count_active(&mut self, job: JobId, change: i32) {

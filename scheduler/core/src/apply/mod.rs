@@ -11,6 +11,7 @@ use crate::budget::{BudgetState, period_start};
 use crate::cluster::Cluster;
 use crate::event::{Event, What};
 use crate::order::PoolState;
+use squall_types::PoolName;
 use squall_types::ids::Run;
 use std::sync::Arc;
 
@@ -34,9 +35,10 @@ impl Cluster {
                 self.counters.settled_by = Some(*settled_by);
             }
             What::BudgetTurned { budget, period_start } => {
-                let state = self.budgets.entry(budget.clone()).or_default();
-                state.period_start = *period_start;
-                state.settled = Default::default();
+                self.budgets.edit_or_default(budget, |state| {
+                    state.period_start = *period_start;
+                    state.settled = Default::default();
+                });
             }
             what if self.apply_to_jobs(what, at) => {}
             what if self.apply_to_nodes(what, at) => {}
@@ -50,29 +52,29 @@ impl Cluster {
         self.config = Arc::new(config.clone());
         self.counters.next_job = self.counters.next_job.max(config.first_job);
         for (name, pool) in &config.pools {
-            match self.pools.get_mut(name) {
+            self.pools.edit_or_default(name, |state| {
                 // What was wrong may have been put right.
-                Some(state) => {
-                    state.broken = None;
-                    if state.offers.is_empty() {
-                        state.see(&pool.offers);
-                    }
+                state.broken = None;
+                if state.offers.is_empty() {
+                    state.see(&pool.offers);
                 }
-                None => {
-                    self.pools.insert(name.clone(), PoolState::from_offers(&pool.offers));
-                }
-            }
+            });
         }
         // A pool without a single live node is forgotten; one that has some stays until they are gone.
         let used: std::collections::BTreeSet<_> = self.live_nodes().map(|node| node.pool.clone()).collect();
-        self.pools.retain(|name, state| {
-            config.pools.contains_key(name) || used.contains(name) || !state.strangers.is_empty()
+        let unused = |(name, state): (&PoolName, &PoolState)| {
+            let needed = config.pools.contains_key(name) || used.contains(name) || !state.strangers.is_empty();
+            (!needed).then(|| name.clone())
+        };
+        let forgotten: Vec<_> = self.pools.iter().filter_map(unused).collect();
+        forgotten.iter().for_each(|name| {
+            self.pools.remove(name);
         });
         for (name, budget) in &config.budgets {
             let start = period_start(budget.period, at);
-            self.budgets
-                .entry(name.clone())
-                .or_insert_with(|| BudgetState { period_start: start, ..BudgetState::default() });
+            if self.budgets.get(name).is_none() {
+                self.budgets.insert(name.clone(), BudgetState { period_start: start, ..BudgetState::default() });
+            }
         }
         self.reindex();
     }

@@ -82,9 +82,7 @@ impl Cluster {
                 record.launched_at = Some(at);
                 record.state = NodeState::Booting { ready_by: *die_at };
                 self.counters.next_node = self.counters.next_node.max(NodeId(node.0 + 1));
-                if let Some(state) = self.pools.get_mut(pool) {
-                    state.strangers.remove(instance);
-                }
+                self.pools.edit(pool, |state| state.strangers.remove(instance));
                 self.put_node(record);
             }
             _ => return false,
@@ -100,9 +98,10 @@ impl Cluster {
             return self.fault(format!("node {id} is gone twice"));
         }
         for name in node.order.and_then(|order| self.orders.get(&order)).map(|order| order.budgets.clone()).unwrap_or_default() {
-            let budget = self.budgets.entry(name).or_default();
-            budget.reserved -= node.reserved;
-            budget.settled += cost;
+            self.budgets.edit_or_default(&name, |budget| {
+                budget.reserved -= node.reserved;
+                budget.settled += cost;
+            });
         }
         self.counters.spent += cost;
         self.counters.nodes_gone += 1;
@@ -124,7 +123,7 @@ impl Cluster {
     pub(super) fn reserve(&mut self, node: NodeId, amount: MicroUsd) {
         let order = self.nodes.get(&node).and_then(|node| node.order).and_then(|order| self.orders.get(&order));
         for name in order.map(|order| order.budgets.clone()).unwrap_or_default() {
-            self.budgets.entry(name).or_default().reserved += amount;
+            self.budgets.edit_or_default(&name, |budget| budget.reserved += amount);
         }
     }
 }

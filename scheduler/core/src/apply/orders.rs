@@ -25,8 +25,8 @@ impl Cluster {
                     self.put_node(node);
                 }
                 for budget in budgets {
-                    let state = self.budgets.entry(budget.clone()).or_default();
-                    state.reserved += reserved_each.times(nodes.len() as i64);
+                    let sum = reserved_each.times(nodes.len() as i64);
+                    self.budgets.edit_or_default(budget, |state| state.reserved += sum);
                 }
                 self.put_order(Order {
                     id: request.order,
@@ -53,42 +53,47 @@ impl Cluster {
             }
             What::OrderFailed { order, failure, cool_until, quota, broken } => {
                 let request = self.orders.get(order).map(|order| order.request.clone());
-                if let Some(request) = request
-                    && let Some(pool) = self.pools.get_mut(&request.pool)
-                {
-                    if let Some(offer) = pool.offers.get_mut(&request.offer.name) {
-                        offer.cool_until = cool_until.or(offer.cool_until);
-                        if matches!(failure, LaunchFailure::NoCapacity { .. }) {
-                            offer.failures = offer.failures.saturating_add(1);
+                if let Some(request) = request {
+                    self.pools.edit(&request.pool, |pool| {
+                        if let Some(offer) = pool.offers.get_mut(&request.offer.name) {
+                            offer.cool_until = cool_until.or(offer.cool_until);
+                            if matches!(failure, LaunchFailure::NoCapacity { .. }) {
+                                offer.failures = offer.failures.saturating_add(1);
+                            }
                         }
-                    }
-                    pool.quota = quota.clone().or(pool.quota.take());
-                    pool.broken = broken.clone().or(pool.broken.take());
+                        pool.quota = quota.clone().or(pool.quota.take());
+                        pool.broken = broken.clone().or(pool.broken.take());
+                    });
                 }
                 self.set_order(*order, OrderState::Failed { failure: failure.clone(), at });
             }
-            What::OffersSeen { pool, offers } => self.pools.entry(pool.clone()).or_default().see(offers),
+            What::OffersSeen { pool, offers } => self.pools.edit_or_default(pool, |state| state.see(offers)),
             What::OfferHealed { pool, offer } => {
-                if let Some(offer) = self.pools.get_mut(pool).and_then(|pool| pool.offers.get_mut(offer)) {
-                    offer.failures = 0;
-                    offer.cool_until = None;
-                }
+                self.pools.edit(pool, |pool| {
+                    if let Some(offer) = pool.offers.get_mut(offer) {
+                        offer.failures = 0;
+                        offer.cool_until = None;
+                    }
+                });
             }
             What::BreakerMoved { pool, boot_failures, closed_until } => {
-                let state = self.pools.entry(pool.clone()).or_default();
-                state.boot_failures = *boot_failures;
-                state.closed_until = *closed_until;
+                self.pools.edit_or_default(pool, |state| {
+                    state.boot_failures = *boot_failures;
+                    state.closed_until = *closed_until;
+                });
             }
-            What::QuotaCleared { pool } => self.pools.entry(pool.clone()).or_default().quota = None,
+            What::QuotaCleared { pool } => self.pools.edit_or_default(pool, |state| state.quota = None),
             What::ListingTaken { pool, instances } => {
-                let state = self.pools.entry(pool.clone()).or_default();
-                state.listed_at = Some(at);
-                state.listed = *instances;
+                self.pools.edit_or_default(pool, |state| {
+                    state.listed_at = Some(at);
+                    state.listed = *instances;
+                });
             }
             What::StrangerSeen { pool, instance } => {
-                let strangers = &mut self.pools.entry(pool.clone()).or_default().strangers;
-                let known = strangers.entry(instance.clone());
-                known.or_insert(Stranger { since: at, retiring: false, missing_since: None }).missing_since = None;
+                self.pools.edit_or_default(pool, |state| {
+                    let known = state.strangers.entry(instance.clone());
+                    known.or_insert(Stranger { since: at, retiring: false, missing_since: None }).missing_since = None;
+                });
             }
             What::StrangerRetiring { pool, instance } => {
                 self.edit_stranger(pool, instance, |stranger| stranger.retiring = true);
@@ -97,7 +102,7 @@ impl Cluster {
                 self.edit_stranger(pool, instance, |stranger| stranger.missing_since = Some(at));
             }
             What::StrangerGone { pool, instance } => {
-                self.pools.entry(pool.clone()).or_default().strangers.remove(instance);
+                self.pools.edit(pool, |state| state.strangers.remove(instance));
             }
             What::LedgerPurged { nodes, orders } => {
                 nodes.iter().for_each(|node| {
@@ -118,9 +123,7 @@ impl Cluster {
         instance: &squall_types::InstanceId,
         change: impl FnOnce(&mut Stranger),
     ) {
-        if let Some(stranger) = self.pools.get_mut(pool).and_then(|pool| pool.strangers.get_mut(instance)) {
-            change(stranger);
-        }
+        self.pools.edit(pool, |state| state.strangers.get_mut(instance).map(change));
     }
 
     fn set_order(&mut self, id: OrderId, state: OrderState) {
@@ -137,8 +140,7 @@ impl Cluster {
     fn note_number(&mut self, pool: &PoolName, name: &str) {
         let digits = name.rsplit('-').next().and_then(|digits| digits.parse::<u64>().ok());
         if let Some(number) = digits {
-            let state = self.pools.entry(pool.clone()).or_default();
-            state.last_number = state.last_number.max(number);
+            self.pools.edit_or_default(pool, |state| state.last_number = state.last_number.max(number));
         }
     }
 }
