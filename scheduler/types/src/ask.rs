@@ -152,10 +152,10 @@ impl Ask {
         if let GpuAsk::Total(total, _) = self.gpus
             && total > 0
         {
-            return if self.tasks.is_some() && total % tasks == 0 {
+            return if self.tasks.is_some() && total.is_multiple_of(tasks) {
                 Units { total: tasks, tasks: 1, gpus: (total / tasks) as u16, per_node: self.tasks_per_node }
             } else {
-                let per_gpu = if self.tasks.is_some() && tasks % total == 0 { tasks / total } else { 0 };
+                let per_gpu = if self.tasks.is_some() && tasks.is_multiple_of(total) { tasks / total } else { 0 };
                 Units { total, tasks: per_gpu, gpus: 1, per_node: None }
             };
         }
