@@ -1,5 +1,9 @@
 //! A set of array indices as ascending, disjoint ranges: 100,000 pending elements are one range.
 
+mod text;
+
+pub use text::{ArrayError, ArrayLimits, MAX_TEXT, parse_array, parse_indices};
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +16,20 @@ pub struct IndexSet(#[n(0)] Vec<(u32, u32)>);
 impl IndexSet {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The union of inclusive ranges in any order; those that are empty are left out.
+    pub fn from_ranges(mut ranges: Vec<(u32, u32)>) -> Self {
+        ranges.retain(|(first, last)| first <= last);
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, kept| {
+            let melts = u64::from(next.0) <= u64::from(kept.1) + 1;
+            if melts {
+                kept.1 = kept.1.max(next.1);
+            }
+            melts
+        });
+        Self(ranges)
     }
 
     pub fn is_empty(&self) -> bool {
