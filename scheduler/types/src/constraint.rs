@@ -1,5 +1,9 @@
 //! `--constraint`: features that a node must have, with Slurm's operators.
 
+mod text;
+
+pub use text::{ConstraintError, MAX_DEPTH, MAX_FEATURES, MAX_TEXT};
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

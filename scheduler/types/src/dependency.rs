@@ -1,5 +1,9 @@
 //! `--dependency`: what must have happened before a job may start.
 
+mod text;
+
+pub use text::{DependencyError, MAX_TERMS, MAX_TEXT};
+
 use crate::{JobId, Span};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
