@@ -1,1 +1,9 @@
+//! The node agent.
+//!
+//! [`duty`] is its judgement: a state machine that is told what happens and says what to do, with no
+//! IO and no clock, which the simulator drives as well. Everything else (feature `daemon`) is its
+//! hands: the ledger on disk, the shim that outlives the agent, containment, measuring, the
+//! connection to the controller, and the service through which steps run.
 
+pub mod canary;
+pub mod duty;

@@ -1,0 +1,286 @@
+//! The life of one run on this node.
+
+use super::{Duty, DutyOutput, Now, Record, RecordId, Stage};
+use crate::canary;
+use squall_types::agent::{
+    AgentReport, AssignedPhase, Assignment, AttemptEnd, AttemptState, EndCause, ExitStatus, StopWhy, Usage,
+};
+use squall_types::ids::Run;
+use squall_types::{Span, Timestamp};
+
+/// What is known of a run.
+#[derive(Clone, Debug)]
+pub(super) enum Life {
+    Live(Box<Live>),
+    /// Its record cannot be read; what it left is being cleared away.
+    Damaged,
+    /// Over, and being written down.
+    Ending {
+        end: AttemptEnd,
+        record: RecordId,
+    },
+    /// Over and durable: reported until acknowledged.
+    Ended(AttemptEnd),
+}
+
+/// A run that is not over.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    /// As last ordered; once it stops, its phase says why.
+    pub assignment: Assignment,
+    pub launch: u32,
+    pub warned: bool,
+    pub phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Being written down.
+    Recording(RecordId),
+    Recorded,
+    Preparing,
+    Prepared,
+    /// That it may have been executed is being written down.
+    Committing(RecordId),
+    /// The shim was told to execute.
+    Starting,
+    /// After a restart: may have been executed, and is being looked for.
+    Examining,
+    Running {
+        began: Now,
+        stopping: Option<Stopping>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stopping {
+    /// On `uptime`; moves on each time that it kills.
+    pub kill_at: Span,
+}
+
+impl Life {
+    pub fn restored(stage: Stage) -> Life {
+        match stage {
+            Stage::Accepted(assignment) => {
+                Life::Live(Box::new(Live { assignment, launch: 0, warned: false, phase: Phase::Recorded }))
+            }
+            Stage::Starting { assignment, launch, warned } => {
+                Life::Live(Box::new(Live { assignment, launch, warned, phase: Phase::Examining }))
+            }
+            Stage::Ended(end) => Life::Ended(end),
+        }
+    }
+
+    /// Whether it still holds its grant.
+    pub fn holds(&self) -> bool {
+        matches!(self, Life::Live(_) | Life::Damaged)
+    }
+
+    /// Executed perhaps, or over.
+    pub fn has_begun(&self) -> bool {
+        match self {
+            Life::Live(live) => live.may_have_begun(),
+            Life::Damaged | Life::Ending { .. } | Life::Ended(_) => true,
+        }
+    }
+
+    /// Executed perhaps, and how it stands cannot be said yet.
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Life::Live(live) => live.phase == Phase::Examining,
+            Life::Damaged | Life::Ending { .. } => true,
+            Life::Ended(_) => false,
+        }
+    }
+
+    /// What the controller is told of it; `None` where there is nothing to tell yet.
+    pub fn state(&self) -> Option<AttemptState> {
+        match self {
+            Life::Live(live) => match live.phase {
+                Phase::Recording(_) | Phase::Recorded | Phase::Preparing | Phase::Examining => None,
+                Phase::Prepared | Phase::Committing(_) | Phase::Starting => Some(AttemptState::Prepared),
+                Phase::Running { began, .. } => Some(AttemptState::Running { since: began.wall }),
+            },
+            Life::Damaged | Life::Ending { .. } => None,
+            Life::Ended(end) => Some(AttemptState::Ended(end.clone())),
+        }
+    }
+
+    pub fn waits_for(&self) -> Option<RecordId> {
+        match self {
+            Life::Live(live) => match live.phase {
+                Phase::Recording(record) | Phase::Committing(record) => Some(record),
+                _ => None,
+            },
+            Life::Ending { record, .. } => Some(*record),
+            _ => None,
+        }
+    }
+}
+
+impl Live {
+    pub fn wants_only_preparation(&self) -> bool {
+        self.assignment.phase == AssignedPhase::Prepare
+    }
+
+    pub fn may_have_begun(&self) -> bool {
+        matches!(self.phase, Phase::Starting | Phase::Examining | Phase::Running { .. })
+    }
+
+    /// The stage that the ledger should show now.
+    pub fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Recording(_) | Phase::Recorded | Phase::Preparing | Phase::Prepared => {
+                Stage::Accepted(self.assignment.clone())
+            }
+            Phase::Committing(_) | Phase::Starting | Phase::Examining | Phase::Running { .. } => {
+                Stage::Starting { assignment: self.assignment.clone(), launch: self.launch, warned: self.warned }
+            }
+        }
+    }
+
+    /// The end as it is to be reported: who was told to stop did not just exit.
+    pub fn judge(&self, mut end: AttemptEnd) -> AttemptEnd {
+        if end.cause == EndCause::Exited
+            && let AssignedPhase::Stop { why, .. } = self.assignment.phase
+        {
+            end.cause = match why {
+                StopWhy::Ended => EndCause::Exited,
+                StopWhy::TimeLimit => EndCause::TimeLimit,
+                _ => EndCause::Stopped,
+            };
+        }
+        end
+    }
+
+    /// Takes over what a newer order says; never steps back from a later phase. True where it changed.
+    pub fn merge(&mut self, now: Now, newer: Assignment) -> bool {
+        let rank = |phase: &AssignedPhase| match phase {
+            AssignedPhase::Prepare => 0,
+            AssignedPhase::Run { .. } => 1,
+            AssignedPhase::Stop { .. } => 2,
+        };
+        let before = self.assignment.clone();
+        match (&mut self.assignment.phase, newer.phase) {
+            // The first reason stays; the grace may only become shorter.
+            (AssignedPhase::Stop { grace, .. }, AssignedPhase::Stop { grace: shorter, .. }) => {
+                *grace = shorter.min(*grace);
+                if let Phase::Running { stopping: Some(stopping), .. } = &mut self.phase {
+                    stopping.kill_at = stopping.kill_at.min(now.uptime + shorter);
+                }
+            }
+            (phase, wanted) if rank(&wanted) >= rank(phase) => *phase = wanted,
+            _ => {}
+        }
+        self.assignment.detail = newer.detail;
+        self.assignment.credential = newer.credential;
+        self.assignment != before
+    }
+}
+
+impl Duty {
+    /// A record of this run has become durable.
+    pub(super) fn recorded(&mut self, now: Now, run: Run) {
+        match self.lives.get_mut(&run) {
+            Some(Life::Live(live)) => {
+                match live.phase {
+                    Phase::Recording(_) => live.phase = Phase::Recorded,
+                    // Executes only if nothing has changed meanwhile; otherwise it stands where it stood.
+                    Phase::Committing(_)
+                        if self.link.synced && matches!(live.assignment.phase, AssignedPhase::Run { .. }) =>
+                    {
+                        live.phase = Phase::Starting;
+                        let assignment = Box::new(live.assignment.clone());
+                        self.out.push(DutyOutput::StartShim { assignment, launch: live.launch });
+                    }
+                    Phase::Committing(_) => live.phase = Phase::Prepared,
+                    _ => {}
+                }
+                self.advance(now, run);
+            }
+            Some(Life::Ending { end, .. }) => {
+                let end = end.clone();
+                self.lives.insert(run, Life::Ended(end.clone()));
+                self.report(now, AgentReport::Attempt { run, state: AttemptState::Ended(end) });
+                if canary::active(canary::FORGET_BEFORE_ACK) {
+                    self.forget(run);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Goes as far with the run as its orders and its phase allow.
+    pub(super) fn advance(&mut self, now: Now, run: Run) {
+        let may_begin = self.link.synced && !self.over;
+        let Some(Life::Live(live)) = self.lives.get_mut(&run) else { return };
+        match (live.phase, live.assignment.phase) {
+            (Phase::Recorded | Phase::Prepared, AssignedPhase::Stop { why, .. }) => {
+                self.finish(now, run, never_ran(now.wall, format!("stopped before it began: {}", stop_text(why))));
+            }
+            (Phase::Recorded, AssignedPhase::Prepare | AssignedPhase::Run { .. }) if may_begin => {
+                live.phase = Phase::Preparing;
+                let assignment = Box::new(live.assignment.clone());
+                self.out.push(DutyOutput::Prepare { assignment });
+            }
+            (Phase::Prepared, AssignedPhase::Run { .. }) if may_begin => {
+                live.launch += 1;
+                live.phase = Phase::Committing(RecordId(u64::MAX));
+                let stage = Box::new(live.stage());
+                let record = self.persist(Record::Run { run, stage });
+                if let Some(live) = self.live_mut(run) {
+                    live.phase = Phase::Committing(record);
+                }
+                if canary::active(canary::EXEC_BEFORE_PERSIST) {
+                    self.recorded(now, run);
+                }
+            }
+            (Phase::Running { began, stopping: None }, AssignedPhase::Stop { why, grace }) => {
+                live.phase = Phase::Running { began, stopping: Some(Stopping { kill_at: now.uptime + grace }) };
+                self.out.push(DutyOutput::StopShim { run, why, grace });
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes down what changed in a live run. Nothing waits for it but what waited before.
+    pub(super) fn update_record(&mut self, run: Run) {
+        let Some(live) = self.live(run) else { return };
+        let record = Record::Run { run, stage: Box::new(live.stage()) };
+        let id = self.persist(record);
+        if let Some(live) = self.live_mut(run) {
+            match &mut live.phase {
+                Phase::Recording(waits) | Phase::Committing(waits) => *waits = id,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn stop_text(why: StopWhy) -> &'static str {
+    match why {
+        StopWhy::Cancelled => "it was cancelled",
+        StopWhy::TimeLimit => "its time was over",
+        StopWhy::Requeued => "it was requeued",
+        StopWhy::NodeFailed => "another of its nodes failed",
+        StopWhy::Preempted => "it was preempted",
+        StopWhy::Ended => "the job had ended",
+        StopWhy::BudgetExhausted => "its budget was exhausted",
+    }
+}
+
+fn end(cause: EndCause, ended_at: Timestamp, detail: String) -> AttemptEnd {
+    AttemptEnd { cause, exit: ExitStatus::default(), ended_at, usage: Usage::default(), detail }
+}
+
+pub(super) fn never_ran(at: Timestamp, detail: String) -> AttemptEnd {
+    end(EndCause::NeverRan, at, detail)
+}
+
+pub(super) fn launch_failed(at: Timestamp, detail: String) -> AttemptEnd {
+    end(EndCause::LaunchFailed, at, detail)
+}
+
+pub(super) fn lost(at: Timestamp, detail: String) -> AttemptEnd {
+    end(EndCause::Lost, at, detail)
+}

@@ -1,0 +1,97 @@
+//! What the agent must remember over its own death. Each record replaces the one of the same subject.
+
+use super::Now;
+use minicbor::{Decode, Encode};
+use squall_types::agent::{Assignment, AttemptEnd, StepEnd};
+use squall_types::ids::Run;
+use squall_types::{Epoch, StepId, Timestamp};
+
+/// The number of a record in the order of writing; a record is durable when it and all before it are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordId(pub u64);
+
+/// One thing to remember.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Record {
+    /// Of the node itself.
+    #[n(0)]
+    Node(#[n(0)] NodeRecord),
+    /// Of one attempt.
+    #[n(1)]
+    Run {
+        #[n(0)]
+        run: Run,
+        #[n(1)]
+        stage: Box<Stage>,
+    },
+    /// A step's result that is not acknowledged.
+    #[n(2)]
+    Step(#[n(0)] StepEnd),
+    /// That result may go.
+    #[n(3)]
+    StepForgotten {
+        #[n(0)]
+        run: Run,
+        #[n(1)]
+        step: StepId,
+    },
+    /// The attempt's record may go; that there was one is remembered, so that it can never begin again.
+    #[n(4)]
+    Forgotten {
+        #[n(0)]
+        run: Run,
+    },
+    /// Never written: stands in a restored ledger where the record of this attempt cannot be read.
+    #[n(5)]
+    Damaged {
+        #[n(0)]
+        run: Run,
+    },
+}
+
+/// What the node remembers of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct NodeRecord {
+    /// The highest seen: no lower one is obeyed.
+    #[n(0)]
+    pub epoch: Epoch,
+    /// When the machine ends itself at the latest, on the wall clock.
+    #[n(1)]
+    pub die_at: Option<Timestamp>,
+}
+
+/// How far an attempt has come.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Stage {
+    /// Written down; nothing has been executed.
+    #[n(0)]
+    Accepted(#[n(0)] Assignment),
+    /// It may have been executed.
+    #[n(1)]
+    Starting {
+        #[n(0)]
+        assignment: Assignment,
+        /// Which launch of its shim, from 1.
+        #[n(1)]
+        launch: u32,
+        /// The warning before its limit was given.
+        #[n(2)]
+        warned: bool,
+    },
+    /// It is over, every process of it is dead, and this is how.
+    #[n(2)]
+    Ended(#[n(0)] AttemptEnd),
+}
+
+/// What was found of an attempt whose record says that it may have been executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Proved: this launch has executed nothing, and never will.
+    NeverBegan,
+    /// It runs, since then.
+    Running(Now),
+    /// It ended meanwhile, and nothing of it lives.
+    Ended(AttemptEnd),
+    /// Nothing says what became of it, and nothing of it lives.
+    Lost { detail: String },
+}
