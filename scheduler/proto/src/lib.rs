@@ -1,1 +1,4 @@
+//! The only protobuf in the house.
+#![forbid(unsafe_code)]
 
+pub mod credential;
