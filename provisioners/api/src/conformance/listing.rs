@@ -42,7 +42,7 @@ pub(super) async fn a_restart_forgets_no_instance(stage: &Stage) -> Verdict {
     let launched = stage.launch(&order).await?;
     stage.until("the launch", |listing| alive(listing, &order) == ids(&launched)).await?;
     let restarted = stage.world.connect().await;
-    let listing = restarted.list().await.map_err(|error| super::stage::broken("list", &error))?;
+    let listing = stage.listing_by(&*restarted).await?;
     ensure!(alive(&listing, &order) == ids(&launched), "launched {launched:?}, after a restart {listing:?}");
     Ok(())
 }

@@ -1,10 +1,10 @@
-use super::stage::{Stage, broken};
+use super::stage::Stage;
 use super::{Verdict, ensure};
 use squall_types::Span;
 use std::collections::BTreeSet;
 
 pub(super) async fn offers_are_well_formed(stage: &Stage) -> Verdict {
-    let offers = stage.provisioner.offers().await.map_err(|error| broken("offers", &error))?;
+    let offers = stage.offers_by(&*stage.provisioner).await?;
     let mut names = BTreeSet::new();
     for offer in &offers {
         let name = &offer.name;
@@ -31,7 +31,7 @@ pub(super) async fn offers_are_well_formed(stage: &Stage) -> Verdict {
 pub(super) async fn offers_are_stable(stage: &Stage) -> Verdict {
     let mut seen = Vec::new();
     for provisioner in [&stage.provisioner, &stage.world.connect().await] {
-        let offers = provisioner.offers().await.map_err(|error| broken("offers", &error))?;
+        let offers = stage.offers_by(&**provisioner).await?;
         seen.push(
             offers.into_iter().map(|offer| (offer.name, offer.instance_type, offer.shape)).collect::<BTreeSet<_>>(),
         );

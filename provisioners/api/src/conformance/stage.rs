@@ -6,6 +6,7 @@ use squall_types::{
     Capabilities, InstanceId, LaunchOrder, LaunchToken, Launched, Listing, NodeName, Offer, OrderId, SeenInstance, Span,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,9 @@ const PAUSE: Span = Span::from_millis(200);
 const TRIES: u32 = 50;
 /// Nodes in the larger orders; enough to see a part, few enough to be real processes or real money.
 const CROWD: u32 = 6;
+
+/// A call of the trait on its way.
+type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, ProvisionError>> + Send + 'a>>;
 
 /// One world and a provisioner object over it.
 pub(super) struct Stage {
@@ -35,11 +39,14 @@ impl Stage {
         let capabilities = provisioner.capabilities();
         ensure!(capabilities.max_per_order > 0, "max_per_order is 0: nothing could be launched");
         ensure!(capabilities.max_per_retire > 0, "max_per_retire is 0: nothing could be retired");
-        let offers = provisioner.offers().await.map_err(|error| broken("offers", &error))?;
-        let Some(offer) = offers.into_iter().next() else {
-            return Err(Stop::Broken("there is nothing on offer".to_owned()));
+        let next = AtomicU64::new(1);
+        let mut stage = Self { world, provisioner, capabilities, offer: Offer::default(), next };
+        let offers = stage.offers_by(&*stage.provisioner).await?;
+        stage.offer = match offers.into_iter().next() {
+            Some(offer) => offer,
+            None => return Err(Stop::Broken("there is nothing on offer".to_owned())),
         };
-        Ok(Self { world, provisioner, capabilities, offer, next: AtomicU64::new(1) })
+        Ok(stage)
     }
 
     /// The size of a larger order that one call may have.
@@ -72,34 +79,49 @@ impl Stage {
 
     /// Launches as the engine would: the identical request again while the answer is "later" or "unknown".
     pub async fn launch(&self, order: &LaunchOrder) -> Result<Launched, Stop> {
-        self.try_launch(order).await.map_err(|error| broken("launch", &error))
+        self.launch_by(&*self.provisioner, order).await
     }
 
+    pub async fn launch_by(&self, provisioner: &dyn Provisioner, order: &LaunchOrder) -> Result<Launched, Stop> {
+        self.insist(|| provisioner.launch(order)).await.map_err(|error| broken("launch", &error))
+    }
+
+    /// The same, for a launch that is expected to fail.
     pub async fn try_launch(&self, order: &LaunchOrder) -> Result<Launched, ProvisionError> {
-        let mut result = self.provisioner.launch(order).await;
+        self.insist(|| self.provisioner.launch(order)).await
+    }
+
+    pub async fn retire(&self, instances: &[InstanceId]) -> Verdict {
+        self.retire_by(&*self.provisioner, instances).await
+    }
+
+    pub async fn retire_by(&self, provisioner: &dyn Provisioner, instances: &[InstanceId]) -> Verdict {
+        self.insist(|| provisioner.retire(instances)).await.map_err(|error| broken("retire", &error))
+    }
+
+    pub async fn offers_by(&self, provisioner: &dyn Provisioner) -> Result<Vec<Offer>, Stop> {
+        self.insist(|| provisioner.offers()).await.map_err(|error| broken("offers", &error))
+    }
+
+    async fn insist<'a, T>(&self, call: impl Fn() -> Call<'a, T>) -> Result<T, ProvisionError> {
+        let mut result = call().await;
         for _ in 1..TRIES {
             let Some(pause) = again_after(&result) else { break };
             self.world.pass(pause).await;
-            result = self.provisioner.launch(order).await;
+            result = call().await;
         }
         result
     }
 
-    pub async fn retire(&self, instances: &[InstanceId]) -> Verdict {
-        let mut result = self.provisioner.retire(instances).await;
-        for _ in 1..TRIES {
-            let Some(pause) = again_after(&result) else { break };
-            self.world.pass(pause).await;
-            result = self.provisioner.retire(instances).await;
-        }
-        result.map_err(|error| broken("retire", &error))
-    }
-
     /// The next complete listing.
     pub async fn listing(&self) -> Result<Listing, Stop> {
+        self.listing_by(&*self.provisioner).await
+    }
+
+    pub async fn listing_by(&self, provisioner: &dyn Provisioner) -> Result<Listing, Stop> {
         let mut last = "it never said that it was complete".to_owned();
         for _ in 0..TRIES {
-            let result = self.provisioner.list().await;
+            let result = provisioner.list().await;
             let pause = again_after(&result).unwrap_or(PAUSE);
             match result {
                 Ok(listing) if listing.complete => return Ok(listing),

@@ -44,7 +44,7 @@ pub(super) async fn a_launch_repeated_after_a_restart_buys_nothing(stage: &Stage
     let order = stage.order(stage.crowd().min(2));
     let first = stage.launch(&order).await?;
     let restarted = stage.world.connect().await;
-    let again = restarted.launch(&order).await.map_err(|error| broken("launch", &error))?;
+    let again = stage.launch_by(&*restarted, &order).await?;
     ensure!(ids(&again) == ids(&first), "first {first:?}, after a restart {again:?}");
     stage.exactly(&order, &first).await
 }
@@ -80,11 +80,8 @@ pub(super) async fn a_used_token_buys_nothing_after_its_instances_are_gone(stage
     stage.retire(&gone).await?;
     stage.until("the end of the instances", |listing| alive(listing, &order).is_empty()).await?;
     for provisioner in [&stage.provisioner, &stage.world.connect().await] {
-        match provisioner.launch(&order).await {
-            Ok(again) => ensure!(ids(&again) == ids(&first), "the token bought again: {again:?}"),
-            Err(ProvisionError::Conflict { .. }) => {}
-            Err(error) => return Err(broken("launch", &error)),
-        }
+        let again = stage.launch_by(&**provisioner, &order).await?;
+        ensure!(ids(&again) == ids(&first), "the token bought again: {again:?}");
     }
     let left = alive(&stage.settle().await?, &order);
     ensure!(left.is_empty(), "a repeated call brought back {left:?}");
