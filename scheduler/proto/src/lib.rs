@@ -1,4 +1,36 @@
-//! The only protobuf in the house.
+//! The only protobuf in the house: services, conversions, and adaptors in plain values.
+//!
+//! - [`server`]: traits in plain values, and the gRPC services that wrap an implementation of one.
+//! - [`client`], [`node_client`], [`step_client`], [`provisioner_client`]: their counterparts.
+//! - [`connect`]: where a server is and how it is recognised.
+//! - [`credential`]: what the controller signs for jobs and steps.
+//! - [`limits`]: every limit of the wire.
 #![forbid(unsafe_code)]
 
+mod channel;
+pub mod client;
+pub mod connect;
+mod convert;
 pub mod credential;
+mod failure;
+pub mod limits;
+mod link;
+pub mod node_client;
+mod page;
+pub mod provisioner_client;
+pub mod server;
+pub mod step_client;
+mod trust;
+mod version;
+mod wire;
+
+pub use failure::ClientError;
+pub use page::{Pages, gather};
+pub use version::{VERSION, compatible};
+pub use wire::{Problem, WireError};
+
+/// Generated from `proto/`. Private: nothing outside this crate handles protobuf types.
+#[allow(clippy::all, clippy::pedantic, dead_code, missing_docs)]
+mod pb {
+    tonic::include_proto!("squall.v1");
+}

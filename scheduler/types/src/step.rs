@@ -4,9 +4,7 @@
 //! of the step. Input and output pass between the two and never through the controller.
 
 use crate::agent::ExitStatus;
-use crate::api::StepNode;
-use crate::ids::Run;
-use crate::{OpenMode, SignalSpec, Span, StepId};
+use crate::{OpenMode, SignalSpec, Span};
 
 /// What a client tells an agent. The first command on a connection is `Start`, and the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,19 +25,13 @@ pub enum StepCommand {
     Resize(TerminalSize),
 }
 
-/// Everything that an agent needs to run its part of a step.
-///
-/// The layout is what the controller granted. Where it and the credential disagree, the credential holds.
+/// Everything that an agent needs to run its part of a step. Which step of which run it is, and which ranks run on
+/// which node, stands in the credential and nowhere else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepStart {
     /// From the grant: signed by the controller, verified by the agent.
     pub credential: Vec<u8>,
-    pub run: Run,
-    pub step: StepId,
     pub name: String,
-    /// All nodes of the step in rank order.
-    pub nodes: Vec<StepNode>,
-    pub tasks: u32,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// `NAME=value` strings, each ended by NUL.
@@ -93,7 +85,9 @@ pub struct TerminalSize {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepNews {
     /// The tasks of this node run.
-    Started(Vec<StartedTask>),
+    Started {
+        tasks: Vec<StartedTask>,
+    },
     Output {
         rank: u32,
         stream: OutputStream,

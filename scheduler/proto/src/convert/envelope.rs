@@ -1,0 +1,28 @@
+//! Messages that only put the arguments or the answer of one call together. No caller sees them.
+
+use crate::wire::{message, put, take};
+use squall_types::api::{ConfigEntry, JobAction, JobFilter, NodeAction, PartitionView};
+use squall_types::{BlobDigest, ExitStatus, JobId, Run};
+
+macro_rules! envelope {
+    ($($name:ident { $($field:ident: $type:ty $(, $kind:ident)?;)* })*) => { $(
+        pub(crate) struct $name { $(pub $field: $type),* }
+        message! { $name { $($field $(: $kind)?),* } }
+    )* };
+}
+
+envelope! {
+    ActRequest { filter: JobFilter, required; action: JobAction, required; }
+    ScriptRequest { job: JobId; }
+    ScriptReply { script: Vec<u8>; }
+    WatchJobRequest { job: JobId; }
+    FinishRequest { job: JobId; exit: ExitStatus, required; }
+    ActOnNodesRequest { nodes: String; action: NodeAction, required; }
+    PartitionsReply { partitions: Vec<PartitionView>; }
+    ConfigReply { entries: Vec<ConfigEntry>; }
+    TextList { texts: Vec<String>; }
+    JoinTokenReply { token: String; }
+    RenewRequest { csr_pem: String; }
+    FetchBlobRequest { digest: BlobDigest; run: Run, required; }
+    BlobChunk { bytes: Vec<u8>; }
+}

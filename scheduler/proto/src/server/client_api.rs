@@ -1,0 +1,166 @@
+//! What clients ask the controller, or an agent that asks it for a job.
+
+use super::{Channel, Failure, Outgoing, Parts, answer, open, outgoing};
+use crate::convert::envelope::*;
+use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
+use crate::page::paged;
+use crate::pb::squall_server::{Squall, SquallServer};
+use crate::pb::{self};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use squall_types::api::*;
+use squall_types::{ExitStatus, JobId};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The calls of the service `Squall`.
+#[async_trait]
+pub trait ClientApi: Send + Sync + 'static {
+    async fn ping(&self, channel: Channel) -> Result<PingReply, Failure>;
+    async fn submit(&self, channel: Channel, request: SubmitRequest) -> Result<SubmitReply, Failure>;
+    async fn jobs(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobView>, Failure>;
+    async fn job(&self, channel: Channel, job: JobRef) -> Result<Parts<JobDetail>, Failure>;
+    /// Acts on all jobs that the filter takes; one result each.
+    async fn act(&self, channel: Channel, filter: JobFilter, action: JobAction)
+    -> Result<Parts<ActionResult>, Failure>;
+    async fn why(&self, channel: Channel, job: JobRef) -> Result<Explanation, Failure>;
+    async fn script(&self, channel: Channel, job: JobId) -> Result<Vec<u8>, Failure>;
+    /// The job as it is, then each change; the stream ends after the job has.
+    async fn watch_job(&self, channel: Channel, job: JobId) -> Result<Outgoing<JobNews>, Failure>;
+    async fn start_step(&self, channel: Channel, request: StepRequest) -> Result<StepGrant, Failure>;
+    /// `srun` and `salloc` say that their interactive job is over.
+    async fn finish_allocation(&self, channel: Channel, job: JobId, exit: ExitStatus) -> Result<(), Failure>;
+    async fn nodes(&self, channel: Channel) -> Result<Parts<NodeView>, Failure>;
+    /// `nodes` is a hostlist as the admin typed it.
+    async fn act_on_nodes(
+        &self,
+        channel: Channel,
+        nodes: String,
+        action: NodeAction,
+    ) -> Result<Parts<NodeActionResult>, Failure>;
+    async fn partitions(&self, channel: Channel) -> Result<Vec<PartitionView>, Failure>;
+    async fn accounting(&self, channel: Channel, query: AccountingQuery) -> Result<AccountingPage, Failure>;
+    async fn ledger(&self, channel: Channel, query: LedgerQuery) -> Result<LedgerPage, Failure>;
+    async fn summary(&self, channel: Channel) -> Result<ClusterSummary, Failure>;
+    async fn config_show(&self, channel: Channel) -> Result<Vec<ConfigEntry>, Failure>;
+    /// What changed, in words.
+    async fn reconfigure(&self, channel: Channel) -> Result<Vec<String>, Failure>;
+    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<String, Failure>;
+}
+
+/// The service for a tonic server.
+pub fn client_service<A: ClientApi>(api: Arc<A>) -> SquallServer<impl Squall> {
+    SquallServer::new(Adaptor(api)).max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(REPLY_BYTES)
+}
+
+struct Adaptor<A>(Arc<A>);
+
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+#[async_trait]
+impl<A: ClientApi> Squall for Adaptor<A> {
+    type JobsStream = Stream<pb::JobPage>;
+    type JobStream = Stream<pb::JobDetailPage>;
+    type ActStream = Stream<pb::ActionPage>;
+    type WatchJobStream = Stream<pb::JobNews>;
+    type NodesStream = Stream<pb::NodePage>;
+    type ActOnNodesStream = Stream<pb::NodeActionPage>;
+
+    async fn ping(&self, request: Request<pb::Unit>) -> Result<Response<pb::PingReply>, Status> {
+        let (channel, ()) = open(request)?;
+        answer(self.0.ping(channel).await)
+    }
+
+    async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
+        let (channel, submission) = open(request)?;
+        answer(self.0.submit(channel, submission).await)
+    }
+
+    async fn jobs(&self, request: Request<pb::JobFilter>) -> Result<Response<Self::JobsStream>, Status> {
+        let (channel, filter) = open(request)?;
+        Ok(Response::new(paged(self.0.jobs(channel, filter).await?)))
+    }
+
+    async fn job(&self, request: Request<pb::JobRef>) -> Result<Response<Self::JobStream>, Status> {
+        let (channel, job) = open(request)?;
+        Ok(Response::new(paged(self.0.job(channel, job).await?)))
+    }
+
+    async fn act(&self, request: Request<pb::ActRequest>) -> Result<Response<Self::ActStream>, Status> {
+        let (channel, ActRequest { filter, action }) = open(request)?;
+        Ok(Response::new(paged(self.0.act(channel, filter, action).await?)))
+    }
+
+    async fn why(&self, request: Request<pb::JobRef>) -> Result<Response<pb::Explanation>, Status> {
+        let (channel, job) = open(request)?;
+        answer(self.0.why(channel, job).await)
+    }
+
+    async fn script(&self, request: Request<pb::ScriptRequest>) -> Result<Response<pb::ScriptReply>, Status> {
+        let (channel, ScriptRequest { job }) = open(request)?;
+        answer(self.0.script(channel, job).await.map(|script| ScriptReply { script }))
+    }
+
+    async fn watch_job(&self, request: Request<pb::WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
+        let (channel, WatchJobRequest { job }) = open(request)?;
+        Ok(Response::new(outgoing(self.0.watch_job(channel, job).await?)))
+    }
+
+    async fn start_step(&self, request: Request<pb::StepRequest>) -> Result<Response<pb::StepGrant>, Status> {
+        let (channel, step) = open(request)?;
+        answer(self.0.start_step(channel, step).await)
+    }
+
+    async fn finish_allocation(&self, request: Request<pb::FinishRequest>) -> Result<Response<pb::Unit>, Status> {
+        let (channel, FinishRequest { job, exit }) = open(request)?;
+        answer(self.0.finish_allocation(channel, job, exit).await)
+    }
+
+    async fn nodes(&self, request: Request<pb::Unit>) -> Result<Response<Self::NodesStream>, Status> {
+        let (channel, ()) = open(request)?;
+        Ok(Response::new(paged(self.0.nodes(channel).await?)))
+    }
+
+    async fn act_on_nodes(
+        &self,
+        request: Request<pb::ActOnNodesRequest>,
+    ) -> Result<Response<Self::ActOnNodesStream>, Status> {
+        let (channel, ActOnNodesRequest { nodes, action }) = open(request)?;
+        Ok(Response::new(paged(self.0.act_on_nodes(channel, nodes, action).await?)))
+    }
+
+    async fn partitions(&self, request: Request<pb::Unit>) -> Result<Response<pb::PartitionsReply>, Status> {
+        let (channel, ()) = open(request)?;
+        answer(self.0.partitions(channel).await.map(|partitions| PartitionsReply { partitions }))
+    }
+
+    async fn accounting(&self, request: Request<pb::AccountingQuery>) -> Result<Response<pb::AccountingPage>, Status> {
+        let (channel, query) = open(request)?;
+        answer(self.0.accounting(channel, query).await)
+    }
+
+    async fn ledger(&self, request: Request<pb::LedgerQuery>) -> Result<Response<pb::LedgerPage>, Status> {
+        let (channel, query) = open(request)?;
+        answer(self.0.ledger(channel, query).await)
+    }
+
+    async fn summary(&self, request: Request<pb::Unit>) -> Result<Response<pb::ClusterSummary>, Status> {
+        let (channel, ()) = open(request)?;
+        answer(self.0.summary(channel).await)
+    }
+
+    async fn config_show(&self, request: Request<pb::Unit>) -> Result<Response<pb::ConfigReply>, Status> {
+        let (channel, ()) = open(request)?;
+        answer(self.0.config_show(channel).await.map(|entries| ConfigReply { entries }))
+    }
+
+    async fn reconfigure(&self, request: Request<pb::Unit>) -> Result<Response<pb::TextList>, Status> {
+        let (channel, ()) = open(request)?;
+        answer(self.0.reconfigure(channel).await.map(|texts| TextList { texts }))
+    }
+
+    async fn join_token(&self, request: Request<pb::JoinTokenFor>) -> Result<Response<pb::JoinTokenReply>, Status> {
+        let (channel, joiner) = open(request)?;
+        answer(self.0.join_token(channel, joiner).await.map(|token| JoinTokenReply { token }))
+    }
+}

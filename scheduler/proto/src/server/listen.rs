@@ -1,0 +1,36 @@
+//! What all servers of the house have in common.
+
+use crate::limits::{CALLS_PER_CONNECTION, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tokio::net::{UnixListener, UnixStream};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+
+/// A server with the limits of the house; services are added to it.
+pub fn builder() -> Server {
+    Server::builder()
+        .max_concurrent_streams(CALLS_PER_CONNECTION as u32)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .tcp_nodelay(true)
+}
+
+/// Listens on a Unix socket with permissions `mode`. A socket that a dead process left is replaced, one that answers is not.
+///
+/// # Errors
+/// `AddrInUse` where another process listens there, else what the system says.
+pub async fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListenerStream> {
+    match UnixStream::connect(path).await {
+        Ok(_) => {
+            let text = format!("another process listens on {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    Ok(UnixListenerStream::new(listener))
+}
