@@ -92,6 +92,17 @@ impl IndexSet {
         true
     }
 
+    /// The indices that are in both. Linear in the number of ranges, however many indices they hold.
+    pub fn intersection(&self, other: &IndexSet) -> IndexSet {
+        let (mut mine, mut theirs) = (self.0.as_slice(), other.0.as_slice());
+        let mut both = IndexSet::new();
+        while let (Some((first, last)), Some((begin, end))) = (mine.first(), theirs.first()) {
+            both.insert_range(*first.max(begin), *last.min(end));
+            if last <= end { mine = &mine[1..] } else { theirs = &theirs[1..] }
+        }
+        both
+    }
+
     fn position(&self, index: u32) -> Result<usize, usize> {
         self.0.binary_search_by(|(first, last)| {
             if *last < index {
@@ -110,5 +121,23 @@ impl FromIterator<u32> for IndexSet {
         let mut set = Self::new();
         indices.into_iter().for_each(|index| set.insert(index));
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intersection_holds_what_both_hold() {
+        let set = |ranges: &[(u32, u32)]| IndexSet::from_ranges(ranges.to_vec());
+        let check = |mine: &[(u32, u32)], theirs: &[(u32, u32)], both: &[(u32, u32)]| {
+            assert_eq!(set(mine).intersection(&set(theirs)), set(both), "{mine:?} and {theirs:?}");
+            assert_eq!(set(theirs).intersection(&set(mine)), set(both), "{theirs:?} and {mine:?}");
+        };
+        check(&[(0, 9)], &[(3, 3), (7, u32::MAX)], &[(3, 3), (7, 9)]);
+        check(&[(0, 2), (4, 6), (8, 8)], &[(2, 4), (6, 8)], &[(2, 2), (4, 4), (6, 6), (8, 8)]);
+        check(&[(0, 2)], &[(3, 5)], &[]);
+        check(&[(0, u32::MAX)], &[], &[]);
     }
 }
