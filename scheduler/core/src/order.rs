@@ -94,7 +94,7 @@ pub struct OfferState {
     pub withdrawn: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, serde::Deserialize)]
 pub struct QuotaHold {
     #[n(0)]
     pub name: String,

@@ -4,7 +4,7 @@ use imbl::OrdMap;
 use std::sync::Arc;
 
 /// Rows by key, in key order. Cloning shares all pages; editing copies the one page and the one row.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Table<K, V> {
     rows: OrdMap<K, Arc<V>>,
 }
@@ -76,5 +76,11 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// Rows from `key` on.
     pub fn from(&self, key: K) -> impl Iterator<Item = (&K, &V)> {
         self.rows.range(key..).map(|(key, row)| (key, row.as_ref()))
+    }
+}
+
+impl<K: Ord + Clone + std::fmt::Debug, V: std::fmt::Debug> std::fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.rows.iter()).finish()
     }
 }
