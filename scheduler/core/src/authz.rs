@@ -1,0 +1,200 @@
+//! Who may do what: one function, and whatever no rule allows is denied.
+//!
+//! Every request of a client and every word of an agent is one [`Verb`] on one [`Object`]. The caller is whom the
+//! channel proved, never whom the message names. A job acts as its user: it gains nothing from its user being an admin.
+
+use crate::command::Caller;
+use crate::refuse::Rejection;
+use squall_types::{NodeId, Uid};
+
+/// Everything that can be asked of the controller from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    // Open to every user.
+    Ping,
+    /// Partitions, nodes, the summary.
+    ReadCluster,
+    /// Jobs, their details, why they wait, their news.
+    ReadJobs,
+    ReadAccounting,
+    ReadLedger,
+    ReadConfig,
+    Submit,
+
+    // For the owner of a job.
+    /// Cancel, signal, hold, release, requeue, update.
+    ChangeJob,
+    /// The script, the environment and the output of a job.
+    ReadScript,
+    StartStep,
+    FinishAllocation,
+
+    // For admins.
+    /// An explicit priority, a nice value below zero, or the release of what an admin holds.
+    RaisePriority,
+    ChangeNode,
+    Reconfigure,
+    MakeJoinToken,
+    Shutdown,
+
+    // For machines.
+    /// The controller's own, once it has checked the secret and the proof: who joins is nobody yet.
+    Join,
+    /// A new certificate for the same key.
+    RenewCertificate,
+    /// Registration, heartbeats, states of attempts and steps.
+    AgentNews,
+    /// Scripts and environments of what a node is to run.
+    FetchBlob,
+}
+
+/// What it is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Object {
+    /// A job of this user, or a submission in this user's name.
+    Job {
+        uid: Uid,
+    },
+    Node(NodeId),
+    /// The cluster as a whole, or anything that belongs to nobody.
+    Cluster,
+    None,
+}
+
+/// What a verb takes.
+enum Rule {
+    Anyone,
+    /// The job's user or an admin.
+    Owner,
+    Admin,
+    OwnNode,
+    Controller,
+}
+
+impl Verb {
+    /// All of them, for tests over every rule.
+    pub const ALL: [Verb; 20] = [
+        Verb::Ping,
+        Verb::ReadCluster,
+        Verb::ReadJobs,
+        Verb::ReadAccounting,
+        Verb::ReadLedger,
+        Verb::ReadConfig,
+        Verb::Submit,
+        Verb::ChangeJob,
+        Verb::ReadScript,
+        Verb::StartStep,
+        Verb::FinishAllocation,
+        Verb::RaisePriority,
+        Verb::ChangeNode,
+        Verb::Reconfigure,
+        Verb::MakeJoinToken,
+        Verb::Shutdown,
+        Verb::Join,
+        Verb::RenewCertificate,
+        Verb::AgentNews,
+        Verb::FetchBlob,
+    ];
+
+    fn rule(self) -> Rule {
+        match self {
+            Verb::Ping | Verb::ReadCluster | Verb::ReadJobs | Verb::ReadAccounting => Rule::Anyone,
+            Verb::ReadLedger | Verb::ReadConfig | Verb::Submit => Rule::Anyone,
+            Verb::ChangeJob | Verb::ReadScript | Verb::StartStep | Verb::FinishAllocation => Rule::Owner,
+            Verb::RaisePriority | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
+            Verb::MakeJoinToken | Verb::Shutdown => Rule::Admin,
+            Verb::RenewCertificate | Verb::AgentNews | Verb::FetchBlob => Rule::OwnNode,
+            Verb::Join => Rule::Controller,
+        }
+    }
+
+    /// For people, to be followed by the object.
+    fn words(self) -> &'static str {
+        match self {
+            Verb::Ping => "to ping",
+            Verb::ReadCluster => "to read the state of",
+            Verb::ReadJobs => "to read",
+            Verb::ReadAccounting => "to read the accounting of",
+            Verb::ReadLedger => "to read the ledger of",
+            Verb::ReadConfig => "to read the configuration of",
+            Verb::Submit => "to submit",
+            Verb::ChangeJob => "to change",
+            Verb::ReadScript => "to read the script of",
+            Verb::StartStep => "to start a step in",
+            Verb::FinishAllocation => "to give back the allocation of",
+            Verb::RaisePriority => "to raise the priority of",
+            Verb::ChangeNode => "to change",
+            Verb::Reconfigure => "to reconfigure",
+            Verb::MakeJoinToken => "to make a join token for",
+            Verb::Shutdown => "to shut down",
+            Verb::Join => "to join",
+            Verb::RenewCertificate => "to renew the certificate of",
+            Verb::AgentNews => "to report for",
+            Verb::FetchBlob => "to fetch what is to run on",
+        }
+    }
+}
+
+/// Whether `caller` may do this.
+///
+/// # Errors
+/// A refusal that says which rule stands in the way and who could do it.
+pub fn allow(caller: &Caller, verb: Verb, object: Object) -> Result<(), Rejection> {
+    if is_allowed(caller, verb, object) { Ok(()) } else { Err(denied(caller, verb, object)) }
+}
+
+fn is_allowed(caller: &Caller, verb: Verb, object: Object) -> bool {
+    match (verb.rule(), caller, object) {
+        (_, Caller::System, _) => true,
+        (Rule::Anyone, Caller::Admin(_), _) => true,
+        // A submission is in the caller's own name.
+        (Rule::Anyone, Caller::User(uid) | Caller::Job { uid, .. }, Object::Job { uid: owner }) => {
+            verb != Verb::Submit || *uid == owner
+        }
+        (Rule::Anyone, Caller::User(_) | Caller::Job { .. }, _) => true,
+        (Rule::Owner, Caller::Admin(_), Object::Job { .. }) => true,
+        (Rule::Owner, Caller::User(uid) | Caller::Job { uid, .. }, Object::Job { uid: owner }) => *uid == owner,
+        (Rule::Admin, Caller::Admin(_), _) => true,
+        (Rule::OwnNode, Caller::Node(node), Object::Node(owner)) => *node == owner,
+        _ => false,
+    }
+}
+
+fn denied(caller: &Caller, verb: Verb, object: Object) -> Rejection {
+    let (code, limit, try_this) = match verb.rule() {
+        Rule::Anyone if matches!(caller, Caller::Node(_)) => {
+            ("SQ2004", "an agent may act for its own node alone", "ask as a user")
+        }
+        Rule::Anyone => ("SQ2001", "a job is submitted in the name of the user who asks", "submit it as that user"),
+        Rule::Owner => ("SQ2001", "only the job's owner or an admin may", "ask its owner or an admin"),
+        Rule::Admin => ("SQ2002", "only root on the controller's host or a configured admin may", "ask an admin"),
+        Rule::OwnNode => ("SQ2003", "an agent may act for its own node alone", ""),
+        Rule::Controller => ("SQ2004", "only the controller itself may, after it has checked a join secret", ""),
+    };
+    Rejection::new(code, "Access/permission denied")
+        .asked(format!("{} {}, by {}", verb.words(), object_words(object), caller_words(caller)))
+        .limit(limit)
+        .try_this(try_this)
+}
+
+fn object_words(object: Object) -> String {
+    match object {
+        Object::Job { uid } => format!("a job of uid {uid}"),
+        Object::Node(node) => format!("node {node}"),
+        Object::Cluster => "the cluster".to_owned(),
+        Object::None => "something new".to_owned(),
+    }
+}
+
+fn caller_words(caller: &Caller) -> String {
+    match caller {
+        Caller::System => "the controller".to_owned(),
+        Caller::Admin(uid) => format!("admin {uid}"),
+        Caller::User(uid) => format!("uid {uid}"),
+        Caller::Job { uid, run } => format!("job {run} of uid {uid}"),
+        Caller::Node(node) => format!("the agent of node {node}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

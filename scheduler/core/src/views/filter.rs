@@ -1,0 +1,145 @@
+//! Which jobs a command is about. Jobs that are named are looked up, not searched for.
+
+use super::jobs::{DEFAULT_QOS, detail, is_on, job_state, narrow, partitions_of, view};
+use super::reason::Heads;
+use crate::cluster::Cluster;
+use crate::job::{ArrayRole, Job};
+use squall_types::api::{JobDetail, JobFilter, JobRef, JobState, JobView};
+use squall_types::{AccountName, IndexSet, JobId, NodeName, PartitionName, Timestamp, Uid};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The jobs that match, by id; an array's waiting elements are one of them.
+pub fn job_views<'a>(
+    cluster: &'a Cluster,
+    now: Timestamp,
+    filter: &'a JobFilter,
+) -> impl Iterator<Item = JobView> + use<'a> {
+    let conditions = Conditions::of(filter);
+    let mut heads = Heads::new(cluster, now);
+    candidates(cluster, filter).filter(move |chosen| conditions.hold(cluster, chosen.job)).map(move |chosen| {
+        let mut view = view(&mut heads, cluster, chosen.job, now);
+        if let Some(part) = &chosen.part {
+            narrow(&mut view, part);
+        }
+        view
+    })
+}
+
+/// All records of a job or array, or of the named elements, ended ones included. Empty where nothing is known of it.
+pub fn job_details(cluster: &Cluster, now: Timestamp, job: &JobRef) -> Vec<JobDetail> {
+    let mut heads = Heads::new(cluster, now);
+    let details = named(cluster, std::slice::from_ref(job)).map(|chosen| {
+        let mut detail = detail(&mut heads, cluster, chosen.job, now);
+        if let Some(part) = &chosen.part {
+            narrow(&mut detail.view, part);
+        }
+        detail
+    });
+    details.collect()
+}
+
+/// A record, and which of the elements that wait in it are meant; `None` is all of them.
+struct Chosen<'a> {
+    job: &'a Job,
+    part: Option<IndexSet>,
+}
+
+/// As few as the filter allows to look at.
+fn candidates<'a>(cluster: &'a Cluster, filter: &JobFilter) -> Box<dyn Iterator<Item = Chosen<'a>> + 'a> {
+    let all = |job| Chosen { job, part: None };
+    let ended = filter.all_states || filter.states.iter().any(|state| matches!(state, JobState::Ended(_)));
+    let waiting = filter.nodes.is_empty() && (filter.states.is_empty() || filter.states.contains(&JobState::Pending));
+    match (ended, waiting) {
+        _ if !filter.jobs.is_empty() => Box::new(named(cluster, &filter.jobs)),
+        (true, _) => Box::new(cluster.jobs.values().map(all)),
+        (false, true) => Box::new(cluster.live_jobs().map(all)),
+        // What does not wait and has not ended holds nodes or claims them.
+        (false, false) => Box::new(cluster.active_jobs().map(all)),
+    }
+}
+
+/// The records that are named, each once, by id.
+fn named<'a>(cluster: &'a Cluster, refs: &[JobRef]) -> impl Iterator<Item = Chosen<'a>> + use<'a> {
+    let mut chosen: BTreeMap<JobId, Option<IndexSet>> = BTreeMap::new();
+    for JobRef { job, elements } in refs {
+        let array = cluster.arrays.get(job);
+        match (elements, array) {
+            (None, None) => {
+                chosen.insert(*job, None);
+            }
+            (None, Some(array)) => {
+                chosen.extend(array.records.values().map(|record| (*record, None)));
+                chosen.insert(*job, None);
+            }
+            (Some(_), None) => {}
+            (Some(elements), Some(array)) => {
+                for (first, last) in elements.ranges() {
+                    chosen.extend(array.records.range(*first..=*last).map(|(_, record)| (*record, None)));
+                }
+                add_waiting(&mut chosen, cluster, *job, elements);
+            }
+        }
+    }
+    let record = |(job, part)| Some(Chosen { job: cluster.jobs.get(&job)?, part });
+    chosen.into_iter().filter_map(record)
+}
+
+/// Those of the elements that have no record of their own yet.
+fn add_waiting(chosen: &mut BTreeMap<JobId, Option<IndexSet>>, cluster: &Cluster, array: JobId, elements: &IndexSet) {
+    let Some(ArrayRole::Pending { indices }) = cluster.jobs.get(&array).map(|job| &job.role) else { return };
+    let waiting = indices.intersection(elements);
+    if waiting.is_empty() {
+        return;
+    }
+    let part = chosen.entry(array).or_insert_with(|| Some(IndexSet::new()));
+    if let Some(part) = part {
+        waiting.ranges().iter().for_each(|(first, last)| part.insert_range(*first, *last));
+    }
+}
+
+/// A filter made ready for many jobs: a list from a stranger may be long.
+struct Conditions<'a> {
+    users: BTreeSet<Uid>,
+    names: BTreeSet<&'a str>,
+    accounts: BTreeSet<&'a AccountName>,
+    partitions: BTreeSet<&'a PartitionName>,
+    qos: BTreeSet<&'a str>,
+    states: BTreeSet<JobState>,
+    all_states: bool,
+    nodes: BTreeSet<&'a NodeName>,
+}
+
+impl<'a> Conditions<'a> {
+    fn of(filter: &'a JobFilter) -> Self {
+        Conditions {
+            users: filter.users.iter().copied().collect(),
+            names: filter.names.iter().map(String::as_str).collect(),
+            accounts: filter.accounts.iter().collect(),
+            partitions: filter.partitions.iter().collect(),
+            qos: filter.qos.iter().map(|qos| qos.as_str()).collect(),
+            states: filter.states.iter().copied().collect(),
+            all_states: filter.all_states,
+            nodes: filter.nodes.iter().collect(),
+        }
+    }
+
+    fn hold(&self, cluster: &Cluster, job: &Job) -> bool {
+        let spec = &job.spec;
+        let qos = spec.qos.as_ref().map_or(DEFAULT_QOS, |qos| qos.as_str());
+        self.hold_for_state(job)
+            && (self.users.is_empty() || self.users.contains(&spec.uid))
+            && (self.names.is_empty() || self.names.contains(spec.name.as_str()))
+            && (self.accounts.is_empty() || self.accounts.contains(&spec.account))
+            && (self.qos.is_empty() || self.qos.contains(qos))
+            && (self.partitions.is_empty() || partitions_of(job).iter().any(|name| self.partitions.contains(name)))
+            && (self.nodes.is_empty() || is_on(cluster, job, |name| self.nodes.contains(name)))
+    }
+
+    fn hold_for_state(&self, job: &Job) -> bool {
+        match self.states.is_empty() {
+            _ if self.all_states => true,
+            true => !job.is_ended(),
+            false => self.states.contains(&job_state(job)),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What people see of the state: pure functions from a cluster to the plain values that clients are answered with.
+//!
+//! Nothing here is stored and nothing decides: a view says what is so at `now`, and two views of one state agree.
+
+mod filter;
+mod jobs;
+mod nodes;
+mod partitions;
+mod reason;
+mod size;
+mod summary;
+
+pub use filter::{job_details, job_views};
+pub use jobs::{cost_so_far, job_state, job_view};
+pub use nodes::{node_condition, node_views};
+pub use partitions::partition_views;
+pub use reason::waiting_reason;
+pub use summary::{ledger, summary};
+
+#[cfg(test)]
+mod tests;
