@@ -53,6 +53,9 @@ pub struct Job {
     /// What its last failed attempt left to say.
     #[n(14)]
     pub last_reason: Reason,
+    /// Number of the next step of the present attempt.
+    #[n(15)]
+    pub next_step: u32,
 }
 
 /// Where a record stands in an array.

@@ -51,6 +51,7 @@ impl Cluster {
                     seeking_since: None,
                     charged: Default::default(),
                     last_reason: Reason::None,
+                    next_step: 0,
                 });
             }
             What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
@@ -93,6 +94,7 @@ impl Cluster {
                     job.phase = JobPhase::Bound(placement);
                     job.seeking_since = None;
                     job.not_before = None;
+                    job.next_step = 0;
                 });
                 if !claimed {
                     self.count_active(run.job, 1);
@@ -189,7 +191,10 @@ impl Cluster {
             }),
             What::JobsPurged { jobs } => jobs.iter().for_each(|job| self.purge_job(*job)),
             // Accounting alone keeps steps.
-            What::StepStarted { .. } | What::StepEnded { .. } => {}
+            What::StepStarted { run, step, .. } => {
+                self.edit_job(run.job, |job| job.next_step = step.0.saturating_add(1));
+            }
+            What::StepEnded { .. } => {}
             _ => return false,
         }
         true

@@ -1,0 +1,150 @@
+//! What must always hold. Cheap enough for production, where a violation stops launching and raises an alert.
+
+use crate::cluster::Cluster;
+use crate::job::{ArrayRole, Job, JobPhase, Part};
+use crate::node::{Node, NodeState};
+use squall_types::ids::Run;
+use squall_types::{Allocation, MicroUsd, Resources};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All violations, in words; empty where all is well.
+pub fn check(cluster: &Cluster) -> Vec<String> {
+    let mut found = Vec::new();
+    found.extend(cluster.alarm.clone());
+    cluster.live_nodes().for_each(|node| check_node(cluster, node, &mut found));
+    cluster.jobs.values().for_each(|job| check_job(cluster, job, &mut found));
+    check_arrays(cluster, &mut found);
+    check_money(cluster, &mut found);
+    if !cluster.index_is_true() {
+        found.push("a look-up does not agree with the tables".to_owned());
+    }
+    found
+}
+
+fn check_node(cluster: &Cluster, node: &Node, found: &mut Vec<String>) {
+    let all: Vec<&Allocation> = node.held.values().chain(node.claims.values()).collect();
+    // G1, G2: nothing is granted twice, and no more than there is.
+    let sum = all.iter().fold(Resources::default(), |sum, held| sum.plus(&held.resources()));
+    if !sum.fits_in(&node.shape.resources()) && !matches!(node.state, NodeState::Draining { .. } | NodeState::Retiring { .. }) && node.holds.is_empty() {
+        found.push(format!("node {} grants {sum:?} of {:?}", node.name, node.shape.resources()));
+    }
+    let mut gpus = BTreeSet::new();
+    if !all.iter().flat_map(|held| &held.gpus).all(|gpu| gpus.insert(*gpu)) {
+        found.push(format!("a GPU of node {} is granted twice", node.name));
+    }
+    for (run, held) in &node.held {
+        let lives = cluster.jobs.get(&run.job).filter(|job| job.attempt == run.attempt).and_then(Job::placement).is_some_and(|placement| {
+            placement.allocations.iter().zip(&placement.parts).any(|(mine, part)| mine == held && !part.is_dead())
+        });
+        if !lives {
+            found.push(format!("node {} holds for {run}, which has no living part there", node.name));
+        }
+    }
+    for job in node.claims.keys() {
+        if !cluster.jobs.get(job).and_then(Job::claim).is_some_and(|claim| claim.allocations.iter().any(|held| held.node == node.id)) {
+            found.push(format!("node {} is claimed by job {job}, which claims it not", node.name));
+        }
+    }
+    // M8: what is asked to end runs nothing.
+    if matches!(node.state, NodeState::Retiring { .. }) && !node.claims.is_empty() {
+        found.push(format!("node {} retires under a claim", node.name));
+    }
+    // M1: every instance has a row that was there before it.
+    if node.order.is_some_and(|order| cluster.orders.get(&order).is_none()) && node.key.is_none() {
+        found.push(format!("node {} has an order that the ledger lacks", node.name));
+    }
+    if let NodeState::Ready { idle_since } = &node.state
+        && idle_since.is_some() != node.is_empty()
+    {
+        found.push(format!("node {} is idle since {idle_since:?} with {} grants", node.name, all.len()));
+    }
+}
+
+fn check_job(cluster: &Cluster, job: &Job, found: &mut Vec<String>) {
+    match &job.phase {
+        JobPhase::Pending | JobPhase::Ended(_) => {
+            let run = job.run();
+            let holds = |node: &Node| node.held.contains_key(&run) || node.claims.contains_key(&job.id);
+            if job.attempt.0 > 0 && cluster.live_nodes().any(holds) {
+                found.push(format!("job {} is {} and still holds a node", job.id, if job.is_ended() { "ended" } else { "pending" }));
+            }
+        }
+        JobPhase::Configuring(claim) => {
+            for held in &claim.allocations {
+                if cluster.nodes.get(&held.node).is_none_or(|node| node.claims.get(&job.id) != Some(held)) {
+                    found.push(format!("job {} claims node {}, which does not know", job.id, held.node));
+                }
+            }
+        }
+        JobPhase::Bound(placement) | JobPhase::Running { placement, .. } | JobPhase::Stopping { placement, .. } => {
+            let run = Run { job: job.id, attempt: job.attempt };
+            for (held, part) in placement.allocations.iter().zip(&placement.parts) {
+                let kept = cluster.nodes.get(&held.node).is_some_and(|node| node.held.get(&run) == Some(held));
+                if kept == part.is_dead() {
+                    found.push(format!("job {} and node {} disagree about part {part:?}", job.id, held.node));
+                }
+            }
+            // G3: a running gang has all of its parts.
+            let unprepared = |part: &Part| matches!(part, Part::Bound);
+            if matches!(job.phase, JobPhase::Running { .. }) && placement.parts.len() > 1 && placement.parts.iter().any(unprepared) {
+                found.push(format!("gang {} runs before all of its parts are prepared", job.id));
+            }
+            if matches!(job.phase, JobPhase::Stopping { .. }) && placement.parts.iter().all(Part::is_dead) {
+                found.push(format!("job {} stops although nothing of it lives", job.id));
+            }
+        }
+    }
+}
+
+fn check_arrays(cluster: &Cluster, found: &mut Vec<String>) {
+    let mut live: BTreeMap<_, (u32, u32)> = BTreeMap::new();
+    for job in cluster.live_jobs() {
+        if let ArrayRole::Element { array, .. } = job.role {
+            let counts = live.entry(array).or_default();
+            counts.0 += 1;
+            counts.1 += u32::from(!job.is_pending());
+        }
+    }
+    for (id, array) in cluster.arrays.iter() {
+        let (lives, active) = live.get(id).copied().unwrap_or_default();
+        if (array.live, array.active) != (lives, active) {
+            found.push(format!("array {id} counts {} live and {} active, there are {lives} and {active}", array.live, array.active));
+        }
+        // J8: at most `%n` at once (a lowered limit lets what runs go on).
+        if array.limit.is_some_and(|limit| limit > 0 && active > limit) && !lowered(cluster, *id) {
+            found.push(format!("array {id} has {active} of at most {:?} elements active", array.limit));
+        }
+    }
+}
+
+fn lowered(cluster: &Cluster, array: squall_types::JobId) -> bool {
+    let original = |job: &Job| job.spec.array.as_ref().and_then(|array| array.limit);
+    let limit = cluster.arrays.get(&array).and_then(|record| record.limit);
+    cluster.live_jobs().filter(|job| job.array() == Some(array)).any(|job| original(job) != limit)
+}
+
+/// M6: what is reserved is exactly what open rows reserve, and no budget is overdrawn by more than its renewals.
+fn check_money(cluster: &Cluster, found: &mut Vec<String>) {
+    let mut reserved: BTreeMap<_, MicroUsd> = BTreeMap::new();
+    for node in cluster.live_nodes() {
+        let order = node.order.and_then(|order| cluster.orders.get(&order));
+        for name in order.map(|order| order.budgets.as_slice()).unwrap_or_default() {
+            *reserved.entry(name).or_default() += node.reserved;
+        }
+    }
+    for (name, state) in cluster.budgets.iter() {
+        let sum = reserved.get(name).copied().unwrap_or_default();
+        if state.reserved != sum {
+            found.push(format!("budget {name} reserves {}, its nodes reserve {sum}", state.reserved));
+        }
+    }
+    for node in cluster.nodes.values() {
+        let cost = match node.state {
+            NodeState::Gone { .. } => continue,
+            _ => crate::cost::node_cost(node, cluster.counters.at),
+        };
+        if node.charged > cost {
+            found.push(format!("receipts charge {} of node {}, which cost {cost}", node.charged, node.name));
+        }
+    }
+}

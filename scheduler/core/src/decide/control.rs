@@ -1,0 +1,263 @@
+//! Cancel, hold, release, requeue, and admins' words about nodes.
+
+use super::Reply;
+use super::draft::Draft;
+use crate::authz::{self, Object, Verb};
+use crate::command::Caller;
+use crate::event::What;
+use crate::job::{ArrayRole, HeldBy, Job, JobPhase, Outcome};
+use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner, NodeState};
+use crate::refuse::Rejection;
+use squall_types::agent::StopWhy;
+use squall_types::api::{JobRef, NodeAction};
+use squall_types::ids::Run;
+use squall_types::{EndState, ExitStatus, IndexSet, JobId, JobKind, NodeName, Reason, Uid};
+
+/// What a job reference names at this moment.
+pub(super) enum Target {
+    Record(JobId),
+    /// Elements that have no record of their own.
+    Waiting(JobId, IndexSet),
+}
+
+impl Draft {
+    /// Everything that a reference names; an array's id names all of it.
+    pub fn targets(&self, job: &JobRef) -> Result<Vec<Target>, Rejection> {
+        let unknown = || {
+            Rejection::new("SQ1001", "Invalid job id specified")
+                .asked(format!("job {}", show(job)))
+                .limit(format!("the cluster knows jobs that have not ended, or ended less than {} s ago", self.cluster.config.timing.min_job_age.as_secs()))
+                .try_this("`sacct -j` for jobs that ended earlier")
+        };
+        let whole = self.job(job.job);
+        let Some(array) = self.cluster.arrays.get(&job.job) else {
+            return match (whole, &job.elements) {
+                (Some(record), None) => Ok(vec![Target::Record(record.id)]),
+                _ => Err(unknown()),
+            };
+        };
+        let pending = match whole.map(|job| (&job.role, &job.phase)) {
+            Some((ArrayRole::Pending { indices }, JobPhase::Pending)) => indices.clone(),
+            _ => IndexSet::new(),
+        };
+        let wanted = |index: u32| job.elements.as_ref().is_none_or(|elements| elements.contains(index));
+        let records = array.records.iter().filter(|(index, _)| wanted(**index)).map(|(_, id)| Target::Record(*id));
+        let mut targets: Vec<Target> = records.collect();
+        let waiting: IndexSet = match &job.elements {
+            None => pending,
+            Some(elements) => elements.iter().filter(|index| pending.contains(*index)).collect(),
+        };
+        if !waiting.is_empty() {
+            targets.push(Target::Waiting(job.job, waiting));
+        }
+        let known = |elements: &IndexSet| elements.iter().any(|index| array.all.contains(index));
+        match (targets.is_empty(), &job.elements) {
+            (true, Some(elements)) if !known(elements) => Err(unknown()),
+            _ => Ok(targets),
+        }
+    }
+
+    pub(super) fn may_change(&self, caller: &Caller, job: JobId) -> Result<(), Rejection> {
+        let uid = self.job(job).map_or(Uid(0), |job| job.spec.uid);
+        authz::allow(caller, Verb::ChangeJob, Object::Job { uid })
+    }
+
+    pub fn cancel(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
+        let targets = self.targets(job)?;
+        for target in &targets {
+            let (Target::Record(id) | Target::Waiting(id, _)) = target;
+            self.may_change(caller, *id)?;
+        }
+        for target in targets {
+            match target {
+                Target::Record(id) => self.cancel_record(id, caller.uid()),
+                Target::Waiting(array, indices) => {
+                    self.emit(What::ElementsCancelled { array, indices, by: caller.uid() });
+                    self.wake_dependants(array);
+                }
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    fn cancel_record(&mut self, id: JobId, by: Option<Uid>) {
+        let Some(job) = self.job(id) else { return };
+        let run = job.run();
+        let outcome =
+            Outcome::End { state: EndState::Cancelled, exit: ExitStatus::default(), reason: Reason::None, by };
+        match &job.phase {
+            JobPhase::Pending | JobPhase::Configuring(_) => {
+                self.end(id, EndState::Cancelled, ExitStatus::default(), Reason::None, by, None);
+            }
+            JobPhase::Bound(_) | JobPhase::Running { .. } => self.stop(run, StopWhy::Cancelled, outcome),
+            // It ends already; only a return to the queue is overruled.
+            JobPhase::Stopping { outcome: Outcome::Requeue { .. }, .. } => {
+                self.stop(run, StopWhy::Cancelled, outcome);
+            }
+            JobPhase::Stopping { .. } | JobPhase::Ended(_) => {}
+        }
+    }
+
+    pub fn hold(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
+        let by = if caller.is_admin() { HeldBy::Admin } else { HeldBy::User };
+        self.each_pending(caller, job, |draft, id| {
+            if draft.job(id).is_some_and(|job| job.held.is_none()) {
+                draft.emit(What::JobHeld { job: id, by });
+            }
+            Ok(())
+        })
+    }
+
+    pub fn release(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
+        self.each_pending(caller, job, |draft, id| {
+            let held = draft.job(id).and_then(|job| job.held);
+            if held == Some(HeldBy::Admin) && !caller.is_admin() {
+                return Err(Rejection::new("SQ2001", "Access/permission denied")
+                    .asked(format!("to release job {id}"))
+                    .limit("an admin holds it: only an admin may release it"));
+            }
+            if held.is_some() {
+                draft.emit(What::JobReleased { job: id });
+            }
+            Ok(())
+        })
+    }
+
+    /// Applies a change to everything named that still waits; elements of an array get a record of their own first,
+    /// unless all that wait are meant.
+    fn each_pending(
+        &mut self,
+        caller: &Caller,
+        job: &JobRef,
+        change: impl Fn(&mut Draft, JobId) -> Result<(), Rejection>,
+    ) -> Result<Reply, Rejection> {
+        for target in self.targets(job)? {
+            let (Target::Record(id) | Target::Waiting(id, _)) = &target;
+            self.may_change(caller, *id)?;
+            for id in self.records_of(target) {
+                if self.job(id).is_some_and(Job::is_pending) {
+                    change(self, id)?;
+                }
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The records that stand for a target; the array's own where all elements that wait are meant.
+    pub(super) fn records_of(&mut self, target: Target) -> Vec<JobId> {
+        match target {
+            Target::Record(id) => vec![id],
+            Target::Waiting(array, indices) => {
+                let all = matches!(self.job(array).map(|job| &job.role), Some(ArrayRole::Pending { indices: waiting }) if *waiting == indices);
+                if all {
+                    return vec![array];
+                }
+                indices.iter().map(|index| self.split(array, index)).collect()
+            }
+        }
+    }
+
+    /// Gives one element a record of its own: a fresh id, or the array's where it is the last.
+    pub fn split(&mut self, array: JobId, index: u32) -> JobId {
+        let last = matches!(self.job(array).map(|job| &job.role), Some(ArrayRole::Pending { indices }) if indices.len() == 1);
+        let job = if last { array } else { self.cluster.counters.next_job };
+        self.emit(What::ElementSplit { array, index, job });
+        job
+    }
+
+    pub fn requeue(&mut self, caller: &Caller, job: &JobRef, hold: bool) -> Result<Reply, Rejection> {
+        for target in self.targets(job)? {
+            let Target::Record(id) = target else { continue };
+            self.may_change(caller, id)?;
+            let Some(record) = self.job(id) else { continue };
+            if record.spec.kind != JobKind::Batch || record.spec.requeue == Some(false) {
+                return Err(Rejection::new("SQ1010", "Requested operation is presently disabled")
+                    .asked(format!("to requeue job {id}"))
+                    .limit("it is not a batch job, or was submitted with --no-requeue"));
+            }
+            let run = record.run();
+            let hold = hold.then_some(if caller.is_admin() { HeldBy::Admin } else { HeldBy::User });
+            let outcome = Outcome::Requeue { not_before: self.now, hold, reason: Reason::None, failure: false };
+            match &record.phase {
+                JobPhase::Bound(_) | JobPhase::Running { .. } => self.stop(run, StopWhy::Requeued, outcome),
+                JobPhase::Pending if hold.is_some() => self.emit(What::JobHeld { job: id, by: hold.unwrap_or(HeldBy::User) }),
+                JobPhase::Ended(_) => {
+                    return Err(Rejection::new("SQ1011", "Job/step already completing or completed")
+                        .asked(format!("to requeue job {id}"))
+                        .limit("it has ended: an ended job never runs again")
+                        .try_this("submit it anew"));
+                }
+                _ => {}
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The client that holds an allocation is done with it.
+    pub fn finish_allocation(&mut self, caller: &Caller, run: Run, exit: ExitStatus) -> Result<Reply, Rejection> {
+        if self.job(run.job).is_none() {
+            return Err(Rejection::new("SQ1001", "Invalid job id specified").asked(format!("job {}", run.job)));
+        }
+        self.may_change(caller, run.job)?;
+        let Some(job) = self.job(run.job) else { return Ok(Reply::Done) };
+        let (state, reason) = match exit {
+            ExitStatus { code: 0, signal: 0 } => (EndState::Completed, Reason::None),
+            ExitStatus { signal: 0, .. } => (EndState::Failed, Reason::NonZeroExitCode),
+            _ => (EndState::Failed, Reason::RaisedSignal),
+        };
+        match &job.phase {
+            JobPhase::Pending | JobPhase::Configuring(_) => {
+                self.end(run.job, EndState::Cancelled, exit, Reason::None, caller.uid(), None);
+            }
+            JobPhase::Bound(_) | JobPhase::Running { .. } => {
+                let run = job.run();
+                self.stop(run, StopWhy::Ended, Outcome::End { state, exit, reason, by: None });
+            }
+            JobPhase::Stopping { .. } | JobPhase::Ended(_) => {}
+        }
+        Ok(Reply::Done)
+    }
+
+    pub fn act_on_node(&mut self, caller: &Caller, name: &NodeName, action: &NodeAction) -> Result<Reply, Rejection> {
+        authz::allow(caller, Verb::ChangeNode, Object::Cluster)?;
+        let Some(node) = self.cluster.node_named(name) else {
+            return Err(Rejection::new("SQ3001", "Invalid node name specified")
+                .asked(format!("node {name}"))
+                .limit("no node of that name exists now")
+                .try_this("`sinfo -N` lists them"));
+        };
+        let id = node.id;
+        match action {
+            NodeAction::Drain { reason } => {
+                let hold = Hold { owner: HoldOwner::Admin, reason: reason.clone(), at: self.now };
+                self.emit(What::NodeHeld { node: id, hold });
+            }
+            NodeAction::Resume => {
+                let owners: Vec<_> = node.holds.iter().map(|hold| hold.owner).filter(|owner| *owner != HoldOwner::Health).collect();
+                let draining = matches!(node.state, NodeState::Draining { why: DrainWhy::Config, .. });
+                owners.into_iter().for_each(|owner| self.emit(What::NodeReleased { node: id, owner }));
+                if draining {
+                    self.emit(What::DrainCancelled { node: id });
+                }
+            }
+            NodeAction::Down { reason } => {
+                let hold = Hold { owner: HoldOwner::Admin, reason: reason.clone(), at: self.now };
+                let fixed = node.is_static();
+                self.emit(What::NodeHeld { node: id, hold });
+                self.parts_gone(id);
+                self.emit(What::NodeContact { node: id, contact: false });
+                if !fixed {
+                    self.node_gone(id, GoneWhy::Declared);
+                }
+            }
+        }
+        Ok(Reply::Done)
+    }
+}
+
+fn show(job: &JobRef) -> String {
+    match &job.elements {
+        None => job.job.to_string(),
+        Some(elements) => format!("{}_[{elements}]", job.job),
+    }
+}

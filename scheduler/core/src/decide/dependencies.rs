@@ -1,0 +1,170 @@
+//! Whose end (or start) lets whom go.
+
+use super::draft::Draft;
+use crate::cluster::Cluster;
+use crate::event::What;
+use crate::job::{ArrayRole, Job, JobPhase, TermState};
+use squall_types::{DependencyKind, DependencyTerm, EndState, ExitStatus, JobId, JobSpec, Reason, TargetJob, Timestamp};
+
+/// How far something is that a dependency can be about.
+struct Progress {
+    /// When all of it had started, where it has.
+    started_at: Option<Timestamp>,
+    ended: bool,
+    /// Some of it already ended badly.
+    failed: bool,
+    /// All of it ended well.
+    completed: bool,
+}
+
+impl Draft {
+    /// Looks again at the jobs that wait for this one, for its array, or for its name.
+    pub fn wake_dependants(&mut self, id: JobId) {
+        let Some(job) = self.job(id) else { return };
+        let (uid, name) = (job.spec.uid, job.spec.name.clone());
+        let mut waiting: Vec<JobId> = self.cluster.dependants_of(id).collect();
+        if let Some(array) = job.array().filter(|array| *array != id) {
+            waiting.extend(self.cluster.dependants_of(array));
+        }
+        if job.is_ended() {
+            waiting.extend(self.cluster.namesakes(uid, &name).filter(|other| {
+                let singleton = |term: &DependencyTerm| term.kind == DependencyKind::Singleton;
+                self.job(*other).is_some_and(|job| job.spec.dependency.terms.iter().any(singleton))
+            }));
+        }
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting.into_iter().for_each(|job| self.look_again(job));
+    }
+
+    fn look_again(&mut self, id: JobId) {
+        let Some(job) = self.job(id).filter(|job| job.is_pending()) else { return };
+        let terms = resolve(&self.cluster, &job.spec, id);
+        if terms == job.terms {
+            return;
+        }
+        let mut after = job.clone();
+        after.terms = terms.clone();
+        let eligible_at = eligible_at(&after, self.now).or(job.eligible_at);
+        let hopeless = after.dependency_never() && job.spec.cancel_if_never;
+        self.emit(What::DependencyChanged { job: id, terms, eligible_at });
+        if hopeless {
+            let reason = Reason::DependencyNeverSatisfied;
+            match self.job(id).map(|job| job.role.clone()) {
+                Some(ArrayRole::Pending { indices }) => {
+                    self.emit(What::ElementsCancelled { array: id, indices, by: None });
+                    self.wake_dependants(id);
+                }
+                _ => self.end(id, EndState::Cancelled, ExitStatus::default(), reason, None, None),
+            }
+        }
+    }
+}
+
+/// When a job with these terms may go as far as dependencies and begin time are concerned; `None` while unknown.
+pub(super) fn eligible_at(job: &Job, now: Timestamp) -> Option<Timestamp> {
+    let after = job.terms.iter().filter_map(|state| match state {
+        TermState::MetFrom(at) => Some(*at),
+        _ => None,
+    });
+    let at = after.chain(job.spec.begin_at).fold(now, Timestamp::max);
+    job.dependency_met(at).then_some(at)
+}
+
+/// The state of each term of a dependency, as things stand.
+pub(super) fn resolve(cluster: &Cluster, spec: &JobSpec, id: JobId) -> Vec<TermState> {
+    let array = spec.array.is_some();
+    spec.dependency.terms.iter().map(|term| resolve_term(cluster, spec, id, array, term)).collect()
+}
+
+fn resolve_term(cluster: &Cluster, spec: &JobSpec, id: JobId, array: bool, term: &DependencyTerm) -> TermState {
+    let Some(target) = term.target else {
+        let before = |other: &JobId| *other < id;
+        let free = cluster.namesakes(spec.uid, &spec.name).filter(before).count() == 0;
+        return if free { TermState::Met } else { TermState::Waiting };
+    };
+    let Some(progress) = progress(cluster, target) else { return TermState::Never };
+    match term.kind {
+        DependencyKind::After(delay) => match progress.started_at {
+            Some(at) => TermState::MetFrom(at + delay),
+            None if progress.ended => TermState::Met,
+            None => TermState::Waiting,
+        },
+        DependencyKind::AfterAny | DependencyKind::AfterBurstBuffer => met_when(progress.ended),
+        // Which elements may go is looked up element by element.
+        DependencyKind::AfterCorr if array => TermState::Met,
+        DependencyKind::AfterOk | DependencyKind::AfterCorr => match progress {
+            Progress { completed: true, .. } => TermState::Met,
+            Progress { failed: true, .. } => TermState::Never,
+            _ => TermState::Waiting,
+        },
+        DependencyKind::AfterNotOk => match progress {
+            Progress { completed: true, .. } => TermState::Never,
+            Progress { ended: true, .. } => TermState::Met,
+            _ => TermState::Waiting,
+        },
+        DependencyKind::Singleton => TermState::Met,
+    }
+}
+
+fn met_when(condition: bool) -> TermState {
+    if condition { TermState::Met } else { TermState::Waiting }
+}
+
+/// `None` for a job that never was.
+fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
+    if let Some(index) = target.index {
+        return progress_of_element(cluster, target.job, index);
+    }
+    if let Some(array) = cluster.arrays.get(&target.job) {
+        let waiting = match cluster.jobs.get(&target.job) {
+            Some(Job { role: ArrayRole::Pending { .. }, phase: JobPhase::Pending, .. }) => true,
+            _ => false,
+        };
+        let ended = !waiting && array.live == 0;
+        let failed = !array.failed.is_empty();
+        let unstarted = || array.records.values().any(|job| cluster.jobs.get(job).is_some_and(|job| job.attempt.0 == 0));
+        let started_at = (!waiting && array.started && !unstarted()).then_some(cluster.counters.at);
+        return Some(Progress { started_at, ended, failed, completed: ended && !failed });
+    }
+    match cluster.jobs.get(&target.job) {
+        Some(job) => Some(progress_of_job(job)),
+        None => progress_of_past(cluster, target.job),
+    }
+}
+
+fn progress_of_element(cluster: &Cluster, array: JobId, index: u32) -> Option<Progress> {
+    let Some(record) = cluster.arrays.get(&array) else { return progress_of_past(cluster, array) };
+    if !record.all.contains(index) {
+        return None;
+    }
+    if let Some(job) = cluster.element(array, index) {
+        return Some(progress_of_job(job));
+    }
+    let (completed, failed) = (record.completed.contains(index), record.failed.contains(index));
+    Some(Progress { started_at: None, ended: completed || failed, failed, completed })
+}
+
+fn progress_of_job(job: &Job) -> Progress {
+    let completed = matches!(&job.phase, JobPhase::Ended(end) if end.state == EndState::Completed);
+    let ended = job.is_ended();
+    Progress { started_at: job.started_at(), ended, failed: ended && !completed, completed }
+}
+
+fn progress_of_past(cluster: &Cluster, job: JobId) -> Option<Progress> {
+    let completed = cluster.past.completed.contains(job.0);
+    let failed = cluster.past.failed.contains(job.0);
+    (completed || failed).then_some(Progress { started_at: None, ended: true, failed, completed })
+}
+
+/// Whether `aftercorr` lets this element of an array go.
+pub(crate) fn element_may_go(cluster: &Cluster, spec: &JobSpec, index: u32) -> bool {
+    let corresponds = |term: &DependencyTerm| match (term.kind, term.target) {
+        (DependencyKind::AfterCorr, Some(target)) if target.index.is_none() => {
+            let other = TargetJob { job: target.job, index: Some(index) };
+            progress(cluster, other).is_some_and(|progress| progress.completed)
+        }
+        _ => true,
+    };
+    spec.dependency.terms.iter().all(corresponds)
+}

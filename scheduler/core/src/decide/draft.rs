@@ -1,0 +1,63 @@
+//! A decision being made: the events so far, and the state as they leave it.
+
+use crate::cluster::Cluster;
+use crate::event::{Event, What};
+use crate::job::{Job, JobPhase, Outcome, Part, Placement};
+use squall_types::agent::StopWhy;
+use squall_types::ids::Run;
+use squall_types::{JobId, Timestamp};
+
+/// Later parts of a decision see what earlier ones did. The clone shares all pages with the state.
+pub(super) struct Draft {
+    pub cluster: Cluster,
+    pub now: Timestamp,
+    pub events: Vec<Event>,
+}
+
+impl Draft {
+    pub fn new(cluster: &Cluster, now: Timestamp) -> Self {
+        let now = now.max(cluster.counters.at);
+        Draft { cluster: cluster.clone(), now, events: Vec::new() }
+    }
+
+    pub fn emit(&mut self, what: What) {
+        let event = what.at(self.now);
+        self.cluster.apply(&event);
+        self.events.push(event);
+    }
+
+    pub fn job(&self, job: JobId) -> Option<&Job> {
+        self.cluster.jobs.get(&job)
+    }
+
+    /// Ends all parts that live, or settles the job at once where none does.
+    pub fn stop(&mut self, run: Run, why: StopWhy, outcome: Outcome) {
+        self.emit(What::JobStopping { run, why, outcome });
+        self.settle(run);
+    }
+
+    /// When the last part of a stopping attempt is dead, the outcome comes true.
+    pub fn settle(&mut self, run: Run) {
+        let Some(job) = self.job(run.job) else { return };
+        let JobPhase::Stopping { placement, outcome, .. } = &job.phase else { return };
+        if job.attempt != run.attempt || !placement.parts.iter().all(Part::is_dead) {
+            return;
+        }
+        let (placement, outcome) = (placement.clone(), outcome.clone());
+        match outcome {
+            Outcome::End { state, exit, reason, by } => {
+                self.end(run.job, state, exit, reason, by, Some(&placement));
+            }
+            Outcome::Requeue { not_before, hold, reason, failure } => {
+                let charges = self.charges(run.job, &placement);
+                self.emit(What::JobRequeued { job: run.job, not_before, hold, reason, failure, charges });
+                self.wake_dependants(run.job);
+            }
+        }
+    }
+
+    /// The present attempt of a job, where it has one that is not ended.
+    pub fn placement(&self, run: Run) -> Option<&Placement> {
+        self.job(run.job).filter(|job| job.attempt == run.attempt).and_then(Job::placement)
+    }
+}

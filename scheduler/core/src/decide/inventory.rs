@@ -1,0 +1,169 @@
+//! Listings against the ledger. Destructive conclusions need two independent, fresh facts.
+
+use super::Reply;
+use super::draft::Draft;
+use crate::event::What;
+use crate::node::{GoneWhy, Node, NodeState};
+use crate::order::OrderState;
+use squall_types::offer::LaunchedInstance;
+use squall_types::{InstanceId, Launched, Listing, NodeId, OrderId, PoolName, SeenInstance, Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An accepted instance may be missing from listings for so long without that meaning anything.
+const NEW_INSTANCE_GRACE: Span = Span::from_mins(3);
+/// A listing this many percent smaller than the one before proves no absence by itself.
+const SHRINK_PERCENT: u64 = 30;
+
+impl Draft {
+    pub fn listed(&mut self, pool: &PoolName, listing: &Listing, asked_at: Timestamp) -> Reply {
+        self.learn_outcomes(pool, listing);
+        let shown: BTreeMap<&InstanceId, &SeenInstance> =
+            listing.instances.iter().map(|seen| (&seen.instance, seen)).collect();
+        self.see(pool, &shown);
+        self.see_strangers(pool, listing);
+        if !listing.complete {
+            return Reply::Done;
+        }
+        let suspicious = self.shrank(pool, &shown);
+        if self.cluster.pools.get(pool).is_none_or(|known| {
+            known.listed != shown.len() as u32 || known.listed_at.is_none() || self.outcomes_wait(pool)
+        }) {
+            self.emit(What::ListingTaken { pool: pool.clone(), instances: shown.len() as u32 });
+        }
+        if suspicious {
+            return Reply::Done;
+        }
+        self.close_unknown_orders(pool, asked_at);
+        self.miss(pool, &shown, asked_at);
+        self.miss_strangers(pool, &shown, asked_at);
+        Reply::Done
+    }
+
+    /// An order whose answer was lost: the listing shows what it brought.
+    fn learn_outcomes(&mut self, pool: &PoolName, listing: &Listing) {
+        let mut found: BTreeMap<OrderId, Launched> = BTreeMap::new();
+        for seen in listing.instances.iter().filter(|seen| !seen.ending) {
+            if let (Some(order), Some(name)) = (seen.order, &seen.name) {
+                let instance = LaunchedInstance { instance: seen.instance.clone(), name: name.clone() };
+                found.entry(order).or_default().instances.push(instance);
+            }
+        }
+        for (id, launched) in found {
+            let Some(order) = self.cluster.orders.get(&id).filter(|order| order.request.pool == *pool) else { continue };
+            let complete = launched.instances.len() >= order.nodes.len();
+            // A part may still be growing into the whole while the call is under way.
+            if matches!(order.state, OrderState::Placed) && (complete || self.past(order.accept_by)) {
+                self.launched(id, &launched);
+            }
+        }
+    }
+
+    fn see(&mut self, pool: &PoolName, shown: &BTreeMap<&InstanceId, &SeenInstance>) {
+        let back: Vec<NodeId> = self
+            .cluster
+            .live_nodes_of(pool)
+            .filter(|node| node.missing_since.is_some() && is_shown(node, shown))
+            .map(|node| node.id)
+            .collect();
+        back.into_iter().for_each(|node| self.emit(What::NodeSeen { node }));
+    }
+
+    /// What bears our tag and belongs to no open ledger row is set aside, and ended only after its grace.
+    fn see_strangers(&mut self, pool: &PoolName, listing: &Listing) {
+        let ours: BTreeSet<&InstanceId> =
+            self.cluster.live_nodes_of(pool).filter_map(|node| node.instance.as_ref()).collect();
+        let awaited = |order: Option<OrderId>| {
+            let order = order.and_then(|order| self.cluster.orders.get(&order));
+            order.is_some_and(|order| matches!(order.state, OrderState::Placed))
+        };
+        let known = self.cluster.pools.get(pool);
+        let fresh = |seen: &SeenInstance| {
+            known.and_then(|known| known.strangers.get(&seen.instance)).is_none_or(|stranger| stranger.missing_since.is_some())
+        };
+        let strangers: Vec<InstanceId> = listing
+            .instances
+            .iter()
+            .filter(|seen| !seen.ending && !ours.contains(&seen.instance) && !awaited(seen.order) && fresh(seen))
+            .map(|seen| seen.instance.clone())
+            .collect();
+        for instance in strangers {
+            self.emit(What::StrangerSeen { pool: pool.clone(), instance });
+        }
+    }
+
+    /// Much smaller than the one before, by more than what was asked to end: perhaps a broken answer.
+    fn shrank(&self, pool: &PoolName, shown: &BTreeMap<&InstanceId, &SeenInstance>) -> bool {
+        if crate::canary::active("empty_listing_kills") {
+            return false;
+        }
+        let Some(before) = self.cluster.pools.get(pool).map(|known| u64::from(known.listed)) else { return false };
+        let retiring = self.cluster.live_nodes_of(pool).filter(|node| matches!(node.state, NodeState::Retiring { .. }));
+        let expected = before.saturating_sub(retiring.count() as u64);
+        before >= 3 && (shown.len() as u64) * 100 < expected * (100 - SHRINK_PERCENT)
+    }
+
+    fn outcomes_wait(&self, pool: &PoolName) -> bool {
+        self.cluster.open_orders().any(|order| order.request.pool == *pool && matches!(order.state, OrderState::Placed))
+    }
+
+    /// Past the token's life, a complete listing that was asked for later and shows nothing is the answer.
+    fn close_unknown_orders(&mut self, pool: &PoolName, asked_at: Timestamp) {
+        let grace = self.pool_config(pool).absence_grace;
+        let over: Vec<OrderId> = self
+            .cluster
+            .open_orders()
+            .filter(|order| order.request.pool == *pool && matches!(order.state, OrderState::Placed))
+            .filter(|order| order.accept_by + grace < asked_at)
+            .map(|order| order.id)
+            .collect();
+        over.into_iter().for_each(|order| self.order_came_to_nothing(order));
+    }
+
+    /// Not shown: noted the first time, gone the second, if its agent is silent and the listings are far enough apart.
+    fn miss(&mut self, pool: &PoolName, shown: &BTreeMap<&InstanceId, &SeenInstance>, asked_at: Timestamp) {
+        let grace = self.pool_config(pool).absence_grace;
+        let launched: Vec<Node> = self
+            .cluster
+            .live_nodes_of(pool)
+            .filter(|node| node.instance.is_some() && !is_shown(node, shown) && !node.contact)
+            .cloned()
+            .collect();
+        for node in launched {
+            let retiring = matches!(node.state, NodeState::Retiring { .. });
+            let new = node.launched_at.is_some_and(|at| asked_at < at + NEW_INSTANCE_GRACE.min(grace.times(3)));
+            if new && !retiring {
+                continue;
+            }
+            match node.missing_since {
+                None => self.emit(What::NodeMissing { node: node.id }),
+                Some(since) if asked_at >= since + grace => {
+                    let why = if retiring { GoneWhy::Retired } else { GoneWhy::Lost };
+                    self.node_gone(node.id, why);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn miss_strangers(&mut self, pool: &PoolName, shown: &BTreeMap<&InstanceId, &SeenInstance>, asked_at: Timestamp) {
+        let grace = self.pool_config(pool).absence_grace;
+        let strangers = self.cluster.pools.get(pool).map(|known| known.strangers.clone()).unwrap_or_default();
+        for (instance, stranger) in strangers {
+            if shown.get(&instance).is_some_and(|seen| !seen.ending) {
+                continue;
+            }
+            let pool = pool.clone();
+            match stranger.missing_since {
+                None => self.emit(What::StrangerMissing { pool, instance }),
+                Some(since) if asked_at >= since + grace => self.emit(What::StrangerGone { pool, instance }),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// An instance that is listed as ending will not run again, but it is still there.
+fn is_shown(node: &Node, shown: &BTreeMap<&InstanceId, &SeenInstance>) -> bool {
+    let seen = node.instance.as_ref().and_then(|instance| shown.get(instance));
+    seen.is_some_and(|seen| !seen.ending)
+}

@@ -1,0 +1,76 @@
+//! A controller takes the journal; configurations; restored backups.
+
+use super::Reply;
+use super::draft::Draft;
+use crate::budget::period_start;
+use crate::config::ClusterConfig;
+use crate::event::What;
+use crate::node::{GoneWhy, HoldOwner, Hold};
+use crate::refuse::Rejection;
+use squall_types::{Epoch, JobId, NodeId, OrderId, Span};
+
+/// After a restore what is not known is kept for so long before it is treated as unknown.
+const SETTLE_AFTER_RESTORE: Span = Span::from_hours(1);
+
+impl Draft {
+    pub fn start(&mut self, epoch: Epoch, version: &str) -> Reply {
+        self.emit(What::ControllerStarted { epoch, version: version.to_owned() });
+        Reply::Done
+    }
+
+    /// All or nothing. Never invalidates what is stored: jobs of a removed partition wait with that reason.
+    pub fn configure(&mut self, config: &ClusterConfig) -> Result<Reply, Rejection> {
+        if *self.cluster.config != *config {
+            self.emit(What::ConfigApplied { config: Box::new(config.clone()) });
+        }
+        self.sync_static_nodes();
+        for (name, budget) in config.budgets.clone() {
+            let start = period_start(budget.period, self.now);
+            if self.cluster.budgets.get(&name).is_some_and(|state| state.period_start < start) {
+                self.emit(What::BudgetTurned { budget: name, period_start: start });
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Machines that are there whatever the demand appear and go with the configuration.
+    fn sync_static_nodes(&mut self) {
+        let config = self.cluster.config.clone();
+        for (pool, pool_config) in &config.pools {
+            for (name, shape) in &pool_config.static_nodes {
+                if self.cluster.node_named(name).is_some() {
+                    continue;
+                }
+                let node = self.cluster.counters.next_node;
+                let mut shape = shape.clone();
+                shape.features.extend(pool_config.features.iter().cloned());
+                self.emit(What::StaticNodeAdded { node, name: name.clone(), pool: pool.clone(), shape });
+            }
+        }
+        let removed = |node: &&crate::node::Node| {
+            let configured = config.pools.get(&node.pool).is_some_and(|pool| pool.static_nodes.contains_key(&node.name));
+            node.is_static() && !configured
+        };
+        let removed: Vec<_> = self.cluster.live_nodes().filter(removed).map(|node| (node.id, node.held.is_empty())).collect();
+        for (node, empty) in removed {
+            if empty {
+                self.node_gone(node, GoneWhy::Removed);
+            } else {
+                let reason = "removed from the configuration: goes when its jobs have ended".to_owned();
+                self.emit(What::NodeHeld { node, hold: Hold { owner: HoldOwner::Admin, reason, at: self.now } });
+            }
+        }
+    }
+
+    /// Ids jump ahead of everything that may have been given out after the backup was taken.
+    pub fn restore(&mut self, gap: u32) -> Reply {
+        let counters = &self.cluster.counters;
+        self.emit(What::BackupRestored {
+            next_job: JobId(counters.next_job.0.saturating_add(gap)),
+            next_node: NodeId(counters.next_node.0.saturating_add(u64::from(gap))),
+            next_order: OrderId(counters.next_order.0.saturating_add(u64::from(gap))),
+            settled_by: self.now + SETTLE_AFTER_RESTORE,
+        });
+        Reply::Done
+    }
+}

@@ -1,0 +1,263 @@
+//! What time alone brings: limits, deadlines, money, purges. Each kind is bounded; the rest comes with the next tick.
+
+use super::Reply;
+use super::draft::Draft;
+use crate::budget::period_start;
+use crate::cluster::Cluster;
+use crate::event::What;
+use crate::job::{ArrayRole, JobPhase, Outcome};
+use crate::node::{DrainWhy, Node, NodeState};
+use crate::order::OrderState;
+use squall_types::agent::StopWhy;
+use squall_types::{EndState, ExitStatus, JobId, NodeId, OrderId, Reason, Span, Timestamp};
+
+/// An agent ends an attempt at its limit; the controller does so itself only this much later.
+const LIMIT_BACKSTOP: Span = Span::from_secs(30);
+/// A machine ends itself at its die-at; so long after it can run nothing any more.
+const DIE_AT_BOUND: Span = Span::from_mins(5);
+/// Records that one tick removes.
+const PURGE_CHUNK: usize = 500;
+
+impl Draft {
+    pub fn tick(&mut self) -> Reply {
+        self.limits();
+        self.deadlines();
+        self.boots();
+        self.die_at();
+        self.money();
+        self.budgets();
+        self.strangers();
+        self.quotas();
+        self.purge();
+        Reply::Done
+    }
+
+    fn limits(&mut self) {
+        let over: Vec<_> = self.cluster.active_jobs().filter(|job| limit_at(&self.cluster, job).is_some_and(|at| self.past(at))).map(|job| job.run()).collect();
+        for run in over {
+            let outcome = Outcome::End {
+                state: EndState::Timeout,
+                exit: ExitStatus::default(),
+                reason: Reason::TimeLimit,
+                by: None,
+            };
+            self.stop(run, StopWhy::TimeLimit, outcome);
+        }
+    }
+
+    fn deadlines(&mut self) {
+        let late = |job: &&crate::job::Job| job.is_pending() && job.spec.end_by.is_some_and(|by| self.past(by));
+        let late: Vec<JobId> = self.cluster.live_jobs().filter(late).map(|job| job.id).collect();
+        for id in late {
+            match self.job(id).map(|job| job.role.clone()) {
+                Some(ArrayRole::Pending { indices }) => {
+                    self.emit(What::ElementsCancelled { array: id, indices, by: None });
+                    self.wake_dependants(id);
+                }
+                _ => self.end(id, EndState::Deadline, ExitStatus::default(), Reason::TimeLimit, None, None),
+            }
+        }
+    }
+
+    fn boots(&mut self) {
+        let late = |node: &&Node| matches!(node.state, NodeState::Booting { ready_by } if self.past(ready_by));
+        let late: Vec<NodeId> = self.cluster.live_nodes().filter(late).map(|node| node.id).collect();
+        late.into_iter().for_each(|node| self.boot_failed(node));
+    }
+
+    /// A cloud node in use has its end pushed out; one past its end by the bound is dead.
+    fn die_at(&mut self) {
+        let mut extend = Vec::new();
+        let mut dead = Vec::new();
+        for node in self.cluster.live_nodes().filter(|node| !node.is_static()) {
+            if self.past(node.die_at + DIE_AT_BOUND) && !node.contact {
+                dead.push(node.id);
+            } else if let Some(at) = extension_at(&self.cluster, node)
+                && self.past(at)
+            {
+                let lifetime = self.pool_config(&node.pool).lifetime;
+                extend.push((node.id, self.now + lifetime));
+            }
+        }
+        for (node, die_at) in extend {
+            self.emit(What::DieAtExtended { node, die_at });
+        }
+        dead.into_iter().for_each(|node| self.parts_gone(node));
+    }
+
+    /// Renews what is reserved, a quantum at a time; where no budget covers one, the node takes no new work and
+    /// its jobs are ended before its paid time is.
+    fn money(&mut self) {
+        let due: Vec<Node> = self
+            .cluster
+            .live_nodes()
+            .filter(|node| renewal_at(&self.cluster, node).is_some_and(|at| self.past(at)))
+            .cloned()
+            .collect();
+        for node in due {
+            let config = self.pool_config(&node.pool);
+            let amount = node.offer.price.cost_of(config.prepaid);
+            // What is being given back is paid for until it is gone: refusing that would only hide it.
+            let retiring = matches!(node.state, NodeState::Retiring { .. });
+            if retiring || self.is_covered(&node, amount) {
+                let until = node.paid_until.max(self.now) + config.prepaid;
+                self.emit(What::MoneyRenewed { node: node.id, amount, until });
+                continue;
+            }
+            if !matches!(node.state, NodeState::Draining { why: DrainWhy::Money, .. }) {
+                self.drop_claims_on(node.id);
+                self.emit(What::NodeDraining { node: node.id, why: DrainWhy::Money });
+            }
+            if self.past(node.paid_until - config.prepaid.min(self.cluster.config.timing.kill_wait.times(4))) {
+                for run in node.held.keys().copied().collect::<Vec<_>>() {
+                    self.stop_for_money(run);
+                }
+            }
+        }
+    }
+
+    fn stop_for_money(&mut self, run: squall_types::ids::Run) {
+        let Some(job) = self.job(run.job) else { return };
+        if matches!(job.phase, JobPhase::Bound(_) | JobPhase::Running { .. }) {
+            let outcome = match self.failed(job, Reason::BudgetExhausted) {
+                Outcome::Requeue { not_before, hold, .. } => {
+                    Outcome::Requeue { not_before, hold, reason: Reason::BudgetExhausted, failure: false }
+                }
+                end => end,
+            };
+            self.stop(run, StopWhy::BudgetExhausted, outcome);
+        }
+    }
+
+    fn is_covered(&self, node: &Node, amount: squall_types::MicroUsd) -> bool {
+        let order = node.order.and_then(|order| self.cluster.orders.get(&order));
+        order.is_none_or(|order| {
+            order.budgets.iter().all(|name| match self.cluster.config.budgets.get(name) {
+                Some(budget) => self.cluster.budgets.get(name).map_or(budget.limit, |state| state.left(budget)) >= amount,
+                None => true,
+            })
+        })
+    }
+
+    fn budgets(&mut self) {
+        let turned: Vec<_> = self
+            .cluster
+            .config
+            .budgets
+            .iter()
+            .map(|(name, budget)| (name.clone(), period_start(budget.period, self.now)))
+            .filter(|(name, start)| self.cluster.budgets.get(name).is_some_and(|state| state.period_start < *start))
+            .collect();
+        for (budget, period_start) in turned {
+            self.emit(What::BudgetTurned { budget, period_start });
+        }
+    }
+
+    fn strangers(&mut self) {
+        // After a restored backup an instance may belong to an order that this state never saw.
+        let grace = self.cluster.config.timing.orphan_grace;
+        if self.cluster.counters.settled_by.is_some_and(|at| at > self.now) {
+            return;
+        }
+        let mut over = Vec::new();
+        for (pool, state) in self.cluster.pools.iter() {
+            let old = state.strangers.iter().filter(|(_, stranger)| !stranger.retiring && self.past(stranger.since + grace));
+            over.extend(old.map(|(instance, _)| (pool.clone(), instance.clone())));
+        }
+        for (pool, instance) in over {
+            self.emit(What::StrangerRetiring { pool, instance });
+        }
+    }
+
+    /// A quota that refused is tried again when the pool has shrunk, or after a long while.
+    fn quotas(&mut self) {
+        let mut cleared = Vec::new();
+        for (pool, state) in self.cluster.pools.iter() {
+            let Some(hold) = &state.quota else { continue };
+            let live = self.cluster.live_nodes_of(pool).count() as u32;
+            if live < hold.nodes || self.past(hold.until) {
+                cleared.push(pool.clone());
+            }
+        }
+        cleared.into_iter().for_each(|pool| self.emit(What::QuotaCleared { pool }));
+    }
+
+    fn purge(&mut self) {
+        let timing = self.cluster.config.timing.clone();
+        let old = |(at, _): &&(Timestamp, JobId)| self.past(*at + timing.min_job_age);
+        let jobs: Vec<JobId> = self.cluster.ended_jobs().take_while(old).map(|(_, job)| *job).take(PURGE_CHUNK).collect();
+        if !jobs.is_empty() {
+            self.emit(What::JobsPurged { jobs });
+        }
+        let gone = |node: &&Node| match node.state {
+            NodeState::Gone { at, .. } => self.past(at + timing.ledger_age) && node.held.is_empty(),
+            _ => false,
+        };
+        let nodes: Vec<NodeId> = self.cluster.nodes.values().filter(gone).map(|node| node.id).take(PURGE_CHUNK).collect();
+        let closed = |order: &&crate::order::Order| {
+            let since = match &order.state {
+                OrderState::Placed => return false,
+                OrderState::Launched { at } | OrderState::Failed { at, .. } => *at,
+            };
+            let all_gone = order.nodes.iter().all(|node| self.cluster.nodes.get(node).is_none() || nodes.contains(node));
+            all_gone && self.past(since + timing.ledger_age)
+        };
+        let orders: Vec<OrderId> = self.cluster.orders.values().filter(closed).map(|order| order.id).take(PURGE_CHUNK).collect();
+        if !nodes.is_empty() || !orders.is_empty() {
+            self.emit(What::LedgerPurged { nodes, orders });
+        }
+    }
+}
+
+/// When the controller itself ends an attempt whose agent did not.
+fn limit_at(cluster: &Cluster, job: &crate::job::Job) -> Option<Timestamp> {
+    let JobPhase::Running { placement, started_at } = &job.phase else { return None };
+    let backstop = cluster.config.timing.kill_wait + LIMIT_BACKSTOP;
+    (placement.time_limit < Span::FOREVER).then(|| *started_at + placement.time_limit + backstop)
+}
+
+/// When the die-at of a node in use is pushed out again.
+fn extension_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
+    let lifetime = cluster.config.pools.get(&node.pool)?.lifetime;
+    let keeps = matches!(node.state, NodeState::Booting { .. } | NodeState::Ready { .. }) || !node.held.is_empty();
+    keeps.then(|| node.die_at - Span(lifetime.0 / 2))
+}
+
+/// When the next quantum of a node is reserved.
+fn renewal_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
+    let prepaid = cluster.config.pools.get(&node.pool)?.prepaid;
+    node.order.map(|_| node.paid_until - Span(prepaid.0 / 4))
+}
+
+/// When a tick has something to do next; `NEVER` where only news can change anything.
+pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
+    let timing = &cluster.config.timing;
+    let jobs = cluster.live_jobs().flat_map(|job| {
+        let waits = [job.spec.begin_at, job.not_before, job.eligible_at, job.spec.end_by].into_iter().flatten();
+        let pending = job.is_pending();
+        let waits = waits.filter(move |at| pending && *at > now);
+        waits.chain(limit_at(cluster, job))
+    });
+    let nodes = cluster.live_nodes().flat_map(|node| {
+        let pool = cluster.config.pools.get(&node.pool);
+        let state = match &node.state {
+            NodeState::Booting { ready_by } => Some(*ready_by),
+            NodeState::Ready { idle_since: Some(since) } if !node.is_static() => pool.map(|pool| {
+                (*since + pool.idle_after).max(node.created_at + pool.min_lifetime)
+            }),
+            NodeState::Draining { since, .. } => pool.map(|pool| *since + pool.settle),
+            _ => None,
+        };
+        let dead_at = (!node.is_static() && !node.contact).then(|| node.die_at + DIE_AT_BOUND);
+        [state, renewal_at(cluster, node), extension_at(cluster, node), dead_at].into_iter().flatten()
+    });
+    let ended = cluster.ended_jobs().next().map(|(at, _)| *at + timing.min_job_age);
+    let strangers = cluster.pools.values().flat_map(|pool| pool.strangers.values());
+    let strangers = strangers.filter(|stranger| !stranger.retiring).map(|stranger| stranger.since + timing.orphan_grace);
+    let pools = cluster.pools.values().flat_map(|pool| {
+        let cool = pool.offers.values().filter_map(|offer| offer.cool_until);
+        let quota = pool.quota.as_ref().map(|quota| quota.until);
+        cool.chain(pool.closed_until).chain(quota).filter(|at| *at > now)
+    });
+    jobs.chain(nodes).chain(ended).chain(strangers).chain(pools).min().unwrap_or(Timestamp::NEVER)
+}

@@ -1,0 +1,128 @@
+//! `scontrol update`: what may change in a job, and when.
+
+use super::Reply;
+use super::dependencies::{eligible_at, resolve};
+use super::draft::Draft;
+use crate::authz::{self, Object, Verb};
+use crate::command::Caller;
+use crate::event::What;
+use crate::job::Job;
+use crate::refuse::Rejection;
+use squall_types::api::{JobRef, JobUpdate};
+use squall_types::{JobId, JobSpec, Span};
+
+impl Draft {
+    pub fn update(&mut self, caller: &Caller, job: &JobRef, update: &JobUpdate) -> Result<Reply, Rejection> {
+        for target in self.targets(job)? {
+            let (super::control::Target::Record(id) | super::control::Target::Waiting(id, _)) = &target;
+            self.may_change(caller, *id)?;
+            for id in self.records_of(target) {
+                self.update_record(caller, id, update)?;
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    fn update_record(&mut self, caller: &Caller, id: JobId, update: &JobUpdate) -> Result<(), Rejection> {
+        let Some(job) = self.job(id).cloned() else { return Ok(()) };
+        if job.is_ended() {
+            return Err(Rejection::new("SQ1011", "Job/step already completing or completed")
+                .asked(format!("to change job {id}"))
+                .limit("it has ended"));
+        }
+        let mut spec = job.spec.as_ref().clone();
+        self.merge(caller, &job, &mut spec, update)?;
+        if spec == *job.spec {
+            return Ok(());
+        }
+        let terms = if update.dependency.is_some() { resolve(&self.cluster, &spec, id) } else { job.terms.clone() };
+        let mut after = job.clone();
+        after.spec = std::sync::Arc::new(spec.clone());
+        after.terms = terms.clone();
+        // A job keeps the age that it has, unless it now has to wait for something else first.
+        let eligible = match (job.eligible_at, eligible_at(&after, self.now)) {
+            (Some(before), Some(_)) if update.begin_at.is_none() => Some(before),
+            (_, at) => at,
+        };
+        if job.is_pending() {
+            self.feasible(&spec, id)?;
+        }
+        let limit = job.placement().and(update.time_limit);
+        self.emit(What::JobUpdated { job: id, spec: Box::new(spec), terms, eligible_at: eligible, time_limit: limit });
+        Ok(())
+    }
+
+    fn merge(&self, caller: &Caller, job: &Job, spec: &mut JobSpec, update: &JobUpdate) -> Result<(), Rejection> {
+        let uid = job.spec.uid;
+        let waiting = |what: &str| match job.is_pending() {
+            true => Ok(()),
+            false => Err(Rejection::new("SQ1012", "Job is no longer pending execution")
+                .asked(format!("to change {what} of job {}", job.id))
+                .limit("that may change only while a job waits")),
+        };
+        if let Some(limit) = update.time_limit {
+            let raised = limit > spec.time_limit.unwrap_or(Span::FOREVER);
+            if raised && !job.is_pending() {
+                authz::allow(caller, Verb::RaisePriority, Object::Job { uid })?;
+            }
+            self.check_time_limit(spec, limit)?;
+            spec.time_limit = Some(limit);
+        }
+        if let Some(nice) = update.nice {
+            if nice < spec.nice {
+                authz::allow(caller, Verb::RaisePriority, Object::Job { uid })?;
+            }
+            spec.nice = nice;
+        }
+        if let Some(priority) = update.priority {
+            authz::allow(caller, Verb::RaisePriority, Object::Job { uid })?;
+            spec.priority = Some(priority);
+        }
+        if let Some(partitions) = &update.partition {
+            waiting("the partition")?;
+            spec.partitions = partitions.clone();
+            self.check_partitions(spec)?;
+        }
+        if let Some(account) = &update.account {
+            waiting("the account")?;
+            spec.account = account.clone();
+            self.check_account(spec)?;
+        }
+        if let Some(at) = update.begin_at {
+            waiting("the begin time")?;
+            spec.begin_at = Some(at);
+        }
+        if let Some(dependency) = &update.dependency {
+            waiting("the dependency")?;
+            spec.dependency = dependency.clone();
+            self.check_dependency(spec, job.id)?;
+        }
+        if let Some(constraint) = &update.constraint {
+            waiting("the features")?;
+            spec.constraint = constraint.clone();
+        }
+        if let Some(nodes) = update.nodes {
+            waiting("the number of nodes")?;
+            spec.ask.nodes = Some(nodes);
+        }
+        if let Some(list) = &update.node_list {
+            waiting("the node list")?;
+            spec.node_list = list.clone();
+        }
+        if let Some(list) = &update.exclude {
+            waiting("the excluded nodes")?;
+            spec.exclude = list.clone();
+        }
+        if let Some(by) = update.end_by {
+            waiting("the deadline")?;
+            spec.end_by = Some(by);
+        }
+        if let (Some(limit), Some(array)) = (update.array_limit, spec.array.as_mut()) {
+            array.limit = (limit > 0).then_some(limit);
+        }
+        spec.name = update.name.clone().unwrap_or_else(|| std::mem::take(&mut spec.name));
+        spec.comment = update.comment.clone().unwrap_or_else(|| std::mem::take(&mut spec.comment));
+        spec.requeue = update.requeue.or(spec.requeue);
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! Why a job waits: every blocker, with numbers, and what would let it start.
+
+use crate::cluster::Cluster;
+use crate::job::{Job, JobPhase};
+use crate::node::NodeState;
+use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
+use crate::plan::place::{Room, most_units};
+use crate::plan::scratch::Scratch;
+use crate::plan::{Gate, claim_ready_at, feasible, gate, plan};
+use squall_types::api::{Blocker, Estimate, Explanation, JobState};
+use squall_types::span_text::clock;
+use squall_types::{HourlyPrice, JobId, JobSpec, Reason, Timestamp};
+
+/// Everything that stands in a job's way. Empty for a job that is not known.
+pub fn explain(cluster: &Cluster, now: Timestamp, id: JobId) -> Explanation {
+    let Some(job) = cluster.jobs.get(&id) else { return Explanation { job: id, ..Explanation::default() } };
+    let mut told = Explanation {
+        job: id,
+        state: state_word(job).to_owned(),
+        waiting: now.since(job.submitted_at),
+        ..Explanation::default()
+    };
+    match &job.phase {
+        JobPhase::Pending => pending(cluster, now, job, &mut told),
+        JobPhase::Configuring(_) => configuring(cluster, now, job, &mut told),
+        JobPhase::Bound(placement) => {
+            let waiting = placement.parts.iter().filter(|part| matches!(part, crate::job::Part::Bound)).count();
+            told.progress.push(format!("{waiting} of {} nodes have yet to prepare", placement.parts.len()));
+        }
+        JobPhase::Running { .. } | JobPhase::Stopping { .. } | JobPhase::Ended(_) => {}
+    }
+    told
+}
+
+fn state_word(job: &Job) -> &'static str {
+    match &job.phase {
+        JobPhase::Pending => JobState::Pending.word(),
+        JobPhase::Configuring(_) | JobPhase::Bound(_) => JobState::Configuring.word(),
+        JobPhase::Running { .. } => JobState::Running.word(),
+        JobPhase::Stopping { .. } => JobState::Completing.word(),
+        JobPhase::Ended(end) => end.state.word(),
+    }
+}
+
+fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {
+    let mut block = |reason, text: String, until| told.blockers.push(Blocker { reason, text, until });
+    if let Gate::Shut { reason, until } = gate(cluster, job, now) {
+        block(reason, gate_text(job, reason, until, now), until);
+    }
+    if let Some(array) = job.array().and_then(|array| cluster.arrays.get(&array))
+        && let Some(limit) = array.limit.filter(|limit| array.active >= *limit)
+    {
+        block(Reason::JobArrayTaskLimit, format!("{} of at most {limit} elements of array {} are active", array.active, array.array), None);
+    }
+    if let Some(misfit) = feasible::misfit(cluster, &job.spec) {
+        block(Reason::BadConstraints, format!("asked: {}; limit: {}", misfit.asked, misfit.limit), None);
+        told.would_start_with.extend((!misfit.try_this.is_empty()).then_some(misfit.try_this));
+        return;
+    }
+    let ahead: Vec<JobId> = cluster.queue().take_while(|other| other.id != job.id).map(|other| other.id).collect();
+    capacity(cluster, now, job, told);
+    if !ahead.is_empty() && !told.blockers.is_empty() {
+        let names = ahead.iter().take(5).map(JobId::to_string).collect::<Vec<_>>().join(", ");
+        let more = if ahead.len() > 5 { ", …" } else { "" };
+        let text = format!("{} jobs are ahead ({names}{more})", ahead.len());
+        told.blockers.push(Blocker { reason: Reason::Priority, text, until: None });
+    }
+    let planned = plan(cluster, now);
+    if let Some(start_at) = planned.notes.get(&job.id).and_then(|note| note.start_at) {
+        told.estimate = Some(Estimate { start_at: Some(start_at), ..Estimate::default() });
+    }
+}
+
+/// For each place where it could run: what is free there, and why nothing is bought.
+fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {
+    let spec = job.spec.as_ref();
+    let market = Market::new(cluster, now);
+    let scratch = Scratch::new(cluster, now);
+    for (partition, pool) in candidates(cluster, spec) {
+        let (rooms, _) = scratch.rooms(pool, now, time_limit(cluster, spec, partition), true);
+        let fits = rooms.iter().filter(|room| most_units(spec, room) > 0).count();
+        let free = rooms.iter().filter(|room| room.empty).count();
+        let text = format!(
+            "pool {pool}: {} nodes ready or coming, {free} empty, {fits} can take a part of it, {} are needed",
+            rooms.len(),
+            spec.ask.min_nodes()
+        );
+        told.blockers.push(Blocker { reason: Reason::Resources, text, until: None });
+        for (_, buyable) in market.of_pool(pool) {
+            let all = (0..buyable.shape.gpus.count()).collect();
+            let empty = Room { node: Default::default(), name: "", shape: &buyable.shape, free: buyable.shape.resources(), gpus: all, empty: true };
+            let units = most_units(spec, &empty);
+            if units == 0 {
+                continue;
+            }
+            let count = spec.ask.units().total.div_ceil(units).max(spec.ask.min_nodes());
+            let obstacle = match admissible(cluster, spec, partition, buyable.offer) {
+                Err(obstacle) => Some(obstacle),
+                Ok(()) => buyable.closed.clone().or_else(|| {
+                    affordable(cluster, &Spending::default(), spec, partition, buyable, count).err()
+                }),
+            };
+            match obstacle {
+                Some(obstacle) => {
+                    let text = format!("pool {pool}: {}", obstacle.text);
+                    told.blockers.push(Blocker { reason: obstacle.reason, text, until: obstacle.until });
+                }
+                None => {
+                    let boot = clock(buyable.offer.typical_boot);
+                    told.progress.push(format!("{count} × {} would be ready {boot} after an order ({})", buyable.offer.name, HourlyPrice(buyable.offer.price.0.saturating_mul(i64::from(count)))));
+                }
+            }
+        }
+    }
+    // Pools of its partitions that lack its files.
+    for name in &spec.partitions {
+        for pool in cluster.config.partitions.get(name).into_iter().flat_map(|partition| &partition.pools) {
+            if let Some(path) = cluster.config.pools.get(pool).and_then(|config| missing_mount(config, spec)) {
+                let text = format!("pool {pool} does not mount {path}");
+                told.blockers.push(Blocker { reason: Reason::BadConstraints, text, until: None });
+            }
+        }
+    }
+}
+
+fn configuring(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {
+    let claimed = job.claim().into_iter().flat_map(|claim| &claim.allocations);
+    for node in claimed.filter_map(|held| cluster.nodes.get(&held.node)) {
+        let since = clock(now.since(node.created_at));
+        let typical = clock(node.offer.typical_boot);
+        let text = match &node.state {
+            NodeState::Ordered => format!("{}: ordered {since} ago as {}", node.name, node.offer.name),
+            NodeState::Booting { ready_by } => {
+                format!("{}: boots since {since} (typically {typical}, given up in {})", node.name, clock(ready_by.since(now)))
+            }
+            NodeState::Ready { .. } => format!("{}: ready, kept for this job", node.name),
+            _ => format!("{}: being replaced", node.name),
+        };
+        told.progress.push(text);
+    }
+    let start_at = claim_ready_at(cluster, job, now);
+    told.estimate = start_at.map(|at| Estimate { start_at: Some(at), ..Estimate::default() });
+    told.blockers.push(Blocker { reason: Reason::NodesBooting, text: "its nodes are being bought or booted".to_owned(), until: start_at });
+}
+
+fn gate_text(job: &Job, reason: Reason, until: Option<Timestamp>, now: Timestamp) -> String {
+    match reason {
+        Reason::JobHeldUser => format!("held by its user: `scontrol release {}`", job.id),
+        Reason::JobHeldAdmin => "held by an admin".to_owned(),
+        Reason::JobHoldMaxRequeue => format!("held after {} failed attempts: `scontrol release {}`", job.failures, job.id),
+        Reason::BeginTime => format!("not before {} from now", until.map(|at| clock(at.since(now))).unwrap_or_default()),
+        Reason::Dependency => format!("waits for {}", job.spec.dependency),
+        Reason::DependencyNeverSatisfied => format!("{} can no longer come true", job.spec.dependency),
+        Reason::PartitionDown => "its partitions are down or no longer configured".to_owned(),
+        other => other.word().to_owned(),
+    }
+}
+
+/// `--test-only`: where and when it would start, and what would have to be bought.
+pub fn estimate(cluster: &Cluster, now: Timestamp, spec: &JobSpec, id: JobId) -> Estimate {
+    use crate::plan::Step;
+    let planned = plan(cluster, now);
+    let mut estimate = Estimate { partition: spec.partitions.first().cloned().unwrap_or_default(), ..Estimate::default() };
+    let mine = |target: &crate::plan::Target| match target {
+        crate::plan::Target::Job(job) | crate::plan::Target::Element { array: job, .. } => *job == id,
+    };
+    for step in &planned.steps {
+        let (target, partition, allocations) = match step {
+            Step::Bind { target, partition, allocations, .. } | Step::Claim { target, partition, allocations } => (target, partition, allocations),
+            _ => continue,
+        };
+        if !mine(target) {
+            continue;
+        }
+        let nodes = allocations.iter().filter_map(|held| cluster.nodes.get(&held.node));
+        estimate.nodes = nodes.map(|node| node.name.clone()).collect();
+        estimate.cpus = allocations.iter().map(|held| held.cpus).sum();
+        estimate.partition = partition.clone();
+        estimate.start_at = Some(now);
+        if matches!(step, Step::Claim { .. }) {
+            let bought = planned.steps.iter().find_map(|step| match step {
+                Step::Order(order) if allocations.iter().any(|held| order.nodes.contains(&held.node)) => Some(order),
+                _ => None,
+            });
+            let offer = bought.and_then(|order| cluster.pools.get(&order.pool)?.offers.get(&order.offer).map(|known| (order, &known.offer)));
+            if let Some((order, offer)) = offer {
+                estimate.start_at = Some(now + offer.typical_boot);
+                estimate.hourly = HourlyPrice(offer.price.0.saturating_mul(order.nodes.len() as i64));
+                estimate.purchase = format!("{} × {}", order.nodes.len(), offer.name);
+            }
+        }
+        return estimate;
+    }
+    estimate.start_at = planned.notes.get(&id).and_then(|note| note.start_at);
+    estimate
+}

@@ -1,0 +1,242 @@
+//! Whether any configured shape could ever run a job, and if not, the number that refuses it and what would work.
+
+use super::market::{admissible, candidates, missing_mount};
+use super::place::{Room, most_units};
+use crate::cluster::Cluster;
+use squall_types::size::mib;
+use squall_types::{Ask, GpuAsk, JobSpec, MemoryAsk, NodeCount, NodeId, PartitionName, PoolName, Shape};
+use std::collections::BTreeSet;
+
+/// Why a job can never run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    pub slurm: String,
+    pub asked: String,
+    pub limit: String,
+    pub try_this: String,
+}
+
+/// A shape that nodes of a pool have or could have, and how many of them there can be.
+struct Possible {
+    shape: Shape,
+    names: Vec<String>,
+    count: u32,
+}
+
+/// `None` where the job could run on an empty cluster with everything bought that may be.
+pub fn misfit(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
+    let candidates = candidates(cluster, spec);
+    if candidates.is_empty() {
+        return Some(no_candidates(cluster, spec));
+    }
+    let mut shapes = Vec::new();
+    for (partition, pool) in &candidates {
+        let possible = possible(cluster, spec, partition, pool);
+        if runs_on(spec, &possible, cluster.config.partitions.get(*partition).and_then(|config| config.max_nodes)) {
+            return None;
+        }
+        shapes.extend(possible);
+    }
+    Some(explain(spec, &candidates, &shapes))
+}
+
+fn possible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> Vec<Possible> {
+    let Some(config) = cluster.config.pools.get(pool) else { return Vec::new() };
+    let mut found: Vec<Possible> = Vec::new();
+    let with_features = |shape: &Shape| {
+        let mut shape = shape.clone();
+        shape.features.extend(config.features.iter().cloned());
+        shape
+    };
+    for (name, shape) in &config.static_nodes {
+        // What its agent measured is the truth; before that, what was configured.
+        let measured = cluster.node_named(name).map(|node| node.shape.clone());
+        let shape = measured.unwrap_or_else(|| with_features(shape));
+        found.push(Possible { shape, names: vec![name.to_string()], count: 1 });
+    }
+    let known = cluster.pools.get(pool).into_iter().flat_map(|state| state.offers.values());
+    for offer in known.filter(|known| !known.withdrawn).map(|known| &known.offer) {
+        if admissible(cluster, spec, partition, offer).is_ok() {
+            found.push(Possible { shape: with_features(&offer.shape), names: Vec::new(), count: config.max_nodes });
+        }
+    }
+    // Nodes that exist already and keep their names.
+    for node in cluster.live_nodes_of(pool).filter(|node| !node.is_static()) {
+        if spec.node_list.iter().any(|name| name == node.name.as_str()) {
+            found.push(Possible { shape: node.shape.clone(), names: vec![node.name.to_string()], count: 1 });
+        }
+    }
+    found
+}
+
+fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> bool {
+    let units = spec.ask.units();
+    let least = spec.ask.min_nodes().min(units.total.max(1));
+    let most = spec.ask.max_nodes().min(max_nodes.unwrap_or(u32::MAX));
+    let listed = |name: &String| possible.iter().any(|one| one.names.contains(name));
+    if !spec.node_list.iter().all(listed) {
+        return false;
+    }
+    let matches = |shape: &Shape| spec.constraint.as_ref().is_none_or(|constraint| constraint.matches(&shape.features));
+    let excluded = |one: &Possible| !one.names.is_empty() && one.names.iter().all(|name| spec.exclude.contains(name));
+    let mut caps: Vec<(u32, u32)> = possible
+        .iter()
+        .filter(|one| matches(&one.shape) && !excluded(one))
+        .map(|one| (cap(spec, &one.shape), one.count))
+        .filter(|(cap, count)| *cap > 0 && *count > 0)
+        .collect();
+    caps.sort_unstable_by(|a, b| b.cmp(a));
+    let (mut nodes, mut sum) = (0u64, 0u64);
+    for (cap, count) in caps {
+        let wanted = (u64::from(units.total).saturating_sub(sum)).div_ceil(u64::from(cap)).max(u64::from(least).saturating_sub(nodes));
+        let taken = wanted.min(u64::from(count));
+        nodes += taken;
+        sum += taken * u64::from(cap);
+        if sum >= u64::from(units.total) && nodes >= u64::from(least) {
+            return nodes <= u64::from(most);
+        }
+    }
+    false
+}
+
+fn cap(spec: &JobSpec, shape: &Shape) -> u32 {
+    let gpus = (0..shape.gpus.count()).collect();
+    most_units(spec, &Room { node: NodeId(0), name: "", shape, free: shape.resources(), gpus, empty: true })
+}
+
+fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
+    let asked = format!("--partition={}", spec.partitions.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(","));
+    let misfit = |slurm: &str, limit: String, try_this: String| Misfit {
+        slurm: slurm.to_owned(),
+        asked: asked.clone(),
+        limit,
+        try_this,
+    };
+    for name in &spec.partitions {
+        let Some(partition) = cluster.config.partitions.get(name) else { continue };
+        if !partition.up {
+            return misfit("Required partition not available (inactive or drain)", format!("partition \"{name}\" is down"), String::new());
+        }
+        if let Some(most) = partition.max_nodes.filter(|most| spec.ask.min_nodes() > *most) {
+            return Misfit {
+                slurm: "Node count specification invalid".to_owned(),
+                asked: format!("--nodes={}", spec.ask.min_nodes()),
+                limit: format!("partition \"{name}\" allows {most} nodes a job (MaxNodes)"),
+                try_this: format!("--nodes={most}"),
+            };
+        }
+        for pool in &partition.pools {
+            if let Some(path) = cluster.config.pools.get(pool).and_then(|config| missing_mount(config, spec)) {
+                let mounted = cluster.config.pools.get(pool).map(|config| config.file_systems.join(", ")).unwrap_or_default();
+                return Misfit {
+                    slurm: "Requested node configuration is not available".to_owned(),
+                    asked: format!("files under {path}"),
+                    limit: format!("pool \"{pool}\" mounts {mounted}"),
+                    try_this: "--chdir and --output under one of these".to_owned(),
+                };
+            }
+        }
+    }
+    misfit("Requested node configuration is not available", "no pool of that partition is configured".to_owned(), String::new())
+}
+
+/// The first number that no shape satisfies, from what is asked of one node to how many nodes there are.
+fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &[Possible]) -> Misfit {
+    let places: BTreeSet<&str> = candidates.iter().map(|(partition, _)| partition.as_str()).collect();
+    let place = places.into_iter().collect::<Vec<_>>().join(",");
+    let misfit = |asked: String, limit: String, try_this: String| Misfit {
+        slurm: "Requested node configuration is not available".to_owned(),
+        asked: format!("{asked} in partition \"{place}\""),
+        limit,
+        try_this,
+    };
+    let most = |of: &dyn Fn(&Shape) -> u64| shapes.iter().map(|one| of(&one.shape)).max().unwrap_or(0);
+    if let Some(name) = spec.node_list.iter().find(|name| !shapes.iter().any(|one| one.names.contains(name))) {
+        return misfit(format!("--nodelist={name}"), "no node of that name exists or is configured there".to_owned(), String::new());
+    }
+    if let Some(constraint) = &spec.constraint
+        && !shapes.iter().any(|one| constraint.matches(&one.shape.features))
+    {
+        let features: BTreeSet<&str> = shapes.iter().flat_map(|one| one.shape.features.iter().map(String::as_str)).collect();
+        let list = features.into_iter().collect::<Vec<_>>().join(", ");
+        let list = if list.is_empty() { "none".to_owned() } else { list };
+        return misfit(format!("--constraint={constraint}"), format!("features there: {list}"), String::new());
+    }
+    let model = spec.ask.gpus.model();
+    let models: BTreeSet<&str> =
+        shapes.iter().flat_map(|one| one.shape.gpus.0.iter().map(|group| group.model.as_str())).collect();
+    if let Some(model) = model.filter(|model| !models.contains(model.as_str())) {
+        let list = models.iter().copied().collect::<Vec<_>>().join(", ");
+        let list = if list.is_empty() { "none".to_owned() } else { list };
+        return misfit(format!("--gres=gpu:{model}"), format!("GPU models there: {list}"), String::new());
+    }
+    let gpus = most(&|shape| shape.gpus.indices(model).count() as u64);
+    let (per_node, total) = gpus_asked(&spec.ask);
+    if per_node > gpus {
+        let nodes = total.max(per_node).div_ceil(gpus.max(1));
+        let fits = gpus > 0;
+        let split = total.max(per_node) / nodes.max(1) + u64::from(!total.max(per_node).is_multiple_of(nodes.max(1)));
+        let try_this = if fits { format!("--nodes={nodes} --gpus-per-node={split}") } else { String::new() };
+        return misfit(format!("--gpus-per-node={per_node}"), format!("the largest node type there has {gpus} GPUs"), try_this);
+    }
+    let cpus = most(&|shape| u64::from(shape.cpus));
+    let one = |shape: &Shape| spec.ask.need(shape, spec.ask.units().per_node.unwrap_or(1)).is_some();
+    if !shapes.iter().any(|possible| one(&possible.shape)) {
+        let memory = most(&|shape| shape.memory_mib);
+        if let MemoryAsk::PerNode(asked) = spec.ask.memory
+            && asked > memory
+        {
+            return misfit(format!("--mem={}", mib(asked)), format!("the largest node type there has {}", mib(memory)), format!("--mem={}", mib(memory)));
+        }
+        return misfit(
+            format!("{} on one node", describe(&spec.ask)),
+            format!("the largest node type there has {cpus} CPUs, {} of memory and {gpus} GPUs", mib(memory)),
+            String::new(),
+        );
+    }
+    let count: u64 = shapes.iter().map(|one| u64::from(one.count)).max().unwrap_or(0);
+    let NodeCount { min, .. } = spec.ask.nodes.unwrap_or(NodeCount { min: 1, max: 1 });
+    let try_this = if u64::from(min) > count && count > 0 { format!("--nodes={count}") } else { String::new() };
+    misfit(describe(&spec.ask), format!("at most {count} nodes can be had there at once, the largest with {cpus} CPUs and {gpus} GPUs"), try_this)
+}
+
+/// GPUs asked of one node, and in all.
+fn gpus_asked(ask: &Ask) -> (u64, u64) {
+    match &ask.gpus {
+        GpuAsk::None => (0, 0),
+        GpuAsk::PerNode(each, _) => (u64::from(*each), u64::from(*each) * u64::from(ask.min_nodes())),
+        GpuAsk::PerTask(each, _) => (u64::from(*each), u64::from(*each) * u64::from(ask.task_count())),
+        GpuAsk::Total(total, _) => {
+            let nodes = ask.nodes.map_or(u64::from(*total), |count| u64::from(count.max.max(1)));
+            (u64::from(*total).div_ceil(nodes.max(1)), u64::from(*total))
+        }
+    }
+}
+
+fn describe(ask: &Ask) -> String {
+    let mut parts = Vec::new();
+    if let Some(nodes) = ask.nodes {
+        parts.push(format!("--nodes={}", nodes.min));
+    }
+    if let Some(tasks) = ask.tasks {
+        parts.push(format!("--ntasks={tasks}"));
+    }
+    match ask.cpus {
+        squall_types::CpuAsk::PerTask(cpus) => parts.push(format!("--cpus-per-task={cpus}")),
+        squall_types::CpuAsk::PerGpu(cpus) => parts.push(format!("--cpus-per-gpu={cpus}")),
+        squall_types::CpuAsk::Share => {}
+    }
+    match ask.memory {
+        MemoryAsk::PerNode(amount) => parts.push(format!("--mem={}", mib(amount))),
+        MemoryAsk::PerCpu(amount) => parts.push(format!("--mem-per-cpu={}", mib(amount))),
+        MemoryAsk::PerGpu(amount) => parts.push(format!("--mem-per-gpu={}", mib(amount))),
+        MemoryAsk::Share => {}
+    }
+    match &ask.gpus {
+        GpuAsk::None => {}
+        GpuAsk::PerNode(count, _) => parts.push(format!("--gpus-per-node={count}")),
+        GpuAsk::PerTask(count, _) => parts.push(format!("--gpus-per-task={count}")),
+        GpuAsk::Total(count, _) => parts.push(format!("--gpus={count}")),
+    }
+    if parts.is_empty() { "one task".to_owned() } else { parts.join(" ") }
+}

@@ -1,0 +1,263 @@
+//! The one placer: which nodes, how many units on each, and what that holds there.
+//!
+//! Asked to place (on what is free), to grow (with empty nodes that could be bought) and to reserve (on what will be
+//! free); the answer depends on nothing but the slots it is given, tightest fit first.
+
+use squall_types::{Constraint, GpuModel, JobSpec, NodeId, Resources, Shape};
+use std::collections::BTreeSet;
+
+/// Room on one node, existing or to be bought.
+#[derive(Clone, Debug)]
+pub struct Room<'a> {
+    pub node: NodeId,
+    pub name: &'a str,
+    pub shape: &'a Shape,
+    pub free: Resources,
+    /// Free GPUs by index; where only a number is known (a later time), the first so many.
+    pub gpus: Vec<u16>,
+    /// Nothing is on it.
+    pub empty: bool,
+}
+
+/// A chosen node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Index into the rooms that were offered.
+    pub room: usize,
+    pub units: u32,
+    pub need: Resources,
+    pub gpus: Vec<u16>,
+}
+
+/// Places a job on all of the nodes that it needs, or not at all.
+pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
+    match &spec.constraint {
+        None => place_among(spec, rooms, &|_| true, &[]),
+        Some(Constraint::Counted(parts)) => {
+            let mut required = Vec::new();
+            for part in parts {
+                let having = |at: &usize| rooms[*at].shape.features.contains(&part.feature) && !required.contains(at);
+                let fits = |at: &usize| most_units(spec, &rooms[*at]) > 0;
+                let chosen: Vec<usize> = order(rooms).into_iter().filter(having).filter(fits).take(part.nodes as usize).collect();
+                if chosen.len() < part.nodes as usize {
+                    return None;
+                }
+                required.extend(chosen);
+            }
+            place_among(spec, rooms, &|_| true, &required)
+        }
+        Some(constraint) => constraint
+            .alternatives()
+            .iter()
+            .find_map(|one| place_among(spec, rooms, &|shape: &Shape| one.matches(&shape.features), &[])),
+    }
+}
+
+/// The units that fit into one room; 0 where none do.
+pub fn most_units(spec: &JobSpec, room: &Room<'_>) -> u32 {
+    let ask = &spec.ask;
+    let units = ask.units();
+    if ask.exclusive && !room.empty {
+        return 0;
+    }
+    let of_model = count_model(room, ask.gpus.model());
+    let fits = |count: u32| {
+        ask.need(room.shape, count).is_some_and(|need| need.fits_in(&room.free) && need.gpus <= of_model)
+    };
+    match units.per_node {
+        Some(exact) => if fits(exact) { exact } else { 0 },
+        None => largest(units.total, fits),
+    }
+}
+
+/// The largest count up to `most` that fits, where every smaller one fits too.
+fn largest(most: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) { low = middle } else { high = middle - 1 }
+    }
+    low
+}
+
+fn count_model(room: &Room<'_>, model: Option<&GpuModel>) -> u16 {
+    match model {
+        None => room.gpus.len() as u16,
+        Some(_) => {
+            let of_model: BTreeSet<u16> = room.shape.gpus.indices(model).collect();
+            room.gpus.iter().filter(|gpu| of_model.contains(gpu)).count() as u16
+        }
+    }
+}
+
+/// Rooms by how little they have free: what is left over stays in large pieces.
+fn order(rooms: &[Room<'_>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rooms.len()).collect();
+    order.sort_by_key(|at| {
+        let free = &rooms[*at].free;
+        (free.gpus, free.cpus, free.memory_mib, rooms[*at].node)
+    });
+    order
+}
+
+fn place_among(
+    spec: &JobSpec,
+    rooms: &[Room<'_>],
+    usable: &dyn Fn(&Shape) -> bool,
+    chosen: &[usize],
+) -> Option<Vec<Pick>> {
+    let listed = |at: &usize| !spec.exclude.iter().any(|name| name == rooms[*at].name) && usable(rooms[*at].shape);
+    let mut required = chosen.to_vec();
+    for name in &spec.node_list {
+        required.push((0..rooms.len()).find(|at| rooms[*at].name == name.as_str())?);
+    }
+    required.sort_unstable();
+    required.dedup();
+    let caps: Vec<(usize, u32)> = order(rooms)
+        .into_iter()
+        .filter(listed)
+        .map(|at| (at, most_units(spec, &rooms[at])))
+        .filter(|(_, cap)| *cap > 0)
+        .collect();
+    if !required.iter().all(|needed| caps.iter().any(|(at, _)| at == needed)) {
+        return None;
+    }
+    let units = spec.ask.units();
+    let least = spec.ask.min_nodes().max(required.len() as u32).min(units.total.max(1));
+    let most = spec.ask.max_nodes().min(units.total.max(1)).max(required.len() as u32);
+    let shares = share_out(&caps, &required, units.total, least, most)?;
+    shares.into_iter().map(|(at, count)| pick(spec, rooms, at, count)).collect()
+}
+
+/// Units for each node: even shares where they fit, else as many as each can take.
+fn share_out(
+    caps: &[(usize, u32)],
+    required: &[usize],
+    total: u32,
+    least: u32,
+    most: u32,
+) -> Option<Vec<(usize, u32)>> {
+    // With the largest rooms the fewest nodes are enough; more may be asked for.
+    let mut largest: Vec<(usize, u32)> = caps.to_vec();
+    largest.sort_by_key(|(at, cap)| (!required.contains(at), std::cmp::Reverse(*cap)));
+    let mut sum = 0u64;
+    let enough = largest.iter().position(|(_, cap)| {
+        sum += u64::from(*cap);
+        sum >= u64::from(total)
+    })? as u32
+        + 1;
+    let nodes = enough.max(least);
+    if nodes > most || nodes as usize > caps.len() {
+        return None;
+    }
+    let even = total.div_ceil(nodes);
+    let rest = total - (even - 1) * nodes;
+    // The tightest rooms that take an even share; the first `rest` of them take one more than the others.
+    let fits = |at: &usize, cap: u32| cap >= even || (required.contains(at) && cap >= even.saturating_sub(1).max(1));
+    let mut evenly: Vec<usize> = caps.iter().filter(|(at, cap)| fits(at, *cap)).map(|(at, _)| *at).collect();
+    evenly.sort_by_key(|at| !required.contains(at));
+    evenly.truncate(nodes as usize);
+    let all_even = evenly.iter().all(|at| caps.iter().any(|(other, cap)| other == at && *cap >= even));
+    if evenly.len() == nodes as usize && all_even {
+        let share = |rank: usize| if (rank as u32) < rest { even } else { even - 1 };
+        return Some(evenly.into_iter().enumerate().map(|(rank, at)| (at, share(rank))).collect());
+    }
+    let mut shares: Vec<(usize, u32)> = largest.into_iter().take(nodes as usize).collect();
+    let mut left = total.checked_sub(nodes)?;
+    for (_, share) in &mut shares {
+        let extra = left.min(*share - 1);
+        left -= extra;
+        *share = 1 + extra;
+    }
+    (left == 0).then_some(shares)
+}
+
+fn pick(spec: &JobSpec, rooms: &[Room<'_>], at: usize, units: u32) -> Option<Pick> {
+    let room = &rooms[at];
+    let need = spec.ask.need(room.shape, units)?;
+    let of_model: BTreeSet<u16> = room.shape.gpus.indices(spec.ask.gpus.model()).collect();
+    let free = room.gpus.iter().copied();
+    let gpus: Vec<u16> = if need.gpus == room.shape.gpus.count() {
+        free.take(usize::from(need.gpus)).collect()
+    } else {
+        free.filter(|gpu| of_model.contains(gpu)).take(usize::from(need.gpus)).collect()
+    };
+    (gpus.len() == usize::from(need.gpus)).then_some(Pick { room: at, units, need, gpus })
+}
+
+/// Tasks on each picked node: what its units bring, or one where units bring none.
+pub fn tasks_of(spec: &JobSpec, picks: &[Pick]) -> Vec<u32> {
+    let each = spec.ask.units().tasks;
+    if each > 0 {
+        return picks.iter().map(|pick| pick.units.saturating_mul(each)).collect();
+    }
+    let (tasks, nodes) = (spec.ask.tasks.unwrap_or(picks.len() as u32).max(picks.len() as u32), picks.len() as u32);
+    (0..nodes).map(|rank| tasks / nodes + u32::from(rank < tasks % nodes)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squall_types::{Ask, CpuAsk, GpuAsk, GpuGroup, Gpus, NodeCount};
+
+    fn shape(cpus: u32, gpus: u16) -> Shape {
+        let group = GpuGroup { model: "h100".into(), count: gpus, memory_mib: 0, declared: true };
+        let gpus = Gpus(if gpus > 0 { vec![group] } else { vec![] });
+        Shape { cpus, cores: cpus, memory_mib: 64_000, gpus, features: BTreeSet::new() }
+    }
+
+    fn room<'a>(node: u64, shape: &'a Shape, gpus: &[u16], cpus: u32) -> Room<'a> {
+        let free = Resources { cpus, memory_mib: shape.memory_mib, gpus: gpus.len() as u16 };
+        Room { node: NodeId(node), name: "n", shape, free, gpus: gpus.to_vec(), empty: cpus == shape.cpus }
+    }
+
+    fn spec(ask: Ask) -> JobSpec {
+        JobSpec { ask, ..JobSpec::default() }
+    }
+
+    #[test]
+    fn the_tightest_node_is_taken_first() {
+        let shape = shape(16, 4);
+        let rooms = [room(1, &shape, &[0, 1, 2, 3], 16), room(2, &shape, &[3], 12)];
+        let ask = Ask { gpus: GpuAsk::PerNode(1, None), ..Ask::default() };
+        let picks = place(&spec(ask), &rooms);
+        assert_eq!(picks.map(|picks| (picks[0].room, picks[0].gpus.clone())), Some((1, vec![3])));
+    }
+
+    #[test]
+    fn a_gang_is_all_or_nothing() {
+        let shape = shape(16, 4);
+        let rooms = [room(1, &shape, &[0, 1, 2, 3], 16), room(2, &shape, &[1, 2, 3], 12)];
+        let four = Ask { nodes: Some(NodeCount { min: 2, max: 2 }), gpus: GpuAsk::PerNode(4, None), ..Ask::default() };
+        assert_eq!(place(&spec(four.clone()), &rooms), None);
+        let three = Ask { gpus: GpuAsk::PerNode(3, None), ..four };
+        assert_eq!(place(&spec(three), &rooms).map(|picks| picks.len()), Some(2));
+    }
+
+    #[test]
+    fn tasks_spread_over_as_few_nodes_as_will_do() {
+        let shape = shape(16, 0);
+        let rooms = [room(1, &shape, &[], 16), room(2, &shape, &[], 16), room(3, &shape, &[], 16)];
+        let ask = Ask { tasks: Some(20), cpus: CpuAsk::PerTask(1), ..Ask::default() };
+        let picks = place(&spec(ask), &rooms).expect("20 tasks fit on 48 CPUs");
+        assert_eq!(picks.iter().map(|pick| pick.units).collect::<Vec<_>>(), [10, 10]);
+    }
+
+    #[test]
+    fn uneven_rooms_take_what_they_can() {
+        let shape = shape(16, 0);
+        let rooms = [room(1, &shape, &[], 3), room(2, &shape, &[], 13)];
+        let ask = Ask { nodes: Some(NodeCount { min: 2, max: 2 }), tasks: Some(16), cpus: CpuAsk::PerTask(1), ..Ask::default() };
+        let picks = place(&spec(ask), &rooms).expect("16 tasks fit on 3 and 13 CPUs");
+        assert_eq!(picks.iter().map(|pick| pick.units).sum::<u32>(), 16);
+    }
+
+    #[test]
+    fn an_exclusive_job_needs_an_empty_node() {
+        let shape = shape(16, 4);
+        let ask = Ask { exclusive: true, ..Ask::default() };
+        assert_eq!(place(&spec(ask.clone()), &[room(1, &shape, &[0, 1, 2, 3], 15)]), None);
+        let picks = place(&spec(ask), &[room(1, &shape, &[0, 1, 2, 3], 16)]).expect("an empty node");
+        assert_eq!(picks[0].need, shape.resources());
+    }
+}

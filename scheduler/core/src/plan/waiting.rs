@@ -1,0 +1,38 @@
+//! What keeps a job from being tried at all.
+
+use crate::cluster::Cluster;
+use crate::job::{HeldBy, Job};
+use squall_types::{Reason, Timestamp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    Open,
+    Shut { reason: Reason, until: Option<Timestamp> },
+}
+
+/// Whether a pending job waits for nothing but resources.
+pub fn gate(cluster: &Cluster, job: &Job, now: Timestamp) -> Gate {
+    let shut = |reason, until| Gate::Shut { reason, until };
+    match job.held {
+        Some(HeldBy::User) => return shut(Reason::JobHeldUser, None),
+        Some(HeldBy::Admin) => return shut(Reason::JobHeldAdmin, None),
+        Some(HeldBy::System) => return shut(Reason::JobHoldMaxRequeue, None),
+        None => {}
+    }
+    if job.dependency_never() {
+        return shut(Reason::DependencyNeverSatisfied, None);
+    }
+    let Some(eligible_at) = job.eligible_at else { return shut(Reason::Dependency, None) };
+    let begins_at = [Some(eligible_at), job.spec.begin_at, job.not_before].into_iter().flatten().max();
+    if let Some(at) = begins_at.filter(|at| *at > now) {
+        return shut(Reason::BeginTime, Some(at));
+    }
+    if !job.dependency_met(now) {
+        return shut(Reason::Dependency, None);
+    }
+    let up = |name| cluster.config.partitions.get(name).is_some_and(|config| config.up);
+    if !job.spec.partitions.iter().any(up) {
+        return shut(Reason::PartitionDown, None);
+    }
+    Gate::Open
+}
