@@ -25,7 +25,10 @@ fn check_node(cluster: &Cluster, node: &Node, found: &mut Vec<String>) {
     let all: Vec<&Allocation> = node.held.values().chain(node.claims.values()).collect();
     // G1, G2: nothing is granted twice, and no more than there is.
     let sum = all.iter().fold(Resources::default(), |sum, held| sum.plus(&held.resources()));
-    if !sum.fits_in(&node.shape.resources()) && !matches!(node.state, NodeState::Draining { .. } | NodeState::Retiring { .. }) && node.holds.is_empty() {
+    if !sum.fits_in(&node.shape.resources())
+        && !matches!(node.state, NodeState::Draining { .. } | NodeState::Retiring { .. })
+        && node.holds.is_empty()
+    {
         found.push(format!("node {} grants {sum:?} of {:?}", node.name, node.shape.resources()));
     }
     let mut gpus = BTreeSet::new();
@@ -33,15 +36,25 @@ fn check_node(cluster: &Cluster, node: &Node, found: &mut Vec<String>) {
         found.push(format!("a GPU of node {} is granted twice", node.name));
     }
     for (run, held) in &node.held {
-        let lives = cluster.jobs.get(&run.job).filter(|job| job.attempt == run.attempt).and_then(Job::placement).is_some_and(|placement| {
-            placement.allocations.iter().zip(&placement.parts).any(|(mine, part)| mine == held && !part.is_dead())
-        });
+        let lives = cluster
+            .jobs
+            .get(&run.job)
+            .filter(|job| job.attempt == run.attempt)
+            .and_then(Job::placement)
+            .is_some_and(|placement| {
+                placement.allocations.iter().zip(&placement.parts).any(|(mine, part)| mine == held && !part.is_dead())
+            });
         if !lives {
             found.push(format!("node {} holds for {run}, which has no living part there", node.name));
         }
     }
     for job in node.claims.keys() {
-        if !cluster.jobs.get(job).and_then(Job::claim).is_some_and(|claim| claim.allocations.iter().any(|held| held.node == node.id)) {
+        if !cluster
+            .jobs
+            .get(job)
+            .and_then(Job::claim)
+            .is_some_and(|claim| claim.allocations.iter().any(|held| held.node == node.id))
+        {
             found.push(format!("node {} is claimed by job {job}, which claims it not", node.name));
         }
     }
@@ -66,7 +79,11 @@ fn check_job(cluster: &Cluster, job: &Job, found: &mut Vec<String>) {
             let run = job.run();
             let holds = |node: &Node| node.held.contains_key(&run) || node.claims.contains_key(&job.id);
             if job.attempt.0 > 0 && cluster.live_nodes().any(holds) {
-                found.push(format!("job {} is {} and still holds a node", job.id, if job.is_ended() { "ended" } else { "pending" }));
+                found.push(format!(
+                    "job {} is {} and still holds a node",
+                    job.id,
+                    if job.is_ended() { "ended" } else { "pending" }
+                ));
             }
         }
         JobPhase::Configuring(claim) => {
@@ -86,7 +103,10 @@ fn check_job(cluster: &Cluster, job: &Job, found: &mut Vec<String>) {
             }
             // G3: a running gang has all of its parts.
             let unprepared = |part: &Part| matches!(part, Part::Bound);
-            if matches!(job.phase, JobPhase::Running { .. }) && placement.parts.len() > 1 && placement.parts.iter().any(unprepared) {
+            if matches!(job.phase, JobPhase::Running { .. })
+                && placement.parts.len() > 1
+                && placement.parts.iter().any(unprepared)
+            {
                 found.push(format!("gang {} runs before all of its parts are prepared", job.id));
             }
             if matches!(job.phase, JobPhase::Stopping { .. }) && placement.parts.iter().all(Part::is_dead) {
@@ -108,7 +128,10 @@ fn check_arrays(cluster: &Cluster, found: &mut Vec<String>) {
     for (id, array) in cluster.arrays.iter() {
         let (lives, active) = live.get(id).copied().unwrap_or_default();
         if (array.live, array.active) != (lives, active) {
-            found.push(format!("array {id} counts {} live and {} active, there are {lives} and {active}", array.live, array.active));
+            found.push(format!(
+                "array {id} counts {} live and {} active, there are {lives} and {active}",
+                array.live, array.active
+            ));
         }
         // J8: at most `%n` at once (a lowered limit lets what runs go on).
         if array.limit.is_some_and(|limit| limit > 0 && active > limit) && !lowered(cluster, *id) {

@@ -305,8 +305,7 @@ impl Cluster {
 
     /// Ranks changed for all jobs: the configuration did.
     pub(crate) fn reindex(&mut self) {
-        self.index.queue =
-            self.jobs.values().filter_map(|job| QueueKey::of(job, &self.config)).collect();
+        self.index.queue = self.jobs.values().filter_map(|job| QueueKey::of(job, &self.config)).collect();
     }
 
     /// Builds every look-up from the tables: after a snapshot was read, and to check them.

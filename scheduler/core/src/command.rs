@@ -20,7 +20,10 @@ pub enum Caller {
     Admin(Uid),
     User(Uid),
     /// A job, by its signed credential: acts as its user.
-    Job { uid: Uid, run: Run },
+    Job {
+        uid: Uid,
+        run: Run,
+    },
     /// An agent, for its own node alone.
     Node(NodeId),
 }
@@ -41,40 +44,107 @@ impl Caller {
 /// One request. Bulk requests are cut into single ones by the engine, so that none is longer than a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    Start { epoch: Epoch, version: String },
-    Configure { config: Box<ClusterConfig> },
+    Start {
+        epoch: Epoch,
+        version: String,
+    },
+    Configure {
+        config: Box<ClusterConfig>,
+    },
     /// The journal was restored from a backup: ids jump ahead by `gap`.
-    Restore { gap: u32 },
+    Restore {
+        gap: u32,
+    },
 
-    Submit { spec: Box<JobSpec>, token: SubmitToken, test_only: bool },
-    Cancel { job: JobRef },
-    Hold { job: JobRef },
-    Release { job: JobRef },
-    Requeue { job: JobRef, hold: bool },
-    Update { job: JobRef, update: Box<JobUpdate> },
+    Submit {
+        spec: Box<JobSpec>,
+        token: SubmitToken,
+        test_only: bool,
+    },
+    Cancel {
+        job: JobRef,
+    },
+    Hold {
+        job: JobRef,
+    },
+    Release {
+        job: JobRef,
+    },
+    Requeue {
+        job: JobRef,
+        hold: bool,
+    },
+    Update {
+        job: JobRef,
+        update: Box<JobUpdate>,
+    },
     /// `srun` or `salloc` is done with its allocation.
-    FinishAllocation { run: Run, exit: ExitStatus },
-    StartStep { request: StepRequest },
+    FinishAllocation {
+        run: Run,
+        exit: ExitStatus,
+    },
+    StartStep {
+        request: StepRequest,
+    },
 
-    Node { node: NodeName, action: NodeAction },
+    Node {
+        node: NodeName,
+        action: NodeAction,
+    },
 
     /// One step of a plan, checked again.
-    Perform { step: Step },
+    Perform {
+        step: Step,
+    },
     /// Timers: limits, deadlines, money, purges.
     Tick,
 
     // What agents say.
-    Join { order: Option<OrderId>, name: Option<NodeName>, instance: Option<InstanceId>, key: String },
-    Register { node: NodeId, measured: Box<MeasuredNode> },
-    Contact { node: NodeId, contact: bool },
-    Health { node: NodeId, fault: String },
-    Attempt { node: NodeId, run: Run, state: AttemptState },
-    StepEnded { node: NodeId, end: StepEnd },
+    Join {
+        order: Option<OrderId>,
+        name: Option<NodeName>,
+        instance: Option<InstanceId>,
+        key: String,
+    },
+    Register {
+        node: NodeId,
+        measured: Box<MeasuredNode>,
+    },
+    Contact {
+        node: NodeId,
+        contact: bool,
+    },
+    Health {
+        node: NodeId,
+        fault: String,
+    },
+    Attempt {
+        node: NodeId,
+        run: Run,
+        state: AttemptState,
+    },
+    StepEnded {
+        node: NodeId,
+        end: StepEnd,
+    },
 
     // What providers say.
-    Offers { pool: PoolName, offers: Vec<Offer> },
-    Launched { order: OrderId, launched: Launched },
-    LaunchFailed { order: OrderId, failure: LaunchFailure },
+    Offers {
+        pool: PoolName,
+        offers: Vec<Offer>,
+    },
+    Launched {
+        order: OrderId,
+        launched: Launched,
+    },
+    LaunchFailed {
+        order: OrderId,
+        failure: LaunchFailure,
+    },
     /// The listing was asked for at `asked_at`: younger instances may be missing from it.
-    Listed { pool: PoolName, listing: Listing, asked_at: Timestamp },
+    Listed {
+        pool: PoolName,
+        listing: Listing,
+        asked_at: Timestamp,
+    },
 }

@@ -42,7 +42,10 @@ fn detail(cluster: &Cluster, job: &Job, placement: &Placement, rank: u32) -> Ass
         let node = cluster.nodes.get(&held.node);
         PeerNode {
             name: node.map(|node| node.name.clone()).unwrap_or_default(),
-            address: node.and_then(|node| node.measured.as_ref()).map(|measured| measured.address.clone()).unwrap_or_default(),
+            address: node
+                .and_then(|node| node.measured.as_ref())
+                .map(|measured| measured.address.clone())
+                .unwrap_or_default(),
             cpus: held.cpus,
             tasks: held.tasks,
             gpus: held.gpus.len() as u16,

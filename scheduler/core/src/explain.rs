@@ -50,7 +50,11 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
     if let Some(array) = job.array().and_then(|array| cluster.arrays.get(&array))
         && let Some(limit) = array.limit.filter(|limit| array.active >= *limit)
     {
-        block(Reason::JobArrayTaskLimit, format!("{} of at most {limit} elements of array {} are active", array.active, array.array), None);
+        block(
+            Reason::JobArrayTaskLimit,
+            format!("{} of at most {limit} elements of array {} are active", array.active, array.array),
+            None,
+        );
     }
     if let Some(misfit) = feasible::misfit(cluster, &job.spec) {
         block(Reason::BadConstraints, format!("asked: {}; limit: {}", misfit.asked, misfit.limit), None);
@@ -88,7 +92,14 @@ fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation
         told.blockers.push(Blocker { reason: Reason::Resources, text, until: None });
         for (_, buyable) in market.of_pool(pool) {
             let all = (0..buyable.shape.gpus.count()).collect();
-            let empty = Room { node: Default::default(), name: "", shape: &buyable.shape, free: buyable.shape.resources(), gpus: all, empty: true };
+            let empty = Room {
+                node: Default::default(),
+                name: "",
+                shape: &buyable.shape,
+                free: buyable.shape.resources(),
+                gpus: all,
+                empty: true,
+            };
             let units = most_units(spec, &empty);
             if units == 0 {
                 continue;
@@ -96,9 +107,10 @@ fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation
             let count = spec.ask.units().total.div_ceil(units).max(spec.ask.min_nodes());
             let obstacle = match admissible(cluster, spec, partition, buyable.offer) {
                 Err(obstacle) => Some(obstacle),
-                Ok(()) => buyable.closed.clone().or_else(|| {
-                    affordable(cluster, &Spending::default(), spec, partition, buyable, count).err()
-                }),
+                Ok(()) => buyable
+                    .closed
+                    .clone()
+                    .or_else(|| affordable(cluster, &Spending::default(), spec, partition, buyable, count).err()),
             };
             match obstacle {
                 Some(obstacle) => {
@@ -107,7 +119,11 @@ fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation
                 }
                 None => {
                     let boot = clock(buyable.offer.typical_boot);
-                    told.progress.push(format!("{count} × {} would be ready {boot} after an order ({})", buyable.offer.name, HourlyPrice(buyable.offer.price.0.saturating_mul(i64::from(count)))));
+                    told.progress.push(format!(
+                        "{count} × {} would be ready {boot} after an order ({})",
+                        buyable.offer.name,
+                        HourlyPrice(buyable.offer.price.0.saturating_mul(i64::from(count)))
+                    ));
                 }
             }
         }
@@ -131,7 +147,11 @@ fn configuring(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanat
         let text = match &node.state {
             NodeState::Ordered => format!("{}: ordered {since} ago as {}", node.name, node.offer.name),
             NodeState::Booting { ready_by } => {
-                format!("{}: boots since {since} (typically {typical}, given up in {})", node.name, clock(ready_by.since(now)))
+                format!(
+                    "{}: boots since {since} (typically {typical}, given up in {})",
+                    node.name,
+                    clock(ready_by.since(now))
+                )
             }
             NodeState::Ready { .. } => format!("{}: ready, kept for this job", node.name),
             _ => format!("{}: being replaced", node.name),
@@ -140,15 +160,23 @@ fn configuring(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanat
     }
     let start_at = claim_ready_at(cluster, job, now);
     told.estimate = start_at.map(|at| Estimate { start_at: Some(at), ..Estimate::default() });
-    told.blockers.push(Blocker { reason: Reason::NodesBooting, text: "its nodes are being bought or booted".to_owned(), until: start_at });
+    told.blockers.push(Blocker {
+        reason: Reason::NodesBooting,
+        text: "its nodes are being bought or booted".to_owned(),
+        until: start_at,
+    });
 }
 
 fn gate_text(job: &Job, reason: Reason, until: Option<Timestamp>, now: Timestamp) -> String {
     match reason {
         Reason::JobHeldUser => format!("held by its user: `scontrol release {}`", job.id),
         Reason::JobHeldAdmin => "held by an admin".to_owned(),
-        Reason::JobHoldMaxRequeue => format!("held after {} failed attempts: `scontrol release {}`", job.failures, job.id),
-        Reason::BeginTime => format!("not before {} from now", until.map(|at| clock(at.since(now))).unwrap_or_default()),
+        Reason::JobHoldMaxRequeue => {
+            format!("held after {} failed attempts: `scontrol release {}`", job.failures, job.id)
+        }
+        Reason::BeginTime => {
+            format!("not before {} from now", until.map(|at| clock(at.since(now))).unwrap_or_default())
+        }
         Reason::Dependency => format!("waits for {}", job.spec.dependency),
         Reason::DependencyNeverSatisfied => format!("{} can no longer come true", job.spec.dependency),
         Reason::PartitionDown => "its partitions are down or no longer configured".to_owned(),
@@ -160,13 +188,16 @@ fn gate_text(job: &Job, reason: Reason, until: Option<Timestamp>, now: Timestamp
 pub fn estimate(cluster: &Cluster, now: Timestamp, spec: &JobSpec, id: JobId) -> Estimate {
     use crate::plan::Step;
     let planned = plan(cluster, now);
-    let mut estimate = Estimate { partition: spec.partitions.first().cloned().unwrap_or_default(), ..Estimate::default() };
+    let mut estimate =
+        Estimate { partition: spec.partitions.first().cloned().unwrap_or_default(), ..Estimate::default() };
     let mine = |target: &crate::plan::Target| match target {
         crate::plan::Target::Job(job) | crate::plan::Target::Element { array: job, .. } => *job == id,
     };
     for step in &planned.steps {
         let (target, partition, allocations) = match step {
-            Step::Bind { target, partition, allocations, .. } | Step::Claim { target, partition, allocations } => (target, partition, allocations),
+            Step::Bind { target, partition, allocations, .. } | Step::Claim { target, partition, allocations } => {
+                (target, partition, allocations)
+            }
             _ => continue,
         };
         if !mine(target) {
@@ -182,7 +213,9 @@ pub fn estimate(cluster: &Cluster, now: Timestamp, spec: &JobSpec, id: JobId) ->
                 Step::Order(order) if allocations.iter().any(|held| order.nodes.contains(&held.node)) => Some(order),
                 _ => None,
             });
-            let offer = bought.and_then(|order| cluster.pools.get(&order.pool)?.offers.get(&order.offer).map(|known| (order, &known.offer)));
+            let offer = bought.and_then(|order| {
+                cluster.pools.get(&order.pool)?.offers.get(&order.offer).map(|known| (order, &known.offer))
+            });
             if let Some((order, offer)) = offer {
                 estimate.start_at = Some(now + offer.typical_boot);
                 estimate.hourly = HourlyPrice(offer.price.0.saturating_mul(order.nodes.len() as i64));

@@ -272,18 +272,18 @@ impl Job {
     /// The nodes of the present attempt.
     pub fn placement(&self) -> Option<&Placement> {
         match &self.phase {
-            JobPhase::Bound(placement)
-            | JobPhase::Running { placement, .. }
-            | JobPhase::Stopping { placement, .. } => Some(placement),
+            JobPhase::Bound(placement) | JobPhase::Running { placement, .. } | JobPhase::Stopping { placement, .. } => {
+                Some(placement)
+            }
             _ => None,
         }
     }
 
     pub fn placement_mut(&mut self) -> Option<&mut Placement> {
         match &mut self.phase {
-            JobPhase::Bound(placement)
-            | JobPhase::Running { placement, .. }
-            | JobPhase::Stopping { placement, .. } => Some(placement),
+            JobPhase::Bound(placement) | JobPhase::Running { placement, .. } | JobPhase::Stopping { placement, .. } => {
+                Some(placement)
+            }
             _ => None,
         }
     }

@@ -32,6 +32,6 @@ pub mod views;
 pub use cluster::Cluster;
 pub use command::{Caller, Command};
 pub use config::ClusterConfig;
-pub use decide::{Decision, decide};
+pub use decide::{Decision, Reply, decide, next_wakeup};
 pub use event::{Event, What};
 pub use refuse::Rejection;

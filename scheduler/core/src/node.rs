@@ -4,8 +4,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, InstanceId, JobId, MeasuredNode, MicroUsd, NodeId, NodeName, Offer, OrderId, PoolName, Resources, Shape,
-    Timestamp,
+    Allocation, InstanceId, JobId, MeasuredNode, MicroUsd, NodeId, NodeName, Offer, OrderId, PoolName, Resources,
+    Shape, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -226,8 +226,12 @@ impl Node {
 
     /// GPUs that neither an attempt nor a claim holds, ascending.
     pub fn free_gpus(&self) -> Vec<u16> {
-        let taken: BTreeSet<u16> =
-            self.held.values().chain(self.claims.values()).flat_map(|allocation| allocation.gpus.iter().copied()).collect();
+        let taken: BTreeSet<u16> = self
+            .held
+            .values()
+            .chain(self.claims.values())
+            .flat_map(|allocation| allocation.gpus.iter().copied())
+            .collect();
         (0..self.shape.gpus.count()).filter(|gpu| !taken.contains(gpu)).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! Everything that happens is one of [`Input`]; everything that the world owes is one of [`Output`].
 
-use squall_core::{Caller, Command, Event};
-use squall_core::decide::Reply;
+use squall_core::{Caller, Command, Event, Reply};
 use squall_types::agent::{AgentOrder, AgentReport};
 use squall_types::api::{ActionResult, JobAction, JobFilter, Refusal};
 use squall_types::offer::LaunchFailure;

@@ -260,7 +260,9 @@ impl Cluster {
         self.drop_job(id);
         // An array's own record counts when the whole array is over, below.
         let outcome = match &job.phase {
-            JobPhase::Ended(end) if !matches!(job.role, ArrayRole::Pending { .. }) && job.array() != Some(id) => Some(end.state == EndState::Completed),
+            JobPhase::Ended(end) if !matches!(job.role, ArrayRole::Pending { .. }) && job.array() != Some(id) => {
+                Some(end.state == EndState::Completed)
+            }
             _ => None,
         };
         if let Some(completed) = outcome {

@@ -97,7 +97,9 @@ impl Cluster {
         if node.is_gone() {
             return self.fault(format!("node {id} is gone twice"));
         }
-        for name in node.order.and_then(|order| self.orders.get(&order)).map(|order| order.budgets.clone()).unwrap_or_default() {
+        for name in
+            node.order.and_then(|order| self.orders.get(&order)).map(|order| order.budgets.clone()).unwrap_or_default()
+        {
             self.budgets.edit_or_default(&name, |budget| {
                 budget.reserved -= node.reserved;
                 budget.settled += cost;

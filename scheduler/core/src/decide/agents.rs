@@ -34,7 +34,10 @@ impl Draft {
                     let hold = Hold { owner: HoldOwner::Quarantine, reason, at: self.now };
                     self.emit(What::NodeHeld { node: id, hold });
                 }
-                return Err(refused(&name, "another key has joined as this node: both are quarantined"));
+                return Ok(Reply::Refused(refused(
+                    name.as_str(),
+                    "another key has joined as this node: both are quarantined",
+                )));
             }
             None => {}
         }
@@ -83,7 +86,8 @@ impl Draft {
         shape.features.extend(node.offer.shape.features.iter().cloned());
         shape.features.extend(pool.into_iter().flat_map(|pool| pool.features.iter().cloned()));
         let was_booting = matches!(node.state, NodeState::Ordered | NodeState::Booting { .. });
-        let (fixed, quarantined) = (node.is_static(), node.holds.iter().any(|hold| hold.owner == HoldOwner::Quarantine));
+        let (fixed, quarantined) =
+            (node.is_static(), node.holds.iter().any(|hold| hold.owner == HoldOwner::Quarantine));
         let (pool, offer) = (node.pool.clone(), node.offer.name.clone());
         if node.measured.as_ref() != Some(measured) || was_booting || !node.contact {
             self.emit(What::NodeRegistered { node: id, measured: measured.clone(), shape });
@@ -165,7 +169,8 @@ impl Draft {
 
     /// Everything that attempts hold on a machine that can run nothing any more is dead.
     pub fn parts_gone(&mut self, node: NodeId) {
-        let runs: Vec<Run> = self.cluster.nodes.get(&node).map(|node| node.held.keys().copied().collect()).unwrap_or_default();
+        let runs: Vec<Run> =
+            self.cluster.nodes.get(&node).map(|node| node.held.keys().copied().collect()).unwrap_or_default();
         runs.into_iter().for_each(|run| self.part_gone(run, node));
     }
 }

@@ -26,7 +26,10 @@ impl Draft {
         let unknown = || {
             Rejection::new("SQ1001", "Invalid job id specified")
                 .asked(format!("job {}", show(job)))
-                .limit(format!("the cluster knows jobs that have not ended, or ended less than {} s ago", self.cluster.config.timing.min_job_age.as_secs()))
+                .limit(format!(
+                    "the cluster knows jobs that have not ended, or ended less than {} s ago",
+                    self.cluster.config.timing.min_job_age.as_secs()
+                ))
                 .try_this("`sacct -j` for jobs that ended earlier")
         };
         let whole = self.job(job.job);
@@ -159,7 +162,8 @@ impl Draft {
 
     /// Gives one element a record of its own: a fresh id, or the array's where it is the last.
     pub fn split(&mut self, array: JobId, index: u32) -> JobId {
-        let last = matches!(self.job(array).map(|job| &job.role), Some(ArrayRole::Pending { indices }) if indices.len() == 1);
+        let last =
+            matches!(self.job(array).map(|job| &job.role), Some(ArrayRole::Pending { indices }) if indices.len() == 1);
         let job = if last { array } else { self.cluster.counters.next_job };
         self.emit(What::ElementSplit { array, index, job });
         job
@@ -180,7 +184,9 @@ impl Draft {
             let outcome = Outcome::Requeue { not_before: self.now, hold, reason: Reason::None, failure: false };
             match &record.phase {
                 JobPhase::Bound(_) | JobPhase::Running { .. } => self.stop(run, StopWhy::Requeued, outcome),
-                JobPhase::Pending if hold.is_some() => self.emit(What::JobHeld { job: id, by: hold.unwrap_or(HeldBy::User) }),
+                JobPhase::Pending if hold.is_some() => {
+                    self.emit(What::JobHeld { job: id, by: hold.unwrap_or(HeldBy::User) })
+                }
                 JobPhase::Ended(_) => {
                     return Err(Rejection::new("SQ1011", "Job/step already completing or completed")
                         .asked(format!("to requeue job {id}"))
@@ -233,7 +239,8 @@ impl Draft {
                 self.emit(What::NodeHeld { node: id, hold });
             }
             NodeAction::Resume => {
-                let owners: Vec<_> = node.holds.iter().map(|hold| hold.owner).filter(|owner| *owner != HoldOwner::Health).collect();
+                let owners: Vec<_> =
+                    node.holds.iter().map(|hold| hold.owner).filter(|owner| *owner != HoldOwner::Health).collect();
                 let draining = matches!(node.state, NodeState::Draining { why: DrainWhy::Config, .. });
                 owners.into_iter().for_each(|owner| self.emit(What::NodeReleased { node: id, owner }));
                 if draining {

@@ -4,7 +4,9 @@ use super::draft::Draft;
 use crate::cluster::Cluster;
 use crate::event::What;
 use crate::job::{ArrayRole, Job, JobPhase, TermState};
-use squall_types::{DependencyKind, DependencyTerm, EndState, ExitStatus, JobId, JobSpec, Reason, TargetJob, Timestamp};
+use squall_types::{
+    DependencyKind, DependencyTerm, EndState, ExitStatus, JobId, JobSpec, Reason, TargetJob, Timestamp,
+};
 
 /// How far something is that a dependency can be about.
 struct Progress {
@@ -123,7 +125,8 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
         };
         let ended = !waiting && array.live == 0;
         let failed = !array.failed.is_empty();
-        let unstarted = || array.records.values().any(|job| cluster.jobs.get(job).is_some_and(|job| job.attempt.0 == 0));
+        let unstarted =
+            || array.records.values().any(|job| cluster.jobs.get(job).is_some_and(|job| job.attempt.0 == 0));
         let started_at = (!waiting && array.started && !unstarted()).then_some(cluster.counters.at);
         return Some(Progress { started_at, ended, failed, completed: ended && !failed });
     }

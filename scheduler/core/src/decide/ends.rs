@@ -6,9 +6,7 @@ use crate::event::{Charge, ChargeKind, What};
 use crate::job::{HeldBy, Job, JobEnd, JobPhase, Outcome, Part, Placement};
 use squall_types::agent::{EndCause, StopWhy};
 use squall_types::ids::Run;
-use squall_types::{
-    AttemptEnd, EndState, ExitStatus, JobId, JobKind, NodeId, Reason, Span, Timestamp, Uid,
-};
+use squall_types::{AttemptEnd, EndState, ExitStatus, JobId, JobKind, NodeId, Reason, Span, Timestamp, Uid};
 
 impl Draft {
     /// The one end of a job. `placement` is that of its last attempt.
@@ -122,9 +120,7 @@ impl Draft {
             EndCause::TimeLimit => {
                 (StopWhy::TimeLimit, ended(EndState::Timeout, ExitStatus::default(), Reason::TimeLimit))
             }
-            EndCause::OutOfMemory => {
-                (StopWhy::Ended, ended(EndState::OutOfMemory, end.exit, Reason::OutOfMemory))
-            }
+            EndCause::OutOfMemory => (StopWhy::Ended, ended(EndState::OutOfMemory, end.exit, Reason::OutOfMemory)),
             EndCause::LaunchFailed => (StopWhy::Requeued, self.failed(job, Reason::JobLaunchFailure)),
             EndCause::Lost | EndCause::NeverRan | EndCause::Stopped | EndCause::Exited => {
                 (StopWhy::NodeFailed, self.failed(job, Reason::NodeFailure))
@@ -141,7 +137,8 @@ impl Draft {
         if !may || job.spec.kind != JobKind::Batch {
             return Outcome::End { state: EndState::NodeFail, exit: ExitStatus::default(), reason, by: None };
         }
-        let hold = (job.failures.saturating_add(1) >= self.cluster.config.limits.max_requeues).then_some(HeldBy::System);
+        let hold =
+            (job.failures.saturating_add(1) >= self.cluster.config.limits.max_requeues).then_some(HeldBy::System);
         let reason = if hold.is_some() { Reason::JobHoldMaxRequeue } else { reason };
         Outcome::Requeue { not_before: self.backoff(job.failures), hold, reason, failure: true }
     }

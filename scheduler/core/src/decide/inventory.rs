@@ -49,7 +49,9 @@ impl Draft {
             }
         }
         for (id, launched) in found {
-            let Some(order) = self.cluster.orders.get(&id).filter(|order| order.request.pool == *pool) else { continue };
+            let Some(order) = self.cluster.orders.get(&id).filter(|order| order.request.pool == *pool) else {
+                continue;
+            };
             let complete = launched.instances.len() >= order.nodes.len();
             // A part may still be growing into the whole while the call is under way.
             if matches!(order.state, OrderState::Placed) && (complete || self.past(order.accept_by)) {
@@ -78,7 +80,9 @@ impl Draft {
         };
         let known = self.cluster.pools.get(pool);
         let fresh = |seen: &SeenInstance| {
-            known.and_then(|known| known.strangers.get(&seen.instance)).is_none_or(|stranger| stranger.missing_since.is_some())
+            known
+                .and_then(|known| known.strangers.get(&seen.instance))
+                .is_none_or(|stranger| stranger.missing_since.is_some())
         };
         let strangers: Vec<InstanceId> = listing
             .instances

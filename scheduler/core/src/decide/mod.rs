@@ -35,24 +35,29 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Done,
-    Submitted { job: JobId, notes: Vec<String> },
+    Submitted {
+        job: JobId,
+        notes: Vec<String>,
+    },
     /// `--test-only`.
-    Estimated { estimate: Estimate },
-    Joined { node: NodeId, name: NodeName },
+    Estimated {
+        estimate: Estimate,
+    },
+    Joined {
+        node: NodeId,
+        name: NodeName,
+    },
     /// The credential is for the shell to add.
     Step(Box<StepGrant>),
+    /// Refused, and that itself is worth a record.
+    Refused(Rejection),
 }
 
 /// Decides one command.
 ///
 /// # Errors
 /// A refusal names what was asked, which rule and number refused it, and what would work. Nothing changes then.
-pub fn decide(
-    cluster: &Cluster,
-    now: Timestamp,
-    caller: &Caller,
-    command: &Command,
-) -> Result<Decision, Rejection> {
+pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Command) -> Result<Decision, Rejection> {
     let mut draft = Draft::new(cluster, now);
     let reply = match command {
         Command::Start { epoch, version } => draft.start(*epoch, version),

@@ -64,8 +64,7 @@ impl Draft {
         if !matches!(order.state, OrderState::Placed) {
             return Reply::Done;
         }
-        let (pool, offer, nodes) =
-            (order.request.pool.clone(), order.request.offer.name.clone(), order.nodes.clone());
+        let (pool, offer, nodes) = (order.request.pool.clone(), order.request.offer.name.clone(), order.nodes.clone());
         let (mut cool_until, mut quota, mut broken) = (None, None, None);
         let reason = match failure {
             LaunchFailure::Unknown { .. } if crate::canary::active("unknown_is_capacity") => Reason::NoCapacity,

@@ -8,9 +8,7 @@ use crate::node::{Node, NodeState};
 use crate::plan::{PlannedOrder, Step, Target};
 use crate::refuse::Rejection;
 use squall_types::ids::Run;
-use squall_types::{
-    Allocation, Attempt, JobId, LaunchOrder, LaunchToken, NodeId, NodeName, PartitionName, Span,
-};
+use squall_types::{Allocation, Attempt, JobId, LaunchOrder, LaunchToken, NodeId, NodeName, PartitionName, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cloud node lives at least so long beyond the limit of its last job.
@@ -92,9 +90,13 @@ impl Draft {
     /// The record that would start, if nothing forbids it.
     fn startable(&self, target: Target) -> Result<JobId, Rejection> {
         let (Target::Job(id) | Target::Element { array: id, .. }) = target;
-        let stale = |why: &str| Rejection::new("SQ5001", "the plan is out of date").asked(format!("job {id}")).limit(why);
+        let stale =
+            |why: &str| Rejection::new("SQ5001", "the plan is out of date").asked(format!("job {id}")).limit(why);
         let job = self.job(id).ok_or_else(|| stale("it is not known"))?;
-        if !matches!(job.phase, JobPhase::Pending) || job.held.is_some() || job.eligible_at.is_none_or(|at| at > self.now) {
+        if !matches!(job.phase, JobPhase::Pending)
+            || job.held.is_some()
+            || job.eligible_at.is_none_or(|at| at > self.now)
+        {
             return Err(stale("it does not wait for resources"));
         }
         if let Some(array) = job.array().and_then(|array| self.cluster.arrays.get(&array))
@@ -136,7 +138,8 @@ impl Draft {
             let sum = taken.iter().fold(wanted.resources(), |sum, held| sum.plus(&held.resources()));
             let gpus: BTreeSet<u16> = taken.iter().flat_map(|held| held.gpus.iter().copied()).collect();
             let exists = |gpu: &u16| *gpu < node.shape.gpus.count();
-            if !sum.fits_in(&node.shape.resources()) || wanted.gpus.iter().any(|gpu| gpus.contains(gpu) || !exists(gpu)) {
+            if !sum.fits_in(&node.shape.resources()) || wanted.gpus.iter().any(|gpu| gpus.contains(gpu) || !exists(gpu))
+            {
                 return Err(stale(node.id, "it has not so much free"));
             }
         }
@@ -145,8 +148,10 @@ impl Draft {
 
     /// One launch: intent, token, price and money are in the journal before any call.
     fn order(&mut self, planned: &PlannedOrder) -> Result<(), Rejection> {
-        let refused = |why: &str| Rejection::new("SQ5003", "the plan is out of date").asked(planned.pool.to_string()).limit(why);
-        let config = self.cluster.config.pools.get(&planned.pool).ok_or_else(|| refused("the pool is not configured"))?;
+        let refused =
+            |why: &str| Rejection::new("SQ5003", "the plan is out of date").asked(planned.pool.to_string()).limit(why);
+        let config =
+            self.cluster.config.pools.get(&planned.pool).ok_or_else(|| refused("the pool is not configured"))?;
         let state = self.cluster.pools.get(&planned.pool).ok_or_else(|| refused("the pool is not known"))?;
         let offer = state.offers.get(&planned.offer).map(|known| known.offer.clone());
         let offer = offer.ok_or_else(|| refused("the offer is withdrawn"))?;

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use crate::budget::period_start;
 use crate::config::ClusterConfig;
 use crate::event::What;
-use crate::node::{GoneWhy, HoldOwner, Hold};
+use crate::node::{GoneWhy, Hold, HoldOwner};
 use crate::refuse::Rejection;
 use squall_types::{Epoch, JobId, NodeId, OrderId, Span};
 
@@ -48,10 +48,12 @@ impl Draft {
             }
         }
         let removed = |node: &&crate::node::Node| {
-            let configured = config.pools.get(&node.pool).is_some_and(|pool| pool.static_nodes.contains_key(&node.name));
+            let configured =
+                config.pools.get(&node.pool).is_some_and(|pool| pool.static_nodes.contains_key(&node.name));
             node.is_static() && !configured
         };
-        let removed: Vec<_> = self.cluster.live_nodes().filter(removed).map(|node| (node.id, node.held.is_empty())).collect();
+        let removed: Vec<_> =
+            self.cluster.live_nodes().filter(removed).map(|node| (node.id, node.held.is_empty())).collect();
         for (node, empty) in removed {
             if empty {
                 self.node_gone(node, GoneWhy::Removed);

@@ -19,7 +19,9 @@ impl Draft {
         let asked = format!("a step in job {}", request.job);
         let no_job = || Rejection::new("SQ1020", "Job/step already completing or completed").asked(asked.clone());
         let job = self.job(request.job).ok_or_else(|| {
-            Rejection::new("SQ1001", "Invalid job id specified").asked(asked.clone()).limit("the cluster does not know it")
+            Rejection::new("SQ1001", "Invalid job id specified")
+                .asked(asked.clone())
+                .limit("the cluster does not know it")
         })?;
         authz::allow(caller, Verb::StartStep, Object::Job { uid: job.spec.uid })?;
         let JobPhase::Running { placement, .. } = &job.phase else {
@@ -34,10 +36,13 @@ impl Draft {
         let mut chosen: Vec<&Allocation> = placement.allocations.iter().filter(usable).collect();
         if let Some(nodes) = request.nodes {
             if nodes as usize > chosen.len() {
-                return Err(Rejection::new("SQ1021", "Unable to create step: Requested node configuration is not available")
-                    .asked(format!("--nodes={nodes}"))
-                    .limit(format!("the job has {} nodes that the step may use", chosen.len()))
-                    .try_this(format!("--nodes={}", chosen.len())));
+                return Err(Rejection::new(
+                    "SQ1021",
+                    "Unable to create step: Requested node configuration is not available",
+                )
+                .asked(format!("--nodes={nodes}"))
+                .limit(format!("the job has {} nodes that the step may use", chosen.len()))
+                .try_this(format!("--nodes={}", chosen.len())));
             }
             chosen.truncate(nodes.max(1) as usize);
         }

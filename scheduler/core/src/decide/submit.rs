@@ -92,10 +92,13 @@ impl Draft {
     fn check_room(&self, spec: &JobSpec) -> Result<(), Rejection> {
         let limit = self.cluster.config.limits.max_jobs;
         if self.cluster.live_job_count() >= limit as usize {
-            return Err(Rejection::new("SQ1030", "Batch job submission failed: Slurm temporarily unable to accept job, sleeping and retrying")
-                .asked(format!("job \"{}\"", spec.name))
-                .limit(format!("the cluster keeps at most {limit} jobs that have not ended (limits.max_jobs)"))
-                .try_this("submit an array, or wait until some have ended"));
+            return Err(Rejection::new(
+                "SQ1030",
+                "Batch job submission failed: Slurm temporarily unable to accept job, sleeping and retrying",
+            )
+            .asked(format!("job \"{}\"", spec.name))
+            .limit(format!("the cluster keeps at most {limit} jobs that have not ended (limits.max_jobs)"))
+            .try_this("submit an array, or wait until some have ended"));
         }
         Ok(())
     }
@@ -220,7 +223,10 @@ impl Draft {
         if limit.0 <= 0 || (limit > MAX_TIME_LIMIT && limit < Span::FOREVER) {
             return Err(invalid(format!("between one second and {}", clock(MAX_TIME_LIMIT)), String::new()));
         }
-        let limits = spec.partitions.iter().map(|name| (name, self.cluster.config.partitions.get(name).and_then(|partition| partition.max_time)));
+        let limits = spec
+            .partitions
+            .iter()
+            .map(|name| (name, self.cluster.config.partitions.get(name).and_then(|partition| partition.max_time)));
         let mut most: Option<(&PartitionName, Span)> = None;
         for (name, max_time) in limits {
             match max_time {
@@ -244,7 +250,9 @@ impl Draft {
     fn check_array(&self, spec: &JobSpec) -> Result<(), Rejection> {
         let Some(array) = &spec.array else { return Ok(()) };
         let most = self.cluster.config.limits.max_array_size;
-        let invalid = |limit: String| Rejection::new("SQ1060", "Invalid job array specification").asked(format!("--array={array}")).limit(limit);
+        let invalid = |limit: String| {
+            Rejection::new("SQ1060", "Invalid job array specification").asked(format!("--array={array}")).limit(limit)
+        };
         match array.indices.last() {
             None => Err(invalid("an array has at least one index".to_owned())),
             Some(last) if last >= most => Err(invalid(format!("indices are below {most} (MaxArraySize)"))),
@@ -255,7 +263,8 @@ impl Draft {
 
     pub(super) fn check_dependency(&self, spec: &JobSpec, id: JobId) -> Result<(), Rejection> {
         let most = self.cluster.config.limits.max_dependency_terms as usize;
-        let problem = |asked: String, limit: String| Rejection::new("SQ1061", "Job dependency problem").asked(asked).limit(limit);
+        let problem =
+            |asked: String, limit: String| Rejection::new("SQ1061", "Job dependency problem").asked(asked).limit(limit);
         if spec.dependency.terms.len() > most {
             let asked = format!("a dependency on {} jobs", spec.dependency.terms.len());
             return Err(problem(asked, format!("at most {most} (limits.max_dependency_terms)")));
@@ -291,10 +300,12 @@ impl Draft {
 
     /// Refuses what no configured shape could ever run, with the number that refuses it and what would work.
     pub(super) fn feasible(&self, spec: &JobSpec, _id: JobId) -> Result<(), Rejection> {
-        self.check_time_limit(spec, spec.time_limit.unwrap_or(Span::FOREVER).min(Span::FOREVER)).or_else(|refusal| {
-            // No limit was asked and the partition has one: it becomes the job's.
-            if spec.time_limit.is_none() { Ok(()) } else { Err(refusal) }
-        })?;
+        self.check_time_limit(spec, spec.time_limit.unwrap_or(Span::FOREVER).min(Span::FOREVER)).or_else(
+            |refusal| {
+                // No limit was asked and the partition has one: it becomes the job's.
+                if spec.time_limit.is_none() { Ok(()) } else { Err(refusal) }
+            },
+        )?;
         match feasible::misfit(&self.cluster, spec) {
             None => Ok(()),
             Some(Misfit { slurm, asked, limit, try_this }) => {
@@ -314,7 +325,13 @@ impl Draft {
         let mut config = draft.cluster.config.as_ref().clone();
         config.timing.batch_idle = Span::ZERO;
         draft.emit(What::ConfigApplied { config: Box::new(config) });
-        draft.emit(What::JobSubmitted { job: id, spec: Box::new(spec.clone()), token: SubmitToken::default(), terms, eligible_at });
+        draft.emit(What::JobSubmitted {
+            job: id,
+            spec: Box::new(spec.clone()),
+            token: SubmitToken::default(),
+            terms,
+            eligible_at,
+        });
         crate::explain::estimate(&draft.cluster, draft.now, spec, id)
     }
 }

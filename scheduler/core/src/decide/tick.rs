@@ -33,7 +33,12 @@ impl Draft {
     }
 
     fn limits(&mut self) {
-        let over: Vec<_> = self.cluster.active_jobs().filter(|job| limit_at(&self.cluster, job).is_some_and(|at| self.past(at))).map(|job| job.run()).collect();
+        let over: Vec<_> = self
+            .cluster
+            .active_jobs()
+            .filter(|job| limit_at(&self.cluster, job).is_some_and(|at| self.past(at)))
+            .map(|job| job.run())
+            .collect();
         for run in over {
             let outcome = Outcome::End {
                 state: EndState::Timeout,
@@ -133,7 +138,9 @@ impl Draft {
         let order = node.order.and_then(|order| self.cluster.orders.get(&order));
         order.is_none_or(|order| {
             order.budgets.iter().all(|name| match self.cluster.config.budgets.get(name) {
-                Some(budget) => self.cluster.budgets.get(name).map_or(budget.limit, |state| state.left(budget)) >= amount,
+                Some(budget) => {
+                    self.cluster.budgets.get(name).map_or(budget.limit, |state| state.left(budget)) >= amount
+                }
                 None => true,
             })
         })
@@ -161,7 +168,8 @@ impl Draft {
         }
         let mut over = Vec::new();
         for (pool, state) in self.cluster.pools.iter() {
-            let old = state.strangers.iter().filter(|(_, stranger)| !stranger.retiring && self.past(stranger.since + grace));
+            let old =
+                state.strangers.iter().filter(|(_, stranger)| !stranger.retiring && self.past(stranger.since + grace));
             over.extend(old.map(|(instance, _)| (pool.clone(), instance.clone())));
         }
         for (pool, instance) in over {
@@ -185,7 +193,8 @@ impl Draft {
     fn purge(&mut self) {
         let timing = self.cluster.config.timing.clone();
         let old = |(at, _): &&(Timestamp, JobId)| self.past(*at + timing.min_job_age);
-        let jobs: Vec<JobId> = self.cluster.ended_jobs().take_while(old).map(|(_, job)| *job).take(PURGE_CHUNK).collect();
+        let jobs: Vec<JobId> =
+            self.cluster.ended_jobs().take_while(old).map(|(_, job)| *job).take(PURGE_CHUNK).collect();
         if !jobs.is_empty() {
             self.emit(What::JobsPurged { jobs });
         }
@@ -193,16 +202,19 @@ impl Draft {
             NodeState::Gone { at, .. } => self.past(at + timing.ledger_age) && node.held.is_empty(),
             _ => false,
         };
-        let nodes: Vec<NodeId> = self.cluster.nodes.values().filter(gone).map(|node| node.id).take(PURGE_CHUNK).collect();
+        let nodes: Vec<NodeId> =
+            self.cluster.nodes.values().filter(gone).map(|node| node.id).take(PURGE_CHUNK).collect();
         let closed = |order: &&crate::order::Order| {
             let since = match &order.state {
                 OrderState::Placed => return false,
                 OrderState::Launched { at } | OrderState::Failed { at, .. } => *at,
             };
-            let all_gone = order.nodes.iter().all(|node| self.cluster.nodes.get(node).is_none() || nodes.contains(node));
+            let all_gone =
+                order.nodes.iter().all(|node| self.cluster.nodes.get(node).is_none() || nodes.contains(node));
             all_gone && self.past(since + timing.ledger_age)
         };
-        let orders: Vec<OrderId> = self.cluster.orders.values().filter(closed).map(|order| order.id).take(PURGE_CHUNK).collect();
+        let orders: Vec<OrderId> =
+            self.cluster.orders.values().filter(closed).map(|order| order.id).take(PURGE_CHUNK).collect();
         if !nodes.is_empty() || !orders.is_empty() {
             self.emit(What::LedgerPurged { nodes, orders });
         }
@@ -242,9 +254,9 @@ pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
         let pool = cluster.config.pools.get(&node.pool);
         let state = match &node.state {
             NodeState::Booting { ready_by } => Some(*ready_by),
-            NodeState::Ready { idle_since: Some(since) } if !node.is_static() => pool.map(|pool| {
-                (*since + pool.idle_after).max(node.created_at + pool.min_lifetime)
-            }),
+            NodeState::Ready { idle_since: Some(since) } if !node.is_static() => {
+                pool.map(|pool| (*since + pool.idle_after).max(node.created_at + pool.min_lifetime))
+            }
             NodeState::Draining { since, .. } => pool.map(|pool| *since + pool.settle),
             _ => None,
         };
@@ -253,7 +265,8 @@ pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
     });
     let ended = cluster.ended_jobs().next().map(|(at, _)| *at + timing.min_job_age);
     let strangers = cluster.pools.values().flat_map(|pool| pool.strangers.values());
-    let strangers = strangers.filter(|stranger| !stranger.retiring).map(|stranger| stranger.since + timing.orphan_grace);
+    let strangers =
+        strangers.filter(|stranger| !stranger.retiring).map(|stranger| stranger.since + timing.orphan_grace);
     let pools = cluster.pools.values().flat_map(|pool| {
         let cool = pool.offers.values().filter_map(|offer| offer.cool_until);
         let quota = pool.quota.as_ref().map(|quota| quota.until);

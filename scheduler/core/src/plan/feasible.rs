@@ -88,7 +88,9 @@ fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> boo
     caps.sort_unstable_by(|a, b| b.cmp(a));
     let (mut nodes, mut sum) = (0u64, 0u64);
     for (cap, count) in caps {
-        let wanted = (u64::from(units.total).saturating_sub(sum)).div_ceil(u64::from(cap)).max(u64::from(least).saturating_sub(nodes));
+        let wanted = (u64::from(units.total).saturating_sub(sum))
+            .div_ceil(u64::from(cap))
+            .max(u64::from(least).saturating_sub(nodes));
         let taken = wanted.min(u64::from(count));
         nodes += taken;
         sum += taken * u64::from(cap);
@@ -105,7 +107,8 @@ fn cap(spec: &JobSpec, shape: &Shape) -> u32 {
 }
 
 fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
-    let asked = format!("--partition={}", spec.partitions.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(","));
+    let asked =
+        format!("--partition={}", spec.partitions.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(","));
     let misfit = |slurm: &str, limit: String, try_this: String| Misfit {
         slurm: slurm.to_owned(),
         asked: asked.clone(),
@@ -115,7 +118,11 @@ fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
     for name in &spec.partitions {
         let Some(partition) = cluster.config.partitions.get(name) else { continue };
         if !partition.up {
-            return misfit("Required partition not available (inactive or drain)", format!("partition \"{name}\" is down"), String::new());
+            return misfit(
+                "Required partition not available (inactive or drain)",
+                format!("partition \"{name}\" is down"),
+                String::new(),
+            );
         }
         if let Some(most) = partition.max_nodes.filter(|most| spec.ask.min_nodes() > *most) {
             return Misfit {
@@ -127,7 +134,8 @@ fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
         }
         for pool in &partition.pools {
             if let Some(path) = cluster.config.pools.get(pool).and_then(|config| missing_mount(config, spec)) {
-                let mounted = cluster.config.pools.get(pool).map(|config| config.file_systems.join(", ")).unwrap_or_default();
+                let mounted =
+                    cluster.config.pools.get(pool).map(|config| config.file_systems.join(", ")).unwrap_or_default();
                 return Misfit {
                     slurm: "Requested node configuration is not available".to_owned(),
                     asked: format!("files under {path}"),
@@ -137,7 +145,11 @@ fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
             }
         }
     }
-    misfit("Requested node configuration is not available", "no pool of that partition is configured".to_owned(), String::new())
+    misfit(
+        "Requested node configuration is not available",
+        "no pool of that partition is configured".to_owned(),
+        String::new(),
+    )
 }
 
 /// The first number that no shape satisfies, from what is asked of one node to how many nodes there are.
@@ -152,12 +164,17 @@ fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &
     };
     let most = |of: &dyn Fn(&Shape) -> u64| shapes.iter().map(|one| of(&one.shape)).max().unwrap_or(0);
     if let Some(name) = spec.node_list.iter().find(|name| !shapes.iter().any(|one| one.names.contains(name))) {
-        return misfit(format!("--nodelist={name}"), "no node of that name exists or is configured there".to_owned(), String::new());
+        return misfit(
+            format!("--nodelist={name}"),
+            "no node of that name exists or is configured there".to_owned(),
+            String::new(),
+        );
     }
     if let Some(constraint) = &spec.constraint
         && !shapes.iter().any(|one| constraint.matches(&one.shape.features))
     {
-        let features: BTreeSet<&str> = shapes.iter().flat_map(|one| one.shape.features.iter().map(String::as_str)).collect();
+        let features: BTreeSet<&str> =
+            shapes.iter().flat_map(|one| one.shape.features.iter().map(String::as_str)).collect();
         let list = features.into_iter().collect::<Vec<_>>().join(", ");
         let list = if list.is_empty() { "none".to_owned() } else { list };
         return misfit(format!("--constraint={constraint}"), format!("features there: {list}"), String::new());
@@ -177,7 +194,11 @@ fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &
         let fits = gpus > 0;
         let split = total.max(per_node) / nodes.max(1) + u64::from(!total.max(per_node).is_multiple_of(nodes.max(1)));
         let try_this = if fits { format!("--nodes={nodes} --gpus-per-node={split}") } else { String::new() };
-        return misfit(format!("--gpus-per-node={per_node}"), format!("the largest node type there has {gpus} GPUs"), try_this);
+        return misfit(
+            format!("--gpus-per-node={per_node}"),
+            format!("the largest node type there has {gpus} GPUs"),
+            try_this,
+        );
     }
     let cpus = most(&|shape| u64::from(shape.cpus));
     let one = |shape: &Shape| spec.ask.need(shape, spec.ask.units().per_node.unwrap_or(1)).is_some();
@@ -186,7 +207,11 @@ fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &
         if let MemoryAsk::PerNode(asked) = spec.ask.memory
             && asked > memory
         {
-            return misfit(format!("--mem={}", mib(asked)), format!("the largest node type there has {}", mib(memory)), format!("--mem={}", mib(memory)));
+            return misfit(
+                format!("--mem={}", mib(asked)),
+                format!("the largest node type there has {}", mib(memory)),
+                format!("--mem={}", mib(memory)),
+            );
         }
         return misfit(
             format!("{} on one node", describe(&spec.ask)),
@@ -197,7 +222,11 @@ fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &
     let count: u64 = shapes.iter().map(|one| u64::from(one.count)).max().unwrap_or(0);
     let NodeCount { min, .. } = spec.ask.nodes.unwrap_or(NodeCount { min: 1, max: 1 });
     let try_this = if u64::from(min) > count && count > 0 { format!("--nodes={count}") } else { String::new() };
-    misfit(describe(&spec.ask), format!("at most {count} nodes can be had there at once, the largest with {cpus} CPUs and {gpus} GPUs"), try_this)
+    misfit(
+        describe(&spec.ask),
+        format!("at most {count} nodes can be had there at once, the largest with {cpus} CPUs and {gpus} GPUs"),
+        try_this,
+    )
 }
 
 /// GPUs asked of one node, and in all.

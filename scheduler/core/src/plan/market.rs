@@ -54,7 +54,11 @@ impl<'a> Market<'a> {
                 let closed = if let Some(alarm) = &cluster.alarm {
                     obstacle(Reason::ProvisionerFailed, format!("launching is stopped by an alarm: {alarm}"), None)
                 } else if let Some(why) = &state.broken {
-                    obstacle(Reason::ProvisionerFailed, format!("pool {pool} buys nothing until it is reconfigured: {why}"), None)
+                    obstacle(
+                        Reason::ProvisionerFailed,
+                        format!("pool {pool} buys nothing until it is reconfigured: {why}"),
+                        None,
+                    )
                 } else if let Some(quota) = &state.quota {
                     let text = format!("quota `{}` allows {}, {} are in use", quota.name, quota.limit, quota.used);
                     obstacle(Reason::ProviderQuota, text, Some(quota.until))
@@ -62,7 +66,11 @@ impl<'a> Market<'a> {
                     let text = format!("{} boots in pool {pool} failed in a row", state.boot_failures);
                     obstacle(Reason::NoCapacity, text, Some(until))
                 } else if let Some(until) = cooling {
-                    obstacle(Reason::NoCapacity, format!("no capacity for {} ({} tries)", known.offer.name, known.failures), Some(until))
+                    obstacle(
+                        Reason::NoCapacity,
+                        format!("no capacity for {} ({} tries)", known.offer.name, known.failures),
+                        Some(until),
+                    )
                 } else {
                     None
                 };
@@ -109,20 +117,32 @@ pub fn affordable(
     let limit = |reason, text: String| Err(Obstacle { reason, text, until: None });
     if live + count > buyable.config.max_nodes {
         let most = buyable.config.max_nodes;
-        return limit(Reason::PoolLimit, format!("pool {pool} has {live} of at most {most} nodes, {count} more are needed"));
+        return limit(
+            Reason::PoolLimit,
+            format!("pool {pool} has {live} of at most {most} nodes, {count} more are needed"),
+        );
     }
     let all = cluster.live_node_count() as u32 + spending.nodes.values().sum::<u32>();
     if all + count > cluster.config.limits.max_nodes {
-        return limit(Reason::PoolLimit, format!("all pools have {all} nodes, at most {} are allowed", cluster.config.limits.max_nodes));
+        return limit(
+            Reason::PoolLimit,
+            format!("all pools have {all} nodes, at most {} are allowed", cluster.config.limits.max_nodes),
+        );
     }
     if count > buyable.offer.max_per_order.max(1) && buyable.config.gang_launch && buyable.offer.max_per_order > 0 {
         let most = buyable.offer.max_per_order;
-        return limit(Reason::PoolLimit, format!("one order of {} brings at most {most} nodes, {count} are needed", buyable.offer.name));
+        return limit(
+            Reason::PoolLimit,
+            format!("one order of {} brings at most {most} nodes, {count} are needed", buyable.offer.name),
+        );
     }
     if let (Some(most), Some(time)) = (spec.max_cost, spec.time_limit) {
         let cost = buyable.offer.price.cost_of(time + buyable.offer.typical_boot).times(i64::from(count));
         if cost > most {
-            return limit(Reason::BudgetExhausted, format!("{count} × {} for its time limit cost {cost}, --max-cost is {most}", buyable.offer.name));
+            return limit(
+                Reason::BudgetExhausted,
+                format!("{count} × {} for its time limit cost {cost}, --max-cost is {most}", buyable.offer.name),
+            );
         }
     }
     let each = reservation(buyable);
@@ -133,7 +153,10 @@ pub fn affordable(
         let left = left - spending.money.get(name).copied().unwrap_or_default();
         let needed = each.times(i64::from(count));
         if needed > left {
-            let text = format!("budget {name}: {left} of {} left, {count} × {} reserve {needed}", budget.limit, buyable.offer.name);
+            let text = format!(
+                "budget {name}: {left} of {} left, {count} × {} reserve {needed}",
+                budget.limit, buyable.offer.name
+            );
             return limit(Reason::BudgetExhausted, text);
         }
     }

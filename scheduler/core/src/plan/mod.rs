@@ -153,8 +153,13 @@ impl<'a> Planner<'a> {
                     allocations: claim.allocations.clone(),
                     time_limit: time_limit(self.cluster, &job.spec, &claim.partition),
                 });
-            } else if let Some(since) = nodes().filter_map(|(_, node)| node.filter(|node| node.is_usable())?.ready_at).min() {
-                let cap = nodes().filter_map(|(_, node)| self.cluster.config.pools.get(&node?.pool)).map(|pool| pool.waste_cap).min();
+            } else if let Some(since) =
+                nodes().filter_map(|(_, node)| node.filter(|node| node.is_usable())?.ready_at).min()
+            {
+                let cap = nodes()
+                    .filter_map(|(_, node)| self.cluster.config.pools.get(&node?.pool))
+                    .map(|pool| pool.waste_cap)
+                    .min();
                 let give_up_at = since.max(claim.since) + cap.unwrap_or(Span::FOREVER);
                 if give_up_at <= self.now {
                     let not_before = Some(self.now + self.cluster.config.timing.requeue_max);
@@ -220,8 +225,7 @@ impl<'a> Planner<'a> {
         if candidates.is_empty() {
             return Tried::Waits(self.no_candidate(job));
         }
-        let placed = self.place_now(job, target, &candidates)
-            || self.claim_coming(job, target, &candidates);
+        let placed = self.place_now(job, target, &candidates) || self.claim_coming(job, target, &candidates);
         if placed {
             return self.placed(job);
         }
@@ -240,7 +244,8 @@ impl<'a> Planner<'a> {
                 self.scratch.reserve(&slots, &picks, at, until);
             }
         }
-        let reason = obstacle.map_or(if self.failed.is_empty() { Reason::Resources } else { Reason::Priority }, |one| one.reason);
+        let reason = obstacle
+            .map_or(if self.failed.is_empty() { Reason::Resources } else { Reason::Priority }, |one| one.reason);
         let note = Note { reason, start_at };
         self.failed.insert(class, note);
         Tried::Waits(note)
@@ -281,7 +286,8 @@ impl<'a> Planner<'a> {
             let time = time_limit(self.cluster, &job.spec, partition);
             let (rooms, slots) = self.scratch.rooms(pool, self.now, time, true);
             // A fenced node is not claimed: it is either used at once or left to go.
-            let usable: Vec<usize> = (0..rooms.len()).filter(|at| self.scratch.slots[slots[*at]].when != When::Recover).collect();
+            let usable: Vec<usize> =
+                (0..rooms.len()).filter(|at| self.scratch.slots[slots[*at]].when != When::Recover).collect();
             let rooms: Vec<Room<'_>> = usable.iter().map(|at| rooms[*at].clone()).collect();
             let slots: Vec<usize> = usable.into_iter().map(|at| slots[at]).collect();
             let Some(picks) = place(&job.spec, &rooms) else { continue };
@@ -292,7 +298,15 @@ impl<'a> Planner<'a> {
         false
     }
 
-    fn claim(&mut self, job: &Job, target: Target, partition: &PartitionName, time: Span, slots: &[usize], picks: &[Pick]) {
+    fn claim(
+        &mut self,
+        job: &Job,
+        target: Target,
+        partition: &PartitionName,
+        time: Span,
+        slots: &[usize],
+        picks: &[Pick],
+    ) {
         let allocations = self.allocations(&job.spec, slots, picks);
         let coming = picks.iter().filter_map(|pick| match self.scratch.slots[slots[pick.room]].when {
             When::Coming(at) => Some(at),
@@ -340,7 +354,11 @@ impl<'a> Planner<'a> {
     ) -> Result<(), Option<Obstacle>> {
         if let Some(at) = self.batch_window(job) {
             self.wake(at);
-            return Err(Some(Obstacle { reason: Reason::Resources, text: "orders are collected".to_owned(), until: Some(at) }));
+            return Err(Some(Obstacle {
+                reason: Reason::Resources,
+                text: "orders are collected".to_owned(),
+                until: Some(at),
+            }));
         }
         let market = self.market;
         let mut first: Option<Obstacle> = None;
@@ -377,7 +395,8 @@ impl<'a> Planner<'a> {
         if let Some(closed) = &buyable.closed {
             return Err(Some(closed.clone()));
         }
-        let budgets = affordable(self.cluster, &self.spending, &job.spec, partition, buyable, growth.count).map_err(Some)?;
+        let budgets =
+            affordable(self.cluster, &self.spending, &job.spec, partition, buyable, growth.count).map_err(Some)?;
         Ok(Growth { budgets, ..growth })
     }
 
@@ -385,7 +404,8 @@ impl<'a> Planner<'a> {
     fn growth(&self, spec: &JobSpec, partition: &PartitionName, buyable: &Buyable<'a>) -> Option<Growth> {
         let time = time_limit(self.cluster, spec, partition);
         let (rooms, slots) = self.scratch.rooms(buyable.pool, self.now, time, true);
-        let existing: Vec<usize> = (0..rooms.len()).filter(|at| self.scratch.slots[slots[*at]].when != When::Recover).collect();
+        let existing: Vec<usize> =
+            (0..rooms.len()).filter(|at| self.scratch.slots[slots[*at]].when != When::Recover).collect();
         let mut all: Vec<Room<'_>> = existing.iter().map(|at| rooms[*at].clone()).collect();
         let slots: Vec<usize> = existing.into_iter().map(|at| slots[at]).collect();
         let most = spec.ask.max_nodes().min(spec.ask.units().total.max(1)).min(buyable.config.max_nodes);
@@ -405,7 +425,14 @@ impl<'a> Planner<'a> {
         None
     }
 
-    fn grow(&mut self, job: &'a Job, target: Target, partition: &'a PartitionName, buyable: &'a Buyable<'a>, growth: Growth) {
+    fn grow(
+        &mut self,
+        job: &'a Job,
+        target: Target,
+        partition: &'a PartitionName,
+        buyable: &'a Buyable<'a>,
+        growth: Growth,
+    ) {
         let Growth { count, mut slots, picks, budgets } = growth;
         self.spending.spend(buyable, count, &budgets);
         let ids: Vec<NodeId> = (0..u64::from(count)).map(|n| NodeId(self.next_node.0 + n)).collect();
@@ -446,8 +473,15 @@ impl<'a> Planner<'a> {
         let room = |other: &PlannedOrder| (other.nodes.len() as u32) < max_per_order.max(1);
         let same = self.plan.steps.iter_mut().find_map(|step| match step {
             Step::Order(other)
-                if !order.gang && !other.gang && other.pool == order.pool && other.offer == order.offer
-                    && other.budgets == order.budgets && room(other) => Some(other),
+                if !order.gang
+                    && !other.gang
+                    && other.pool == order.pool
+                    && other.offer == order.offer
+                    && other.budgets == order.budgets
+                    && room(other) =>
+            {
+                Some(other)
+            }
             _ => None,
         });
         match same {
@@ -481,11 +515,15 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let market = self.market;
-            let Some((_, buyable)) = market.of_pool(pool).find(|(_, buyable)| buyable.closed.is_none()) else { continue };
+            let Some((_, buyable)) = market.of_pool(pool).find(|(_, buyable)| buyable.closed.is_none()) else {
+                continue;
+            };
             let nobody = JobSpec::default();
             let partition = self.cluster.config.partitions_of(pool).next().cloned().unwrap_or_default();
             let count = missing.min(buyable.offer.max_per_order.max(1));
-            let Ok(budgets) = affordable(self.cluster, &self.spending, &nobody, &partition, buyable, count) else { continue };
+            let Ok(budgets) = affordable(self.cluster, &self.spending, &nobody, &partition, buyable, count) else {
+                continue;
+            };
             self.spending.spend(buyable, count, &budgets);
             let nodes = (0..u64::from(count)).map(|n| NodeId(self.next_node.0 + n)).collect();
             self.next_node = NodeId(self.next_node.0 + u64::from(count));
@@ -497,7 +535,13 @@ impl<'a> Planner<'a> {
     fn allocations(&self, spec: &JobSpec, slots: &[usize], picks: &[Pick]) -> Vec<Allocation> {
         let held = |(pick, tasks): (&Pick, u32)| {
             let Resources { cpus, memory_mib, .. } = pick.need;
-            Allocation { node: self.scratch.slots[slots[pick.room]].node, cpus, memory_mib, gpus: pick.gpus.clone(), tasks }
+            Allocation {
+                node: self.scratch.slots[slots[pick.room]].node,
+                cpus,
+                memory_mib,
+                gpus: pick.gpus.clone(),
+                tasks,
+            }
         };
         picks.iter().zip(tasks_of(spec, picks)).map(held).collect()
     }
@@ -519,7 +563,11 @@ impl<'a> Planner<'a> {
     }
 
     fn no_candidate(&self, job: &Job) -> Note {
-        let down = job.spec.partitions.iter().any(|name| self.cluster.config.partitions.get(name).is_none_or(|config| !config.up));
+        let down = job
+            .spec
+            .partitions
+            .iter()
+            .any(|name| self.cluster.config.partitions.get(name).is_none_or(|config| !config.up));
         let reason = if down { Reason::PartitionDown } else { Reason::PartitionTimeLimit };
         Note { reason, start_at: None }
     }
@@ -548,7 +596,8 @@ fn holds(node: &crate::node::Node, job: JobId, held: &Allocation) -> bool {
     let taken: Vec<&Allocation> = node.held.values().chain(others).collect();
     let sum = taken.iter().fold(held.resources(), |sum, held| sum.plus(&held.resources()));
     let gpus: BTreeSet<u16> = taken.iter().flat_map(|held| held.gpus.iter().copied()).collect();
-    sum.fits_in(&node.shape.resources()) && held.gpus.iter().all(|gpu| !gpus.contains(gpu) && *gpu < node.shape.gpus.count())
+    sum.fits_in(&node.shape.resources())
+        && held.gpus.iter().all(|gpu| !gpus.contains(gpu) && *gpu < node.shape.gpus.count())
 }
 
 fn counts_as_kept(node: &crate::node::Node) -> bool {

@@ -38,7 +38,8 @@ pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
             for part in parts {
                 let having = |at: &usize| rooms[*at].shape.features.contains(&part.feature) && !required.contains(at);
                 let fits = |at: &usize| most_units(spec, &rooms[*at]) > 0;
-                let chosen: Vec<usize> = order(rooms).into_iter().filter(having).filter(fits).take(part.nodes as usize).collect();
+                let chosen: Vec<usize> =
+                    order(rooms).into_iter().filter(having).filter(fits).take(part.nodes as usize).collect();
                 if chosen.len() < part.nodes as usize {
                     return None;
                 }
@@ -61,11 +62,16 @@ pub fn most_units(spec: &JobSpec, room: &Room<'_>) -> u32 {
         return 0;
     }
     let of_model = count_model(room, ask.gpus.model());
-    let fits = |count: u32| {
-        ask.need(room.shape, count).is_some_and(|need| need.fits_in(&room.free) && need.gpus <= of_model)
-    };
+    let fits =
+        |count: u32| ask.need(room.shape, count).is_some_and(|need| need.fits_in(&room.free) && need.gpus <= of_model);
     match units.per_node {
-        Some(exact) => if fits(exact) { exact } else { 0 },
+        Some(exact) => {
+            if fits(exact) {
+                exact
+            } else {
+                0
+            }
+        }
         None => largest(units.total, fits),
     }
 }
@@ -247,7 +253,12 @@ mod tests {
     fn uneven_rooms_take_what_they_can() {
         let shape = shape(16, 0);
         let rooms = [room(1, &shape, &[], 3), room(2, &shape, &[], 13)];
-        let ask = Ask { nodes: Some(NodeCount { min: 2, max: 2 }), tasks: Some(16), cpus: CpuAsk::PerTask(1), ..Ask::default() };
+        let ask = Ask {
+            nodes: Some(NodeCount { min: 2, max: 2 }),
+            tasks: Some(16),
+            cpus: CpuAsk::PerTask(1),
+            ..Ask::default()
+        };
         let picks = place(&spec(ask), &rooms).expect("16 tasks fit on 3 and 13 CPUs");
         assert_eq!(picks.iter().map(|pick| pick.units).sum::<u32>(), 16);
     }

@@ -3,7 +3,7 @@
 use super::place::{Pick, Room};
 use crate::cluster::Cluster;
 use crate::job::JobPhase;
-use crate::node::{Node, NodeState};
+use crate::node::Node;
 use squall_types::{JobId, NodeId, PoolName, Resources, Shape, Span, Timestamp};
 use std::collections::BTreeMap;
 

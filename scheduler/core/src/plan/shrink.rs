@@ -15,7 +15,10 @@ pub fn shrink(cluster: &Cluster, now: Timestamp, scratch: &Scratch<'_>, plan: &m
     let wanted: BTreeSet<NodeId> =
         scratch.slots.iter().filter(|slot| !slot.empty || !slot.reserved.is_empty()).map(|slot| slot.node).collect();
     let mut kept: BTreeMap<&PoolName, u32> = BTreeMap::new();
-    for node in cluster.live_nodes().filter(|node| matches!(node.state, NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Ordered)) {
+    for node in cluster
+        .live_nodes()
+        .filter(|node| matches!(node.state, NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Ordered))
+    {
         *kept.entry(&node.pool).or_default() += 1;
     }
     for node in cluster.live_nodes().filter(|node| !node.is_static() && node.is_empty() && !wanted.contains(&node.id)) {
