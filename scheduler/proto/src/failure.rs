@@ -1,6 +1,6 @@
 //! Why a call gave no result, on both sides, and how that travels: the one place where `Status` is read or written.
 
-use crate::limits::MAX_REFUSAL_TEXT;
+use crate::limits::{MAX_FAILURE_TEXT, MAX_REFUSAL_TEXT};
 use crate::pb;
 use crate::version::VERSION;
 use crate::wire::{Wire, WireError};
@@ -28,6 +28,9 @@ pub enum Failure {
     /// This controller does not lead, or not yet: another may, or the same a little later.
     #[error("{0}")]
     Standby(String),
+    /// Whom this server asked in turn did not answer: the request may have been carried out.
+    #[error("{0}")]
+    Unanswered(String),
     #[error("{0}")]
     Internal(String),
 }
@@ -82,12 +85,29 @@ pub struct Broken(pub String);
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Status {
-        match failure {
-            Failure::Refused(refusal) => refused(refusal),
-            Failure::Denied(text) => Status::permission_denied(text),
-            Failure::Busy(text) => Status::resource_exhausted(text),
-            Failure::Standby(text) => Status::unavailable(text),
-            Failure::Internal(text) => Status::internal(text),
+        let (code, mut text) = match failure {
+            Failure::Refused(refusal) => return refused(refusal),
+            Failure::Denied(text) => (Code::PermissionDenied, text),
+            Failure::Busy(text) => (Code::ResourceExhausted, text),
+            Failure::Standby(text) => (Code::Unavailable, text),
+            Failure::Unanswered(text) => (Code::DeadlineExceeded, text),
+            Failure::Internal(text) => (Code::Internal, text),
+        };
+        cut(&mut text, MAX_FAILURE_TEXT);
+        Status::new(code, text)
+    }
+}
+
+/// For a server that asked another one and passes on what it got.
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        match error {
+            ClientError::Refused(refusal) => Failure::Refused(refusal),
+            ClientError::Denied(text) => Failure::Denied(text),
+            ClientError::Busy(text) => Failure::Busy(text),
+            ClientError::Unreachable { .. } => Failure::Standby(error.to_string()),
+            ClientError::TimedOut { .. } => Failure::Unanswered(error.to_string()),
+            ClientError::Version { .. } | ClientError::Other(_) => Failure::Internal(error.to_string()),
         }
     }
 }

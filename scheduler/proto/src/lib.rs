@@ -18,8 +18,12 @@ mod link;
 pub mod node_client;
 mod page;
 pub mod provisioner_client;
+#[cfg(test)]
+mod sample;
 pub mod server;
 pub mod step_client;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod version;
 mod wire;

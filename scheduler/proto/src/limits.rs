@@ -32,10 +32,21 @@ pub const MAX_CONSTRAINT_DEPTH: usize = 8;
 /// One text of a refusal; all of them travel in a trailer, and trailers are limited to 16 KiB.
 pub const MAX_REFUSAL_TEXT: usize = 1024;
 
+/// The message of a failure, which travels in a trailer too.
+pub const MAX_FAILURE_TEXT: usize = 2048;
+
 /// Messages that wait on one stream for the connection to take them.
 pub const STREAM_QUEUE: usize = 64;
-/// Calls at once on one connection.
-pub const CALLS_PER_CONNECTION: usize = 256;
+/// Calls at once on one connection. An agent or login host asks for all its users over one, and each `srun` and each
+/// `sbatch --wait` there is a call that lasts; what is above this waits in the client.
+pub const CALLS_PER_CONNECTION: u32 = 4096;
+
+/// TLS handshakes at once on one listener; more wait in the system's queue.
+pub const HANDSHAKES: usize = 256;
+/// How long a peer may take for its TLS handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After the system refused a connection for want of file descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a client waits for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

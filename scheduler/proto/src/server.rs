@@ -3,19 +3,23 @@
 //! Identity is not decided here. Each call gets the [`Channel`] that it came through.
 
 mod client_api;
+mod forward;
 mod listen;
 mod node_api;
 mod provisioner_api;
 mod step_api;
+mod tls;
 
 pub use crate::channel::{Channel, UnixPeer};
 pub use crate::failure::{Broken, Failure};
 pub use crate::page::Parts;
 pub use client_api::{ClientApi, client_service};
+pub use forward::Forward;
 pub use listen::{bind_unix, builder};
 pub use node_api::{NodeApi, node_service};
 pub use provisioner_api::{ProvisionerApi, provisioner_service};
 pub use step_api::{StepApi, step_service};
+pub use tls::{BadCertificate, ServerTls, accept_tls};
 
 use crate::wire::Wire;
 use futures_util::StreamExt;
@@ -27,10 +31,17 @@ pub type Outgoing<T> = BoxStream<'static, Result<T, Failure>>;
 /// A stream that the client writes.
 pub type Incoming<T> = BoxStream<'static, Result<T, Broken>>;
 
-/// The plain request, and the channel it came through.
+/// The channel that the request came through, and what is left of the request.
+fn channel<T>(mut request: Request<T>) -> Result<(Channel, T), Status> {
+    let admitted = request.extensions_mut().remove::<Channel>();
+    let channel = admitted.map_or_else(|| Channel::of(&request), Ok)?;
+    Ok((channel, request.into_inner()))
+}
+
+/// The channel that the request came through, and the plain request.
 fn open<T: Wire>(request: Request<T::Pb>) -> Result<(Channel, T), Status> {
-    let channel = Channel::of(&request)?;
-    Ok((channel, T::from_pb(request.into_inner())?))
+    let (channel, pb) = channel(request)?;
+    Ok((channel, T::from_pb(pb)?))
 }
 
 fn answer<T: Wire>(result: Result<T, Failure>) -> Result<Response<T::Pb>, Status> {

@@ -230,6 +230,13 @@ macro_rules! message {
                 Ok($plain { $($field: take!($field, stringify!($field) $(, $kind)?)),* })
             }
         }
+
+        #[cfg(test)]
+        impl $crate::sample::Sample for $plain {
+            fn sample(source: &mut $crate::sample::Source<'_>) -> Self {
+                $plain { $($field: $crate::sample::Sample::sample(source)),* }
+            }
+        }
     )* };
 }
 
@@ -246,6 +253,13 @@ macro_rules! words {
                     $(Ok($crate::pb::$plain::$word) => Ok($plain::$word),)*
                     Ok($crate::pb::$plain::Unspecified) | Err(_) => Err($crate::wire::Problem::Unknown(pb).into()),
                 }
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::sample::Sample for $plain {
+            fn sample(source: &mut $crate::sample::Source<'_>) -> Self {
+                source.one_of(&[$(|_| $plain::$word),*])
             }
         }
     )* };
@@ -280,6 +294,17 @@ macro_rules! choice {
                     $($choice::$record($crate::pb::$message { $($field),* }) =>
                         $plain::$record { $($field: take!($field, stringify!($field) $(, $kind)?)),* },)*
                 })
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::sample::Sample for $plain {
+            fn sample(source: &mut $crate::sample::Source<'_>) -> Self {
+                source.one_of(&[
+                    $(|_| $plain::$unit,)*
+                    $(|source| $plain::$value($crate::sample::Sample::sample(source)),)*
+                    $(|source| $plain::$record { $($field: $crate::sample::Sample::sample(source)),* },)*
+                ])
             }
         }
     };

@@ -1,54 +1,267 @@
 //! Real servers and clients over a Unix socket.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-use async_trait::async_trait;
+mod servers;
+
+use futures_util::StreamExt;
+use servers::{Answers, job_view, refusal, serve};
+use squall_proto::client::Client;
 use squall_proto::connect::Target;
-use squall_proto::provisioner_client::{CallError, ProvisionerClient};
-use squall_proto::server::{ProvisionerApi, bind_unix, builder, provisioner_service};
-use squall_types::offer::*;
+use squall_proto::limits::PAGE_ITEMS;
+use squall_proto::node_client::NodeClient;
+use squall_proto::server::{Forward, UnixPeer, bind_unix, builder, client_service};
+use squall_proto::step_client::StepClient;
+use squall_proto::{ClientError, VERSION};
+use squall_types::agent::*;
+use squall_types::api::*;
+use squall_types::step::*;
 use squall_types::*;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
 
-struct Dry;
+struct Place {
+    folder: TempDir,
+    path: PathBuf,
+    server: tokio::task::JoinHandle<()>,
+}
 
-#[async_trait]
-impl ProvisionerApi for Dry {
-    async fn describe(&self) -> Capabilities {
-        Capabilities { max_per_order: 7, ..Capabilities::default() }
-    }
-    async fn offers(&self) -> Result<Vec<Offer>, LaunchFailure> {
-        Ok(vec![Offer { name: "h100".into(), ..Offer::default() }])
-    }
-    async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchFailure> {
-        Err(LaunchFailure::NoCapacity { scope: order.offer.scope })
-    }
-    async fn retire(&self, _: Vec<InstanceId>) -> Result<(), LaunchFailure> {
-        Ok(())
-    }
-    async fn list(&self) -> Result<Listing, LaunchFailure> {
-        Ok(Listing { instances: Vec::new(), complete: true })
-    }
+async fn controller(jobs: u32) -> (Place, Target) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ctl.sock");
+    let server = serve(&path, Answers { jobs }).await;
+    let target = Target::unix(&path).unwrap();
+    (Place { folder, path, server }, target)
+}
+
+fn gpus_per_node(count: u16) -> SubmitRequest {
+    let ask = Ask { gpus: GpuAsk::PerNode(count, None), ..Ask::default() };
+    SubmitRequest { spec: JobSpec { ask, partitions: vec!["a100".into()], ..JobSpec::default() }, ..Default::default() }
 }
 
 #[tokio::test]
-async fn a_provisioner_in_another_process_says_why_it_fails() {
+async fn the_controller_knows_who_is_at_the_other_end_of_its_socket() {
+    let (place, target) = controller(0).await;
+    let uid = std::fs::metadata(place.folder.path()).unwrap().uid();
+    let reply = Client::connect(&target).await.unwrap().ping().await.unwrap();
+    assert!(reply.hostname.contains(&format!("peer: Some(UnixPeer {{ uid: Uid({uid})")), "{}", reply.hostname);
+    assert!(reply.hostname.contains(&format!("version: {VERSION:?}")), "{}", reply.hostname);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_the_person_who_asked() {
+    let (_place, target) = controller(0).await;
+    let client = Client::connect(&target).await.unwrap();
+    assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
+    let reply = client.submit(gpus_per_node(8)).await.unwrap();
+    assert_eq!((reply.job, reply.notes), (JobId(1), vec!["a100".to_owned()]));
+}
+
+#[tokio::test]
+async fn fifty_thousand_jobs_come_in_pages() {
+    let (_place, target) = controller(50_000).await;
+    let client = Client::connect(&target).await.unwrap();
+    let mut pages = client.job_pages(JobFilter::default()).await.unwrap();
+    let (mut seen, mut count) = (0, 0);
+    while let Some(page) = pages.next().await {
+        let page = page.unwrap();
+        assert!(page.len() <= PAGE_ITEMS);
+        assert_eq!(page[0], job_view(seen + 1));
+        seen += page.len() as u32;
+        count += 1;
+    }
+    assert!(seen == 50_000 && count >= 50, "{seen} jobs in {count} pages");
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_an_error_and_not_a_shorter_list() {
+    let (_place, target) = controller(0).await;
+    let client = Client::connect(&target).await.unwrap();
+    let answer = client.job(JobRef { job: JobId(4), elements: None }).await;
+    assert_eq!(answer, Err(ClientError::Busy("the rest would take too long".into())));
+}
+
+#[tokio::test]
+async fn each_job_of_an_action_has_its_own_result() {
+    let (_place, target) = controller(0).await;
+    let client = Client::connect(&target).await.unwrap();
+    let jobs = [3, 4].map(|job| JobRef { job: JobId(job), elements: None }).to_vec();
+    let filter = JobFilter { jobs, ..JobFilter::default() };
+    let results = client.act(filter, JobAction::Requeue { hold: true }).await.unwrap();
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[1], ActionResult { job: "4".into(), refusal: Some(refusal()) });
+}
+
+#[tokio::test]
+async fn news_of_a_job_end_with_the_job() {
+    let (_place, target) = controller(0).await;
+    let client = Client::connect(&target).await.unwrap();
+    let news: Vec<_> = client.watch_job(JobId(9)).await.unwrap().map(|news| news.unwrap().view.state).collect().await;
+    assert_eq!(news, [JobState::Running, JobState::Ended(EndState::Completed)]);
+}
+
+#[tokio::test]
+async fn nobody_at_home_and_nobody_answering_are_different_errors() {
+    let (place, target) = controller(0).await;
+    let client = Client::connect(&target).await.unwrap();
+    let hasty = client.clone().with_patience(Duration::from_millis(50));
+    assert!(matches!(hasty.script(JobId(1)).await, Err(ClientError::TimedOut { .. })));
+
+    place.server.abort();
+    let _ = place.server.await;
+    let error = Client::connect(&target).await.unwrap_err();
+    assert_eq!(error.slurm_text(), "Unable to contact slurm controller (connect failure)");
+    assert!(error.to_string().contains(place.path.to_str().unwrap()), "{error}");
+
+    std::fs::remove_file(&place.path).unwrap();
+    let lazy = Client::lazy(&target).unwrap();
+    let Err(ClientError::Unreachable { cause, .. }) = lazy.ping().await else { panic!("somebody answers") };
+    assert!(cause.contains("No such file"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_controller_that_dies_under_a_call_is_out_of_reach_and_its_successor_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("p.sock");
-    let incoming = bind_unix(&path, 0o600).await.unwrap();
-    tokio::spawn(builder().add_service(provisioner_service(Arc::new(Dry))).serve_with_incoming(incoming));
-    let client = ProvisionerClient::connect(&Target::unix(&path).unwrap()).await.unwrap();
-    assert_eq!(client.describe().await.unwrap().max_per_order, 7);
-    assert_eq!(client.offers().await.unwrap()[0].name, "h100".into());
-    let order = LaunchOrder {
-        order: OrderId(3),
-        pool: "p".into(),
-        token: "t".into(),
-        offer: Offer { scope: "zone-b".into(), ..Offer::default() },
-        names: vec!["p-1".into()],
-        gang: true,
-        die_at: Timestamp(9),
-        tags: Default::default(),
-        join: None,
+    let path = folder.path().join("ctl.sock");
+    let doomed = tokio::runtime::Runtime::new().unwrap();
+    doomed.spawn({
+        let path = path.clone();
+        async move { drop(serve(&path, Answers { jobs: 1 }).await) }
+    });
+    while !path.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let client = Client::connect(&Target::unix(&path).unwrap()).await.unwrap();
+    let under_way = tokio::spawn({
+        let client = client.clone();
+        async move { client.script(JobId(1)).await }
+    });
+    assert_eq!(client.summary().await.unwrap().jobs_pending, 1);
+    doomed.shutdown_background();
+    let error = under_way.await.unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
+
+    let _successor = serve(&path, Answers { jobs: 2 }).await;
+    assert_eq!(client.summary().await.unwrap().jobs_pending, 2);
+}
+
+#[tokio::test]
+async fn a_controller_that_does_not_lead_counts_as_out_of_reach() {
+    let (_place, target) = controller(0).await;
+    let error = Client::connect(&target).await.unwrap().reconfigure().await.unwrap_err();
+    assert!(matches!(&error, ClientError::Unreachable { cause, .. } if cause == "this controller does not lead"));
+}
+
+#[tokio::test]
+async fn a_socket_that_answers_is_not_taken_over_and_a_dead_one_is() {
+    let (place, _) = controller(0).await;
+    assert_eq!(bind_unix(&place.path, 0o600).await.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    place.server.abort();
+    let _ = place.server.await;
+    assert!(bind_unix(&place.path, 0o600).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_agent_asks_for_its_job_and_the_answer_stays_the_same() {
+    let (place, target) = controller(1234).await;
+    let upstream = Client::lazy(&target).unwrap();
+    let forward = Forward::new(move |channel: &squall_proto::server::Channel| {
+        assert!(channel.peer.is_some());
+        let user = UnixPeer { uid: Uid(77), gid: Gid(78), pid: None };
+        Ok(upstream.clone().for_job(b"signed".to_vec()).vouching_for(user))
+    });
+    let path = place.folder.path().join("agent.sock");
+    let incoming = bind_unix(&path, 0o666).await.unwrap();
+    tokio::spawn(builder().add_service(client_service(Arc::new(forward))).serve_with_incoming(incoming));
+
+    let direct = Client::connect(&target).await.unwrap();
+    let client =
+        Client::connect(&Target::unix(&path).unwrap()).await.unwrap().with_traceparent(Some("00-aa-bb-01".into()));
+    let exit = ExitStatus::default();
+    assert_eq!(client.finish_allocation(JobId(1), exit).await, Ok(()));
+    let denied = Err(ClientError::Denied("only the job itself may".into()));
+    assert_eq!(direct.finish_allocation(JobId(1), exit).await, denied);
+    assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
+    assert_eq!(client.jobs(JobFilter::default()).await, direct.jobs(JobFilter::default()).await);
+    let seen = client.ping().await.unwrap().hostname;
+    assert!(seen.contains("00-aa-bb-01") && seen.contains("uid: Uid(77), gid: Gid(78)"), "{seen}");
+}
+
+#[tokio::test]
+async fn an_agent_says_hello_before_it_hears_anything() {
+    let (_place, target) = controller(0).await;
+    let client = NodeClient::connect(&target).await.unwrap();
+    let hello = AgentReport::Hello {
+        epoch: Epoch(3),
+        generation: Generation(4),
+        measured: MeasuredNode::default(),
+        attempts: Vec::new(),
+        steps: Vec::new(),
     };
-    let failure = LaunchFailure::NoCapacity { scope: "zone-b".into() };
-    assert_eq!(tokio::spawn(async move { client.launch(order).await }).await.unwrap(), Err(CallError::Failed(failure)));
+    let (reports, mut orders) = client.attach(hello).await.unwrap();
+    let first = orders.next().await.unwrap().unwrap();
+    assert!(matches!(first, AgentOrder::FullSet { epoch: Epoch(3), generation: Generation(4), .. }));
+    let run = Run { job: JobId(7), attempt: Attempt(2) };
+    let end = StepEnd {
+        run,
+        step: StepId::BATCH,
+        exit: ExitStatus { code: 3, signal: 0 },
+        started_at: Timestamp(1),
+        ended_at: Timestamp(2),
+        usage: Usage::default(),
+    };
+    reports.send(AgentReport::Step(end)).await.unwrap();
+    let second = orders.next().await.unwrap().unwrap();
+    assert_eq!(second, AgentOrder::Acknowledged { runs: Vec::new(), steps: vec![(run, StepId::BATCH)] });
+    drop(reports);
+    assert!(orders.next().await.is_none());
+    // Anything else first is turned away.
+    assert!(matches!(client.attach(AgentReport::Heartbeat).await, Err(ClientError::Denied(_))));
+}
+
+#[tokio::test]
+async fn a_blob_comes_in_chunks_and_whole() {
+    let (_place, target) = controller(0).await;
+    let client = NodeClient::connect(&target).await.unwrap();
+    for length in [0, 1, 65_536, 3_000_001] {
+        let run = Run { job: JobId(length), attempt: Attempt(1) };
+        let blob = client.fetch_blob(BlobDigest([9; 32]), run).await.unwrap();
+        assert_eq!(blob, Blob { digest: BlobDigest([9; 32]), content: vec![9; length as usize] });
+    }
+    let run = Run { job: JobId(20_000_000), attempt: Attempt(1) };
+    assert!(matches!(client.fetch_blob(BlobDigest([9; 32]), run).await, Err(ClientError::Other(_))));
+}
+
+#[tokio::test]
+async fn input_of_a_step_goes_in_and_its_output_comes_out() {
+    let (_place, target) = controller(0).await;
+    let client = StepClient::connect(&target).await.unwrap();
+    let start = StepStart { command: vec!["cat".into(), "-".into()], ..StepStart::default() };
+    let (commands, mut news) = client.run_step(start).await.unwrap();
+    let output = |rank, stream, bytes: &[u8]| StepNews::Output { rank, stream, bytes: bytes.to_vec() };
+    assert_eq!(news.next().await.unwrap().unwrap(), output(0, OutputStream::Stderr, b"cat -"));
+    for round in 0u8..100 {
+        commands.send(StepCommand::Stdin { rank: None, bytes: vec![round; 999], end: false }).await.unwrap();
+        assert_eq!(news.next().await.unwrap().unwrap(), output(1, OutputStream::Stdout, &[round; 999]));
+    }
+    commands.send(StepCommand::Signal { signal: 15 }).await.unwrap();
+    let exit = ExitStatus { code: 0, signal: 15 };
+    assert_eq!(news.next().await.unwrap().unwrap(), StepNews::TaskExit { rank: 1, exit });
+    drop(commands);
+    assert_eq!(news.next().await.unwrap().unwrap(), StepNews::Finished);
+    assert!(news.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_script_above_the_limit_is_refused_in_words() {
+    let (_place, target) = controller(0).await;
+    let client = Client::connect(&target).await.unwrap();
+    let script = Some(vec![b'#'; squall_proto::limits::MAX_SCRIPT + 1]);
+    let error = client.submit(SubmitRequest { script, ..SubmitRequest::default() }).await.unwrap_err();
+    assert!(error.to_string().contains("script: has 4194305 bytes, 4194304 are allowed"), "{error}");
+    let script = Some(vec![b'#'; squall_proto::limits::REQUEST_BYTES]);
+    assert!(client.submit(SubmitRequest { script, ..SubmitRequest::default() }).await.is_err());
+    assert!(client.summary().await.is_ok());
 }

@@ -6,6 +6,7 @@ use squall_types::{BlobDigest, ExitStatus, JobId, Run};
 
 macro_rules! envelope {
     ($($name:ident { $($field:ident: $type:ty $(, $kind:ident)?;)* })*) => { $(
+        #[cfg_attr(test, derive(Clone, Debug, PartialEq))]
         pub(crate) struct $name { $(pub $field: $type),* }
         message! { $name { $($field $(: $kind)?),* } }
     )* };

@@ -33,10 +33,12 @@ choice! {
 }
 
 /// A protobuf list cannot be the case of a `oneof`.
+#[cfg_attr(test, derive(Clone, Debug, PartialEq))]
 pub(crate) struct OfferList {
     pub offers: Vec<Offer>,
 }
 
+#[cfg_attr(test, derive(Clone, Debug, PartialEq))]
 pub(crate) struct RetireRequest {
     pub instances: Vec<InstanceId>,
 }

@@ -4,18 +4,33 @@ use super::{Channel, Failure, Outgoing, Parts, answer, open, outgoing};
 use crate::convert::envelope::*;
 use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
 use crate::page::paged;
+use crate::pb;
 use crate::pb::squall_server::{Squall, SquallServer};
-use crate::pb::{self};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use squall_types::api::*;
 use squall_types::{ExitStatus, JobId};
 use std::sync::Arc;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 /// The calls of the service `Squall`.
 #[async_trait]
 pub trait ClientApi: Send + Sync + 'static {
+    /// Whether a caller is heard at all, asked before anything of its message is read. Who presents nothing is not: no
+    /// Unix socket, no certificate, no credential and no token.
+    ///
+    /// # Errors
+    /// What the caller is told.
+    fn admit(&self, channel: &Channel) -> Result<(), Failure> {
+        let Channel { peer, cert_der, job_credential, bearer, .. } = channel;
+        if peer.is_none() && cert_der.is_none() && job_credential.is_none() && bearer.is_none() {
+            return Err(Failure::Denied("nothing proves who is calling: come from an enrolled host".to_owned()));
+        }
+        Ok(())
+    }
+
     async fn ping(&self, channel: Channel) -> Result<PingReply, Failure>;
     async fn submit(&self, channel: Channel, request: SubmitRequest) -> Result<SubmitReply, Failure>;
     async fn jobs(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobView>, Failure>;
@@ -49,8 +64,18 @@ pub trait ClientApi: Send + Sync + 'static {
 }
 
 /// The service for a tonic server.
-pub fn client_service<A: ClientApi>(api: Arc<A>) -> SquallServer<impl Squall> {
-    SquallServer::new(Adaptor(api)).max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(REPLY_BYTES)
+pub fn client_service<A: ClientApi>(
+    api: Arc<A>,
+) -> InterceptedService<SquallServer<impl Squall>, impl Interceptor + Clone> {
+    let admission = api.clone();
+    let service =
+        SquallServer::new(Adaptor(api)).max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(REPLY_BYTES);
+    InterceptedService::new(service, move |mut request: Request<()>| {
+        let channel = Channel::of(&request)?;
+        admission.admit(&channel)?;
+        request.extensions_mut().insert(channel);
+        Ok(request)
+    })
 }
 
 struct Adaptor<A>(Arc<A>);

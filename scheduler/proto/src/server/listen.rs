@@ -11,7 +11,7 @@ use tonic::transport::Server;
 /// A server with the limits of the house; services are added to it.
 pub fn builder() -> Server {
     Server::builder()
-        .max_concurrent_streams(CALLS_PER_CONNECTION as u32)
+        .max_concurrent_streams(CALLS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .tcp_nodelay(true)

@@ -1,6 +1,6 @@
 //! What agents ask the controller.
 
-use super::{Channel, Failure, Incoming, Outgoing, answer, incoming, open, outgoing};
+use super::{Channel, Failure, Incoming, Outgoing, answer, channel, incoming, open, outgoing};
 use crate::convert::envelope::{BlobChunk, FetchBlobRequest, RenewRequest};
 use crate::limits::{CHUNK_BYTES, REPLY_BYTES, REQUEST_BYTES};
 use crate::pb;
@@ -53,8 +53,8 @@ impl<A: NodeApi> Nodes for Adaptor<A> {
         &self,
         request: Request<Streaming<pb::AgentReport>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let channel = Channel::of(&request)?;
-        let orders = self.0.attach(channel, incoming(request.into_inner())).await?;
+        let (channel, stream) = channel(request)?;
+        let orders = self.0.attach(channel, incoming(stream)).await?;
         Ok(Response::new(outgoing(orders)))
     }
 

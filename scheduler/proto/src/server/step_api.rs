@@ -1,6 +1,6 @@
 //! What clients of a step ask the agents that run it.
 
-use super::{Channel, Failure, Incoming, Outgoing, incoming, outgoing};
+use super::{Channel, Failure, Incoming, Outgoing, channel, incoming, outgoing};
 use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
 use crate::pb;
 use crate::pb::steps_server::{Steps, StepsServer};
@@ -33,8 +33,8 @@ impl<A: StepApi> Steps for Adaptor<A> {
         &self,
         request: Request<Streaming<pb::StepCommand>>,
     ) -> Result<Response<Self::RunStepStream>, Status> {
-        let channel = Channel::of(&request)?;
-        let news = self.0.run_step(channel, incoming(request.into_inner())).await?;
+        let (channel, stream) = channel(request)?;
+        let news = self.0.run_step(channel, incoming(stream)).await?;
         Ok(Response::new(outgoing(news)))
     }
 }
