@@ -32,6 +32,6 @@ pub mod views;
 pub use cluster::Cluster;
 pub use command::{Caller, Command};
 pub use config::ClusterConfig;
-pub use decide::{Decision, Reply, decide, next_wakeup};
+pub use decide::{Decision, Reply, decide, next_wakeup, signal_targets};
 pub use event::{Event, What};
 pub use refuse::Rejection;

@@ -1,1 +1,215 @@
+//! The engine: loop, reconciler, inventory, agent sessions and planner steps as one synchronous state machine.
+//!
+//! [`Engine::step`] takes one [`Input`] and returns what the world owes for it. There is no runtime and no clock here:
+//! the controller drives it with tokio, the simulator on virtual time, and what the simulator proves is what runs.
+//!
+//! What holds whatever the order of inputs:
+//! - Nothing leaves before the events that it rests on are on disk: outputs wait with their batch.
+//! - At most one batch is being written; what comes meanwhile is collected into the next, with one fsync for all.
+//! - No provider is called for an order that is not in the journal.
+//! - The plan runs when a batch is about to be written, on the state that everything before it left.
+#![forbid(unsafe_code)]
 
+mod batch;
+mod bulk;
+mod inventory;
+mod io;
+mod reconcile;
+mod requests;
+mod sessions;
+mod wake;
+
+pub use io::*;
+
+use batch::Batches;
+use bulk::Bulk;
+use inventory::Inventory;
+use reconcile::Reconciler;
+use sessions::Sessions;
+use squall_core::plan::{Note, Step};
+use squall_core::{Caller, Cluster, Command, Event, Rejection, Reply, decide};
+use squall_types::{Epoch, JobId, NodeId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A plan whose steps were refused is made again at most so often before other inputs are heard.
+const PLANS_PER_BATCH: u32 = 4;
+
+/// The engine. One thread owns it.
+pub struct Engine {
+    /// With everything that was decided, on disk or not.
+    cluster: Cluster,
+    /// What readers may see: everything in it is on disk.
+    committed: Cluster,
+    epoch: Epoch,
+    version: String,
+    now: Timestamp,
+    batches: Batches,
+    bulk: Bulk,
+    sessions: Sessions,
+    reconciler: Reconciler,
+    inventory: Inventory,
+    /// Why jobs wait, as the last plan saw it.
+    notes: Arc<BTreeMap<JobId, Note>>,
+    /// Something happened since the last plan.
+    unplanned: bool,
+    plan_at: Option<Timestamp>,
+    /// Nodes whose duties may have changed since their agents were told.
+    stale_nodes: BTreeSet<NodeId>,
+    disk_refusal: Option<String>,
+    alarmed: bool,
+}
+
+impl Engine {
+    /// An engine over a recovered state. `epoch` is already durable and higher than any before.
+    pub fn new(cluster: Cluster, epoch: Epoch, version: &str) -> Self {
+        Engine {
+            committed: cluster.clone(),
+            cluster,
+            epoch,
+            version: version.to_owned(),
+            now: Timestamp::ZERO,
+            batches: Batches::default(),
+            bulk: Bulk::default(),
+            sessions: Sessions::default(),
+            reconciler: Reconciler::default(),
+            inventory: Inventory::default(),
+            notes: Arc::default(),
+            unplanned: true,
+            plan_at: None,
+            stale_nodes: BTreeSet::new(),
+            disk_refusal: None,
+            alarmed: false,
+        }
+    }
+
+    /// The first step: every agent has to make contact anew.
+    pub fn start(&mut self, now: Timestamp) -> Vec<Output> {
+        self.now = now.max(self.cluster.counters.at);
+        let start = Command::Start { epoch: self.epoch, version: self.version.clone() };
+        self.decide(&Caller::System, &start).expect("a start is never refused");
+        self.turn()
+    }
+
+    /// Takes in one thing that happened. `now` never goes back; where it does, the last one stands.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
+        self.now = self.now.max(now);
+        match input {
+            Input::Request { id, caller, ask } => self.request(id, &caller, ask),
+            Input::Committed { batch } => self.committed_batch(batch),
+            Input::Provider { call, reply } => self.provider_said(call, reply),
+            Input::AgentOpened { session, node, incarnation } => self.agent_opened(session, node, incarnation),
+            Input::AgentSaid { session, report } => self.agent_said(session, report),
+            Input::AgentClosed { session } => self.agent_closed(session),
+            Input::Wake => {}
+            Input::DiskReserve { refusal } => self.disk_refusal = refusal,
+        }
+        self.turn()
+    }
+
+    /// The state that is on disk. A clone is a snapshot and costs almost nothing.
+    pub fn committed(&self) -> &Cluster {
+        &self.committed
+    }
+
+    /// The state with everything that was decided: for checks, never for answers.
+    pub fn state(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Why jobs wait and when they can start, as the last plan saw it.
+    pub fn notes(&self) -> Arc<BTreeMap<JobId, Note>> {
+        self.notes.clone()
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether everything that was decided is on disk and told.
+    pub fn is_quiet(&self) -> bool {
+        self.batches.is_empty() && self.bulk.is_empty()
+    }
+
+    /// What follows from an input, once: housekeeping, plan, duties, provider calls, and the next batch.
+    fn turn(&mut self) -> Vec<Output> {
+        if self.batches.is_writing() {
+            return self.batches.released();
+        }
+        self.housekeeping();
+        self.bulk_chunk();
+        self.make_plan();
+        self.tell_agents();
+        self.reconcile();
+        self.take_inventory();
+        self.alert();
+        self.batches.write(&self.cluster);
+        let wake_at = self.next_wake();
+        let mut outputs = self.batches.released();
+        outputs.extend(wake_at.map(Output::WakeAt));
+        outputs
+    }
+
+    /// Decides a command and takes its events into the batch.
+    fn decide(&mut self, caller: &Caller, command: &Command) -> Result<Reply, Rejection> {
+        let decision = decide(&self.cluster, self.now, caller, command)?;
+        decision.events.into_iter().for_each(|event| self.record(event));
+        Ok(decision.reply)
+    }
+
+    /// For commands that are never refused for a reason that anyone waits for.
+    fn note(&mut self, command: &Command) {
+        // A refusal here means that the news is about something that is over.
+        let _ = self.decide(&Caller::System, command);
+    }
+
+    fn record(&mut self, event: Event) {
+        self.stale_nodes.extend(squall_core::duties::touched(&self.cluster, &event.what));
+        self.cluster.apply(&event);
+        self.stale_nodes.extend(squall_core::duties::touched(&self.cluster, &event.what));
+        self.unplanned = true;
+        self.batches.push(event);
+    }
+
+    fn housekeeping(&mut self) {
+        self.silent_agents();
+        if squall_core::next_wakeup(&self.cluster, self.now) <= self.now {
+            self.note(&Command::Tick);
+        }
+    }
+
+    fn make_plan(&mut self) {
+        if self.plan_at.is_some_and(|at| at <= self.now) {
+            self.unplanned = true;
+        }
+        for _ in 0..PLANS_PER_BATCH {
+            if !std::mem::take(&mut self.unplanned) {
+                return;
+            }
+            let plan = squall_core::plan::plan(&self.cluster, self.now);
+            let mut refused = false;
+            // A job that lost its claim is planned again at once, at its old priority.
+            let dropped = plan.steps.iter().any(|step| matches!(step, Step::DropClaim { .. }));
+            for step in plan.steps {
+                // In priority order: what a refused step would have taken stays for its job, which is planned first again.
+                refused |= self.decide(&Caller::System, &Command::Perform { step }).is_err();
+            }
+            self.notes = Arc::new(plan.notes);
+            self.plan_at = plan.wake_at;
+            // What the steps themselves changed was part of the plan.
+            self.unplanned = refused || dropped;
+        }
+        if self.unplanned {
+            self.plan_at = Some(self.now);
+        }
+    }
+
+    fn alert(&mut self) {
+        if let Some(alarm) = self.cluster.alarm.clone()
+            && !self.alarmed
+        {
+            self.alarmed = true;
+            self.batches.hold(Output::Alert { text: format!("launching is stopped: {alarm}") });
+        }
+    }
+}

@@ -268,3 +268,26 @@ fn show(job: &JobRef) -> String {
         Some(elements) => format!("{}_[{elements}]", job.job),
     }
 }
+
+/// The runs that a signal reaches, with their nodes.
+///
+/// # Errors
+/// Where the job is not known, or the caller may not touch it.
+pub fn signal_targets(
+    cluster: &crate::cluster::Cluster,
+    caller: &Caller,
+    job: &JobRef,
+) -> Result<Vec<(Run, Vec<squall_types::NodeId>)>, Rejection> {
+    let draft = Draft::new(cluster, cluster.counters.at);
+    let mut runs = Vec::new();
+    for target in draft.targets(job)? {
+        let (Target::Record(id) | Target::Waiting(id, _)) = target;
+        draft.may_change(caller, id)?;
+        if let Some(job) = draft.job(id)
+            && let JobPhase::Running { placement, .. } | JobPhase::Stopping { placement, .. } = &job.phase
+        {
+            runs.push((job.run(), placement.allocations.iter().map(|held| held.node).collect()));
+        }
+    }
+    Ok(runs)
+}

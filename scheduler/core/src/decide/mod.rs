@@ -22,6 +22,7 @@ use draft::Draft;
 use squall_types::api::{Estimate, StepGrant};
 use squall_types::{JobId, NodeId, NodeName, Timestamp};
 
+pub use control::signal_targets;
 pub(crate) use dependencies::element_may_go;
 pub use tick::next_wakeup;
 

@@ -4,6 +4,7 @@ use super::Reply;
 use super::draft::Draft;
 use crate::budget::period_start;
 use crate::cluster::Cluster;
+use crate::config::BudgetPeriod;
 use crate::event::What;
 use crate::job::{ArrayRole, JobPhase, Outcome};
 use crate::node::{DrainWhy, Node, NodeState};
@@ -75,7 +76,7 @@ impl Draft {
         let mut extend = Vec::new();
         let mut dead = Vec::new();
         for node in self.cluster.live_nodes().filter(|node| !node.is_static()) {
-            if self.past(node.die_at + DIE_AT_BOUND) && !node.contact {
+            if self.past(node.die_at + DIE_AT_BOUND) && !node.contact && !node.held.is_empty() {
                 dead.push(node.id);
             } else if let Some(at) = extension_at(&self.cluster, node)
                 && self.past(at)
@@ -113,7 +114,7 @@ impl Draft {
                 self.drop_claims_on(node.id);
                 self.emit(What::NodeDraining { node: node.id, why: DrainWhy::Money });
             }
-            if self.past(node.paid_until - config.prepaid.min(self.cluster.config.timing.kill_wait.times(4))) {
+            if self.past(node.paid_until - stop_margin(&self.cluster, config.prepaid)) {
                 for run in node.held.keys().copied().collect::<Vec<_>>() {
                     self.stop_for_money(run);
                 }
@@ -235,42 +236,48 @@ fn extension_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
     keeps.then(|| node.die_at - Span(lifetime.0 / 2))
 }
 
-/// When the next quantum of a node is reserved.
+/// When the next quantum of a node is reserved, or its jobs are ended because no budget covers one.
 fn renewal_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
     let prepaid = cluster.config.pools.get(&node.pool)?.prepaid;
-    node.order.map(|_| node.paid_until - Span(prepaid.0 / 4))
+    node.order?;
+    if !matches!(node.state, NodeState::Draining { why: DrainWhy::Money, .. }) {
+        return Some(node.paid_until - Span(prepaid.0 / 4));
+    }
+    let runs = |run: &squall_types::ids::Run| {
+        cluster.jobs.get(&run.job).is_some_and(|job| matches!(job.phase, JobPhase::Bound(_) | JobPhase::Running { .. }))
+    };
+    node.held.keys().any(runs).then(|| node.paid_until - stop_margin(cluster, prepaid))
 }
 
-/// When a tick has something to do next; `NEVER` where only news can change anything.
+/// Jobs on a node without money are ended so long before its paid time is over.
+fn stop_margin(cluster: &Cluster, prepaid: Span) -> Span {
+    Span(prepaid.0 / 4).min(cluster.config.timing.kill_wait.times(2))
+}
+
+/// When a tick has something to do next; `NEVER` where only news can change anything. A tick settles whatever is due,
+/// so this is later than `now` after it. What only a plan can settle is not in here: plans say when to plan again.
 pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
     let timing = &cluster.config.timing;
     let jobs = cluster.live_jobs().flat_map(|job| {
-        let waits = [job.spec.begin_at, job.not_before, job.eligible_at, job.spec.end_by].into_iter().flatten();
-        let pending = job.is_pending();
-        let waits = waits.filter(move |at| pending && *at > now);
-        waits.chain(limit_at(cluster, job))
+        let deadline = job.spec.end_by.filter(|_| job.is_pending());
+        deadline.into_iter().chain(limit_at(cluster, job))
     });
     let nodes = cluster.live_nodes().flat_map(|node| {
-        let pool = cluster.config.pools.get(&node.pool);
-        let state = match &node.state {
+        let ready_by = match &node.state {
             NodeState::Booting { ready_by } => Some(*ready_by),
-            NodeState::Ready { idle_since: Some(since) } if !node.is_static() => {
-                pool.map(|pool| (*since + pool.idle_after).max(node.created_at + pool.min_lifetime))
-            }
-            NodeState::Draining { since, .. } => pool.map(|pool| *since + pool.settle),
             _ => None,
         };
-        let dead_at = (!node.is_static() && !node.contact).then(|| node.die_at + DIE_AT_BOUND);
-        [state, renewal_at(cluster, node), extension_at(cluster, node), dead_at].into_iter().flatten()
+        let outlives = !node.is_static() && !node.contact && !node.held.is_empty();
+        let dead_at = outlives.then(|| node.die_at + DIE_AT_BOUND);
+        [ready_by, renewal_at(cluster, node), extension_at(cluster, node), dead_at].into_iter().flatten()
     });
     let ended = cluster.ended_jobs().next().map(|(at, _)| *at + timing.min_job_age);
+    let settled_by = cluster.counters.settled_by.unwrap_or(Timestamp::ZERO);
     let strangers = cluster.pools.values().flat_map(|pool| pool.strangers.values());
-    let strangers =
-        strangers.filter(|stranger| !stranger.retiring).map(|stranger| stranger.since + timing.orphan_grace);
-    let pools = cluster.pools.values().flat_map(|pool| {
-        let cool = pool.offers.values().filter_map(|offer| offer.cool_until);
-        let quota = pool.quota.as_ref().map(|quota| quota.until);
-        cool.chain(pool.closed_until).chain(quota).filter(|at| *at > now)
-    });
-    jobs.chain(nodes).chain(ended).chain(strangers).chain(pools).min().unwrap_or(Timestamp::NEVER)
+    let strangers = strangers.filter(|stranger| !stranger.retiring);
+    let strangers = strangers.map(|stranger| (stranger.since + timing.orphan_grace).max(settled_by));
+    let quotas = cluster.pools.values().filter_map(|pool| pool.quota.as_ref().map(|quota| quota.until));
+    let turns = cluster.config.budgets.values().filter(|budget| budget.period != BudgetPeriod::Total);
+    let turns = turns.map(|_| period_start(BudgetPeriod::Day, now) + Span::from_hours(24));
+    jobs.chain(nodes).chain(ended).chain(strangers).chain(quotas).chain(turns).min().unwrap_or(Timestamp::NEVER)
 }

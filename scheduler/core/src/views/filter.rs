@@ -143,3 +143,23 @@ impl<'a> Conditions<'a> {
         }
     }
 }
+
+/// What a bulk action has to be applied to, one by one. Jobs that are named stay as they were named, so that one that
+/// is not known is refused by its own name.
+pub fn job_refs(cluster: &Cluster, filter: &JobFilter) -> Vec<JobRef> {
+    let only_named = JobFilter { jobs: Vec::new(), all_states: filter.all_states, ..filter.clone() };
+    if !filter.jobs.is_empty() && only_named == (JobFilter { all_states: filter.all_states, ..JobFilter::default() }) {
+        return filter.jobs.clone();
+    }
+    let conditions = Conditions::of(filter);
+    let chosen = candidates(cluster, filter).filter(|chosen| conditions.hold(cluster, chosen.job));
+    let name = |chosen: Chosen<'_>| match (&chosen.job.role, chosen.part) {
+        (ArrayRole::Single, _) => JobRef { job: chosen.job.id, elements: None },
+        (ArrayRole::Pending { .. }, Some(part)) => JobRef { job: chosen.job.id, elements: Some(part) },
+        (ArrayRole::Pending { indices }, None) => JobRef { job: chosen.job.id, elements: Some(indices.clone()) },
+        (ArrayRole::Element { array, index }, _) => {
+            JobRef { job: *array, elements: Some([*index].into_iter().collect()) }
+        }
+    };
+    chosen.map(name).collect()
+}

@@ -10,7 +10,7 @@ mod reason;
 mod size;
 mod summary;
 
-pub use filter::{job_details, job_views};
+pub use filter::{job_details, job_refs, job_views};
 pub use jobs::{cost_so_far, job_state, job_view};
 pub use nodes::{node_condition, node_views};
 pub use partitions::partition_views;
