@@ -1,0 +1,91 @@
+//! An instance's cgroup, if its agent made one.
+
+use crate::disk::{self, DiskError};
+use squall_types::InstanceId;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// How long a killed cgroup may take to empty.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+/// Cgroups below each other; deeper ones are left.
+const MAX_DEPTH: usize = 16;
+
+/// The cgroup that the file names, if it can only be this instance's: below the root of all cgroups, without `..`,
+/// and with the instance's id as one of its components.
+pub(crate) fn named_in(file: &Path, instance: &InstanceId) -> Result<Option<PathBuf>, DiskError> {
+    let Some(content) = disk::read(file)? else { return Ok(None) };
+    let path = PathBuf::from(String::from_utf8_lossy(&content).trim());
+    let plain = path.components().all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
+    let ours = path.starts_with(ROOT) && path.components().any(|part| part.as_os_str() == instance.as_str());
+    Ok((plain && ours).then_some(path))
+}
+
+/// Kills what is in a cgroup and below, and removes it. One that is gone is fine.
+pub(crate) fn kill(path: &Path) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    // Without version 2 there is no such file, and the processes are found by their marker alone.
+    match fs::write(path.join("cgroup.kill"), "1") {
+        Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::PermissionDenied => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match remove_tree(path, 0) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Removes the innermost first; files in a cgroup are no files and go with it.
+fn remove_tree(path: &Path, depth: usize) -> io::Result<()> {
+    if depth < MAX_DEPTH {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                remove_tree(&entry.path(), depth + 1)?;
+            }
+        }
+    }
+    fs::remove_dir(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_cgroup_that_bears_the_instance_is_taken_for_its_own() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let file = folder.path().join("cgroup");
+        let instance = InstanceId::new("local-00112233aabb-0");
+        let named = |text: &str| {
+            fs::write(&file, text).expect("a file for the test");
+            named_in(&file, &instance).expect("a readable file")
+        };
+        let own = "/sys/fs/cgroup/squall/local-00112233aabb-0";
+        assert_eq!(named(&format!("{own}\n")), Some(own.into()));
+        assert_eq!(named(&format!("{own}/jobs")), Some(format!("{own}/jobs").into()));
+        for foreign in [
+            "",
+            "/sys/fs/cgroup",
+            "/sys/fs/cgroup/system.slice",
+            "/sys/fs/cgroup/local-00112233aabb-0/../system.slice",
+            "/sys/fs/cgroup/local-00112233aabb-01",
+            "/home/local-00112233aabb-0",
+            "sys/fs/cgroup/local-00112233aabb-0",
+        ] {
+            assert_eq!(named(foreign), None, "{foreign:?}");
+        }
+        assert_eq!(named_in(&folder.path().join("none"), &instance).expect("no file is fine"), None);
+    }
+}
