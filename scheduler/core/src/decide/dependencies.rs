@@ -119,10 +119,10 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
         return progress_of_element(cluster, target.job, index);
     }
     if let Some(array) = cluster.arrays.get(&target.job) {
-        let waiting = match cluster.jobs.get(&target.job) {
-            Some(Job { role: ArrayRole::Pending { .. }, phase: JobPhase::Pending, .. }) => true,
-            _ => false,
-        };
+        let waiting = matches!(
+            cluster.jobs.get(&target.job),
+            Some(Job { role: ArrayRole::Pending { .. }, phase: JobPhase::Pending, .. })
+        );
         let ended = !waiting && array.live == 0;
         let failed = !array.failed.is_empty();
         let unstarted =
