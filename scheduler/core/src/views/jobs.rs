@@ -11,7 +11,7 @@ use squall_types::api::{AllocationView, ArrayView, JobDetail, JobState, JobView}
 use squall_types::{ExitStatus, IndexSet, MicroUsd, NodeId, NodeName, PartitionName, Span, Timestamp};
 
 /// What a job that names no quality of service prints and matches.
-pub(super) const DEFAULT_QOS: &str = "normal";
+pub const DEFAULT_QOS: &str = "normal";
 
 /// What `squeue` calls the state. A job that only prepares is still being configured: its time has not begun.
 pub fn job_state(job: &Job) -> JobState {
@@ -90,7 +90,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         tres_per_node: tres_per_node(&spec.ask),
         exit: exit(job),
         work_dir: spec.work_dir.clone(),
-        command: spec.command.clone(),
+        command: spec.arguments.join(" "),
         comment: spec.comment.clone(),
         dependency: dependency(job, now),
         constraint: spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default(),

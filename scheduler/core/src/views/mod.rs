@@ -11,10 +11,11 @@ mod size;
 mod summary;
 
 pub use filter::{job_details, job_refs, job_views};
-pub use jobs::{cost_so_far, job_state, job_view};
+pub use jobs::{DEFAULT_QOS, cost_so_far, job_state, job_view};
 pub use nodes::{node_condition, node_views};
 pub use partitions::partition_views;
 pub use reason::waiting_reason;
+pub use size::Size;
 pub use summary::{ledger, summary};
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use crate::job::Job;
 use squall_types::{Ask, CpuAsk, GpuAsk, GpuModel, MemoryAsk, size};
 
 /// Amounts over all nodes.
-pub(super) struct Size {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
     pub nodes: u32,
     pub max_nodes: u32,
     pub cpus: u32,
@@ -34,7 +35,8 @@ impl Size {
         )
     }
 
-    fn asked(ask: &Ask, nodes: Option<u32>) -> Size {
+    /// What a request comes to on `nodes` nodes, or on the fewest that will do. Memory is 0 where it is a share.
+    pub fn asked(ask: &Ask, nodes: Option<u32>) -> Size {
         let max_nodes = nodes.unwrap_or_else(|| ask.max_nodes());
         let nodes = nodes.unwrap_or_else(|| ask.min_nodes());
         let tasks = ask.task_count();
@@ -61,7 +63,7 @@ impl Size {
     }
 
     /// `cpu=4,mem=16G,node=1,billing=4,gres/gpu=2,gres/gpu:h100=2`. Billing counts CPUs, as Slurm's default does.
-    pub(super) fn tres(&self, model: Option<&GpuModel>) -> String {
+    pub fn tres(&self, model: Option<&GpuModel>) -> String {
         let mut parts = vec![format!("cpu={}", self.cpus)];
         if self.memory_mib > 0 {
             parts.push(format!("mem={}", size::mib(self.memory_mib)));
