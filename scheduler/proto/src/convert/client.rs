@@ -90,7 +90,7 @@ choice! {
 
 choice! {
     NodeAction in node_action::Action (action) {
-        units { Resume, PowerDown }
+        units { Resume }
         values {}
         records {
             Drain as NodeDrain { reason },

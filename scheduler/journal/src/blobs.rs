@@ -1,0 +1,181 @@
+//! Scripts and environments: stored once by digest, compressed where that helps, outside memory.
+//!
+//! A blob is named by the specs that need it and goes with the last of them. One that no spec ever named (its
+//! submission was refused after all) is swept.
+
+use crate::JournalError;
+use crate::options::MAX_BLOB_BYTES;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+use squall_types::{BlobDigest, Timestamp};
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Below this, compression gains nothing worth the time.
+const MIN_PACKED: usize = 256;
+
+/// A blob ready to be stored. Made where the submission arrives, so that the commit neither hashes nor compresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedBlob {
+    digest: BlobDigest,
+    size: usize,
+    packed: bool,
+    content: Vec<u8>,
+}
+
+impl PreparedBlob {
+    /// # Errors
+    /// `BadQuery` where it is larger than any that can be stored.
+    pub fn new(content: Vec<u8>) -> Result<PreparedBlob, JournalError> {
+        let size = content.len();
+        if size > MAX_BLOB_BYTES {
+            let text = format!("a script or environment has {size} bytes, at most {MAX_BLOB_BYTES} can be stored");
+            return Err(JournalError::BadQuery(text));
+        }
+        let digest = BlobDigest(Sha256::digest(&content).into());
+        let (packed, content) = match pack(&content) {
+            Some(smaller) => (true, smaller),
+            None => (false, content),
+        };
+        Ok(PreparedBlob { digest, size, packed, content })
+    }
+
+    pub fn digest(&self) -> BlobDigest {
+        self.digest
+    }
+}
+
+fn pack(content: &[u8]) -> Option<Vec<u8>> {
+    if content.len() < MIN_PACKED {
+        return None;
+    }
+    let mut encoder = DeflateEncoder::new(Vec::with_capacity(content.len() / 2), Compression::fast());
+    encoder.write_all(content).ok()?;
+    encoder.finish().ok().filter(|packed| packed.len() < content.len())
+}
+
+/// Stores a blob unless it is there already.
+pub(crate) fn store(connection: &Connection, blob: &PreparedBlob, at: Timestamp) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO blobs (digest, size, packed, refs, added_at, content) VALUES (?1, ?2, ?3, 0, ?4, ?5) \
+               ON CONFLICT (digest) DO NOTHING";
+    let row = params![&blob.digest.0[..], blob.size as i64, blob.packed, at.0, blob.content];
+    connection.prepare_cached(sql)?.execute(row).map(|_| ())
+}
+
+/// One more spec names it; `false` where it is not stored.
+pub(crate) fn name(connection: &Connection, digest: BlobDigest) -> rusqlite::Result<bool> {
+    let sql = "UPDATE blobs SET refs = refs + 1 WHERE digest = ?1";
+    connection.prepare_cached(sql)?.execute([&digest.0[..]]).map(|rows| rows == 1)
+}
+
+/// One spec less names it.
+pub(crate) fn unname(connection: &Connection, digest: BlobDigest) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE blobs SET refs = refs - 1 WHERE digest = ?1")?.execute([&digest.0[..]])?;
+    let sql = "DELETE FROM blobs WHERE digest = ?1 AND refs <= 0";
+    connection.prepare_cached(sql)?.execute([&digest.0[..]]).map(|_| ())
+}
+
+/// Deletes blobs that nothing has named since `before`; returns how many.
+pub(crate) fn sweep(connection: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM blobs WHERE id IN \
+               (SELECT id FROM blobs WHERE refs = 0 AND added_at < ?1 ORDER BY added_at LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![before.0, limit])
+}
+
+/// The content, verified against its digest.
+///
+/// # Errors
+/// `Damaged` where it is not what was stored.
+pub(crate) fn read(connection: &Connection, db: &Path, digest: BlobDigest) -> Result<Option<Vec<u8>>, JournalError> {
+    let find = || {
+        let mut statement = connection.prepare_cached("SELECT size, packed, content FROM blobs WHERE digest = ?1")?;
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, Vec<u8>>(2)?));
+        statement.query_row([&digest.0[..]], row).optional()
+    };
+    let Some((size, packed, stored)) = find().map_err(JournalError::sql("reading a blob", db))? else {
+        return Ok(None);
+    };
+    unpack(size, packed, stored)
+        .filter(|content| <[u8; 32]>::from(Sha256::digest(content)) == digest.0)
+        .map(Some)
+        .ok_or_else(|| JournalError::damaged(db, format!("the blob {digest} is not what was stored")))
+}
+
+fn unpack(size: i64, packed: bool, stored: Vec<u8>) -> Option<Vec<u8>> {
+    let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BLOB_BYTES)?;
+    if !packed {
+        return (stored.len() == size).then_some(stored);
+    }
+    let mut content = Vec::new();
+    // Damaged input may unpack to anything: no more is read than there should be.
+    DeflateDecoder::new(&stored[..]).take(size as u64 + 1).read_to_end(&mut content).ok()?;
+    (content.len() == size).then_some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn store_with_tables() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        crate::schema::create_tables(&connection).unwrap();
+        connection
+    }
+
+    proptest! {
+        #[test]
+        fn a_blob_is_read_byte_for_byte(content in prop::collection::vec(any::<u8>(), 0..2_000), times in 1usize..20) {
+            let connection = store_with_tables();
+            let content = content.repeat(times);
+            let blob = PreparedBlob::new(content.clone()).unwrap();
+            store(&connection, &blob, Timestamp(1)).unwrap();
+            store(&connection, &blob, Timestamp(2)).unwrap();
+            let count: i64 = connection.query_row("SELECT count(*) FROM blobs", [], |row| row.get(0)).unwrap();
+            prop_assert_eq!(count, 1);
+            prop_assert_eq!(read(&connection, Path::new("x"), blob.digest()).unwrap(), Some(content));
+        }
+    }
+
+    #[test]
+    fn a_blob_goes_with_the_last_spec_that_names_it_and_an_unnamed_one_is_swept() {
+        let connection = store_with_tables();
+        let [kept, swept] = ["#!/bin/sh\n", "never submitted"].map(|text| PreparedBlob::new(text.into()).unwrap());
+        store(&connection, &kept, Timestamp(1)).unwrap();
+        store(&connection, &swept, Timestamp(1)).unwrap();
+        assert!(name(&connection, kept.digest()).unwrap());
+        assert!(name(&connection, kept.digest()).unwrap());
+        assert!(!name(&connection, BlobDigest([7; 32])).unwrap());
+        assert_eq!(sweep(&connection, Timestamp(1), 10).unwrap(), 0);
+        assert_eq!(sweep(&connection, Timestamp(2), 10).unwrap(), 1);
+        let db = Path::new("x");
+        assert_eq!(read(&connection, db, swept.digest()).unwrap(), None);
+        unname(&connection, kept.digest()).unwrap();
+        assert!(read(&connection, db, kept.digest()).unwrap().is_some());
+        unname(&connection, kept.digest()).unwrap();
+        assert_eq!(read(&connection, db, kept.digest()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_blob_is_refused() {
+        let connection = store_with_tables();
+        let blob = PreparedBlob::new(b"environment=1\0".repeat(100)).unwrap();
+        assert!(blob.packed);
+        store(&connection, &blob, Timestamp(1)).unwrap();
+        for at in 0..blob.content.len() {
+            let mut content = blob.content.clone();
+            content[at] ^= 4;
+            connection.execute("UPDATE blobs SET content = ?1", [content]).unwrap();
+            // The last byte of a deflate stream has bits that mean nothing.
+            match read(&connection, Path::new("journal.db"), blob.digest()) {
+                Err(JournalError::Damaged { .. }) => {}
+                Ok(Some(content)) => assert_eq!(content, b"environment=1\0".repeat(100)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
