@@ -7,3 +7,10 @@
 
 pub mod canary;
 pub mod duty;
+
+#[cfg(feature = "daemon")]
+pub mod clock;
+#[cfg(feature = "daemon")]
+pub mod ledger;
+#[cfg(feature = "daemon")]
+mod sys;

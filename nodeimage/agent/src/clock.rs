@@ -1,0 +1,18 @@
+//! Reading the machine's clocks.
+
+use crate::duty::Now;
+use nix::time::{ClockId, clock_gettime};
+use squall_types::{Span, Timestamp};
+
+/// Both clocks, now.
+pub fn now() -> Now {
+    let millis = |clock: ClockId| {
+        clock_gettime(clock).map_or(0, |time| time.tv_sec().saturating_mul(1000) + time.tv_nsec() / 1_000_000)
+    };
+    Now { wall: Timestamp(millis(ClockId::CLOCK_REALTIME)), uptime: Span(millis(ClockId::CLOCK_BOOTTIME)) }
+}
+
+/// What tells one boot of the machine from the next; empty where the kernel does not say.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+}

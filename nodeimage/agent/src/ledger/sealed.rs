@@ -1,0 +1,146 @@
+//! Small files that are either whole or known to be damaged: a length and a checksum, written aside, synced, and renamed.
+
+use minicbor::{Decode, Encode};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+const MAGIC: [u8; 4] = *b"SQA1";
+const HEADER: usize = 12;
+/// The largest content of a sealed file, in bytes.
+pub const MAX_CONTENT: usize = 64 << 20;
+
+/// Why a sealed file gives no value.
+#[derive(Debug, thiserror::Error)]
+pub enum SealedError {
+    #[error("there is no such file")]
+    Missing,
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
+    #[error("the file cannot be read")]
+    Unreadable(#[source] io::Error),
+}
+
+/// Writes `value` so that the file holds either what it held or all of it. Readable by the owner alone.
+///
+/// # Errors
+/// Any failure to write or to sync; the old content is then still there.
+pub fn write<T: Encode<()>>(path: &Path, value: &T) -> io::Result<()> {
+    let aside = write_aside(path, value)?;
+    fs::rename(&aside, path)?;
+    sync_parent(path)
+}
+
+/// As [`write`], but only where there is no such file yet: `false` where there is.
+pub fn write_new<T: Encode<()>>(path: &Path, value: &T) -> io::Result<bool> {
+    let aside = write_aside(path, value)?;
+    let linked = fs::hard_link(&aside, path);
+    fs::remove_file(&aside)?;
+    match linked {
+        Ok(()) => sync_parent(path).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what [`write`] wrote.
+pub fn read<T>(path: &Path) -> Result<T, SealedError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SealedError::Missing),
+        Err(error) => return Err(SealedError::Unreadable(error)),
+    };
+    let mut bytes = Vec::new();
+    let limit = (HEADER + MAX_CONTENT) as u64;
+    file.take(limit).read_to_end(&mut bytes).map_err(SealedError::Unreadable)?;
+    let damaged = |why: &str| SealedError::Damaged(why.to_owned());
+    let (header, content) = bytes.split_at_checked(HEADER).ok_or_else(|| damaged("it is too short"))?;
+    if header[..4] != MAGIC {
+        return Err(damaged("it does not begin as it should"));
+    }
+    let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if number(4) as usize != content.len() {
+        return Err(damaged("its length is not what it says"));
+    }
+    if number(8) != crc32fast::hash(content) {
+        return Err(damaged("its checksum does not match"));
+    }
+    minicbor::decode(content).map_err(|error| SealedError::Damaged(error.to_string()))
+}
+
+/// Makes a directory's entries durable.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn write_aside<T: Encode<()>>(path: &Path, value: &T) -> io::Result<std::path::PathBuf> {
+    let content = minicbor::to_vec(value).map_err(io::Error::other)?;
+    if content.len() > MAX_CONTENT {
+        return Err(io::Error::other(format!("{} bytes are more than a sealed file holds", content.len())));
+    }
+    let name = path.file_name().ok_or_else(|| io::Error::other("a path without a file name"))?;
+    let mut aside = std::ffi::OsString::from(".");
+    aside.push(name);
+    // Two processes may write the same name at once: an agent and a shim that it has not found yet.
+    aside.push(format!(".{}", std::process::id()));
+    let aside = path.with_file_name(aside);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let mut bytes = Vec::with_capacity(HEADER + content.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
+    bytes.extend_from_slice(&content);
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write(&path, &"one".to_owned()).unwrap();
+        write(&path, &"two".to_owned()).unwrap();
+        assert_eq!(read::<String>(&path).unwrap(), "two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left aside");
+    }
+
+    #[test]
+    fn every_bit_that_flips_and_every_cut_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write(&path, &"a value".to_owned()).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, bytes).unwrap();
+            assert!(matches!(read::<String>(&path), Err(SealedError::Damaged(_))), "bit {bit}");
+        }
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(matches!(read::<String>(&path), Err(SealedError::Damaged(_))), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn only_one_of_two_writers_of_a_new_file_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("claim");
+        assert!(write_new(&path, &1u32).unwrap());
+        assert!(!write_new(&path, &2u32).unwrap());
+        assert_eq!(read::<u32>(&path).unwrap(), 1);
+    }
+}

@@ -1,0 +1,76 @@
+//! The few system calls that have no safe wrapper. Each function here is safe to call.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Marks every descriptor from `first` on close-on-exec, so that nothing that the agent was started
+/// with reaches a job.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: takes three integers and touches no memory.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A descriptor of the process: readable once it has ended.
+///
+/// # Errors
+/// `ESRCH` where there is no such process.
+pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes two integers; a result that is not negative is a new descriptor that nobody else owns.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0u32);
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd as i32)) }
+    }
+}
+
+/// Sends a signal to exactly the process that the descriptor stands for.
+pub fn pidfd_signal(fd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed and the siginfo pointer may be null.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0u32)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A child that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Reaped {
+    pub pid: u32,
+    pub status: ExitStatus,
+    pub user_cpu: Duration,
+    pub system_cpu: Duration,
+    pub max_rss_kib: u64,
+}
+
+/// Waits for any child, orphans that were handed to this process included. `None` where `block` is false and
+/// none has ended.
+///
+/// # Errors
+/// `ECHILD` where there are no children.
+pub fn wait_any(block: bool) -> io::Result<Option<Reaped>> {
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is a valid value, and both pointers lead to live locals.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let flags = if block { 0 } else { libc::WNOHANG };
+        (libc::wait4(-1, &raw mut status, flags, &raw mut usage), usage)
+    };
+    let span = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.max(0) as u64) + Duration::from_micros(time.tv_usec.max(0) as u64)
+    };
+    match pid {
+        0 => Ok(None),
+        pid if pid < 0 => Err(io::Error::last_os_error()),
+        pid => Ok(Some(Reaped {
+            pid: pid as u32,
+            status: ExitStatus::from_raw(status),
+            user_cpu: span(usage.ru_utime),
+            system_cpu: span(usage.ru_stime),
+            max_rss_kib: usage.ru_maxrss.max(0) as u64,
+        })),
+    }
+}
