@@ -9,8 +9,20 @@ pub mod canary;
 pub mod duty;
 
 #[cfg(feature = "daemon")]
+pub mod cell;
+#[cfg(feature = "daemon")]
 pub mod clock;
 #[cfg(feature = "daemon")]
+pub mod hands;
+#[cfg(feature = "daemon")]
+pub mod launch;
+#[cfg(feature = "daemon")]
 pub mod ledger;
+#[cfg(feature = "daemon")]
+pub mod measure;
+#[cfg(feature = "daemon")]
+pub mod program;
+#[cfg(feature = "daemon")]
+pub mod shim;
 #[cfg(feature = "daemon")]
 mod sys;

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
 /// Marks every descriptor from `first` on close-on-exec, so that nothing that the agent was started
 /// with reaches a job.
@@ -73,4 +74,24 @@ pub fn wait_any(block: bool) -> io::Result<Option<Reaped>> {
             max_rss_kib: usage.ru_maxrss.max(0) as u64,
         })),
     }
+}
+
+/// Every signal as a new program expects it: nothing blocked, nothing ignored.
+pub fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is a valid disposition for every signal; where it cannot be set (SIGKILL), nothing happens.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an initialised empty set, which is read only.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// A descriptor that the runtime waits for.
+pub fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: what is asked for is that the descriptor stays the same and open while registered, and an `OwnedFd` does.
+    unsafe { Ok(AsyncFd::register(fd)?) }
 }

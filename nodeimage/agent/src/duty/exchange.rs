@@ -66,6 +66,10 @@ pub enum DutyOutput {
     Prepare {
         assignment: Box<Assignment>,
     },
+    /// What is being prepared is not wanted any more; nothing of it may be left. Its answer counts for nothing.
+    Abandon {
+        run: Run,
+    },
     StartShim {
         assignment: Box<Assignment>,
         /// Told apart from earlier launches, which are proved to have executed nothing.

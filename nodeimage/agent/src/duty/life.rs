@@ -215,7 +215,10 @@ impl Duty {
         let may_begin = self.link.synced && !self.over;
         let Some(Life::Live(live)) = self.lives.get_mut(&run) else { return };
         match (live.phase, live.assignment.phase) {
-            (Phase::Recorded | Phase::Prepared, AssignedPhase::Stop { why, .. }) => {
+            (Phase::Recorded | Phase::Preparing | Phase::Prepared, AssignedPhase::Stop { why, .. }) => {
+                if live.phase == Phase::Preparing {
+                    self.out.push(DutyOutput::Abandon { run });
+                }
                 self.finish(now, run, never_ran(now.wall, format!("stopped before it began: {}", stop_text(why))));
             }
             (Phase::Recorded, AssignedPhase::Prepare | AssignedPhase::Run { .. }) if may_begin => {

@@ -153,6 +153,7 @@ impl Table {
                 other => format!("persist {other:?}"),
             },
             DutyOutput::Prepare { assignment } => format!("prepare {}", assignment.run),
+            DutyOutput::Abandon { run } => format!("abandon {run}"),
             DutyOutput::StartShim { assignment, launch } => format!("start {} {launch}", assignment.run),
             DutyOutput::StopShim { run, why, .. } => format!("stop {run} {why:?}"),
             DutyOutput::Kill { run } => format!("kill {run}"),

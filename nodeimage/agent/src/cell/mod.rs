@@ -1,0 +1,281 @@
+//! Containment: everything that a run starts is found again, signalled, killed, and known to be gone.
+//!
+//! With control groups a process cannot leave. Without them (no right to make any) a run's processes are
+//! those that descend from its shims, which adopt orphans, and those that bear its mark in their
+//! environment: enough against daemons and double forks, not against malice.
+
+mod ground;
+pub mod process;
+
+pub use ground::{Containment, Ground};
+pub use process::Process;
+
+use crate::shim::records;
+use minicbor::{Decode, Encode};
+use squall_types::Span;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Marks everything of a run.
+pub const MARKER: &str = "SQUALL_CELL";
+/// Marks everything of one part of a run.
+pub const PART_MARKER: &str = "SQUALL_PART";
+/// Between two looks at whether a cell is empty.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Empty at so many looks in a row is empty, where only a scan can tell.
+const SCANS: u32 = 2;
+
+/// What a run may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// 0 is no limit.
+    pub memory_mib: u64,
+    pub cpus: u32,
+}
+
+/// Where the processes of a run, or of one of its parts, are kept. Written down, so that shims and later agents find it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Cell {
+    /// `NAME=value` in the environment of everything in it.
+    #[n(0)]
+    pub marker: String,
+    /// The run's private folder, where its shims are recorded.
+    #[n(1)]
+    pub dir: String,
+    #[n(2)]
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Kind {
+    #[n(0)]
+    Bare,
+    #[n(1)]
+    Groups(#[n(0)] Groups),
+}
+
+/// Folders of control groups.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Groups {
+    #[n(0)]
+    pub unified: Option<String>,
+    /// Controller and folder.
+    #[n(1)]
+    pub v1: Vec<(String, String)>,
+}
+
+impl Groups {
+    /// The folder that is asked who is in the group.
+    fn roll(&self) -> Option<&Path> {
+        self.unified.as_deref().or_else(|| self.v1.first().map(|(_, path)| path.as_str())).map(Path::new)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        self.unified.iter().chain(self.v1.iter().map(|(_, path)| path)).map(Path::new)
+    }
+
+    fn controller(&self, name: &str) -> Option<&Path> {
+        self.v1.iter().find(|(controller, _)| controller == name).map(|(_, path)| Path::new(path))
+    }
+}
+
+impl Cell {
+    /// A part of the cell with a name of its own: the batch script, or one step, whose shim is recorded in
+    /// the folder of that name. Ending the cell ends it too.
+    pub fn part(&self, name: &str) -> io::Result<Cell> {
+        let value = self.marker.split_once('=').map_or("", |(_, value)| value);
+        let marker = format!("{PART_MARKER}={value}/{name}");
+        let dir = format!("{}/{name}", self.dir);
+        let kind = match &self.kind {
+            Kind::Bare => Kind::Bare,
+            Kind::Groups(groups) => {
+                let within = |path: &String| format!("{path}/{name}");
+                let part = Groups {
+                    unified: groups.unified.as_ref().map(within),
+                    v1: groups.v1.iter().map(|(controller, path)| (controller.clone(), within(path))).collect(),
+                };
+                for folder in part.all() {
+                    fs::create_dir_all(folder)?;
+                }
+                Kind::Groups(part)
+            }
+        };
+        Ok(Cell { marker, dir, kind })
+    }
+
+    /// Puts the calling process, and so all that it will start, into the cell.
+    pub fn join(&self) -> io::Result<()> {
+        if let Kind::Groups(groups) = &self.kind {
+            for folder in groups.all() {
+                fs::write(folder.join("cgroup.procs"), "0")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that lives in it; the shims are not in it.
+    pub fn members(&self) -> BTreeSet<Process> {
+        match &self.kind {
+            Kind::Groups(groups) => {
+                let mut found = BTreeSet::new();
+                if let Some(folder) = groups.roll() {
+                    listed(folder, &mut found);
+                }
+                found
+            }
+            Kind::Bare => self.scan(records::shims(Path::new(&self.dir))),
+        }
+    }
+
+    /// Those that bear the mark, and all that descend from them or from `shims`.
+    fn scan(&self, shims: BTreeSet<Process>) -> BTreeSet<Process> {
+        let all = process::all();
+        let mut roots = shims.clone();
+        let mut found = process::descendants(&all, &roots);
+        for stat in all.values() {
+            let process = stat.process;
+            if !stat.zombie
+                && !roots.contains(&process)
+                && !found.contains(&process)
+                && process::bears(process.pid, &self.marker)
+            {
+                roots.insert(process);
+            }
+        }
+        found.extend(process::descendants(&all, &roots));
+        found.extend(roots.difference(&shims));
+        found
+    }
+
+    /// Whether a process is in it.
+    pub fn holds(&self, process: Process) -> bool {
+        self.members().contains(&process)
+    }
+
+    /// A signal for everything in it.
+    pub fn signal(&self, signal: i32) {
+        for process in self.members() {
+            process.signal(signal);
+        }
+    }
+
+    /// One round of SIGKILL.
+    pub fn kill(&self) {
+        if let Kind::Groups(Groups { unified: Some(path), .. }) = &self.kind
+            && fs::write(Path::new(path).join("cgroup.kill"), "1").is_ok()
+        {
+            return;
+        }
+        self.signal(libc::SIGKILL);
+    }
+
+    /// Kills until nothing lives in it. `false` where something still does after `patience`.
+    pub fn clear(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut empty = 0;
+        loop {
+            if self.is_empty() {
+                empty += 1;
+                if empty >= SCANS || matches!(self.kind, Kind::Groups(_)) {
+                    return true;
+                }
+            } else {
+                empty = 0;
+                self.kill();
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Nothing lives in it.
+    pub fn is_empty(&self) -> bool {
+        if let Kind::Groups(Groups { unified: Some(path), .. }) = &self.kind
+            && let Ok(events) = fs::read_to_string(Path::new(path).join("cgroup.events"))
+        {
+            return value_of(&events, "populated") == Some(0);
+        }
+        self.members().is_empty()
+    }
+
+    /// How often the kernel killed something in it for want of memory.
+    pub fn out_of_memory(&self) -> u64 {
+        let Kind::Groups(groups) = &self.kind else { return 0 };
+        // Version 2 counts what happened below; version 1 only what happened in the very group.
+        let v2 = groups.unified.as_deref().and_then(|path| {
+            let events = fs::read_to_string(Path::new(path).join("memory.events")).ok()?;
+            value_of(&events, "oom_kill")
+        });
+        v2.or_else(|| groups.controller("memory").map(v1_out_of_memory)).unwrap_or(0)
+    }
+
+    /// CPU time that it has used in user space and in the kernel, where the groups count that.
+    pub fn cpu_time(&self) -> Option<(Span, Span)> {
+        let Kind::Groups(groups) = &self.kind else { return None };
+        let read = |path: &Path, file: &str| fs::read_to_string(path.join(file)).ok();
+        let span = |value: u64| Span::from_millis(i64::try_from(value).unwrap_or(i64::MAX));
+        if let Some(text) = groups.unified.as_deref().and_then(|path| read(Path::new(path), "cpu.stat"))
+            && let (Some(user), Some(system)) = (value_of(&text, "user_usec"), value_of(&text, "system_usec"))
+        {
+            return Some((span(user / 1000), span(system / 1000)));
+        }
+        let text = read(groups.controller("cpuacct")?, "cpuacct.stat")?;
+        // In ticks, of which user space is always shown a hundred to the second.
+        let millis = |name: &str| value_of(&text, name).map(|ticks| span(ticks.saturating_mul(10)));
+        Some((millis("user")?, millis("system")?))
+    }
+
+    /// Removes the groups of an empty cell.
+    pub fn remove(&self) {
+        if let Kind::Groups(groups) = &self.kind {
+            for folder in groups.all() {
+                remove_tree(folder);
+            }
+        }
+    }
+}
+
+/// Control groups are removed from the leaves up; their files go with them.
+fn remove_tree(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path());
+        }
+    }
+    if let Err(error) = fs::remove_dir(folder)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(folder = %folder.display(), %error, "a control group is left");
+    }
+}
+
+/// The processes of a group and of the groups within it.
+fn listed(folder: &Path, found: &mut BTreeSet<Process>) {
+    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    found.extend(
+        text.lines().filter_map(|line| process::stat(line.parse().ok()?)).filter(|s| !s.zombie).map(|s| s.process),
+    );
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            listed(&entry.path(), found);
+        }
+    }
+}
+
+fn v1_out_of_memory(folder: &Path) -> u64 {
+    let control = fs::read_to_string(folder.join("memory.oom_control")).unwrap_or_default();
+    let within = fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = within.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    value_of(&control, "oom_kill").unwrap_or(0) + below.map(|entry| v1_out_of_memory(&entry.path())).sum::<u64>()
+}
+
+/// `NAME VALUE` lines.
+fn value_of(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}

@@ -1,0 +1,156 @@
+//! Stops, signals, and what is left when a run is over.
+
+use super::Hands;
+use crate::cell::{Cell, Limits, Process};
+use crate::clock;
+use crate::duty::DutyInput;
+use crate::shim::records::{self, Folder};
+use crate::sys;
+use squall_types::agent::{AttemptEnd, EndCause, ExitStatus, SignalTarget, Usage};
+use squall_types::ids::Run;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a shim left no word: somebody killed it.
+pub(super) const SHIM_GONE: &str = "its shim was killed, and with it what is known of its end";
+/// Between two reports that something cannot be killed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a process is looked at that cannot be watched.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Waits for the end of a shim, makes sure that nothing of the run lives, and tells how it ended.
+pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, child: Option<Child>) {
+    if let Some(shim) = shim {
+        gone(shim).await;
+    }
+    if let Some(child) = child {
+        reap(child).await;
+    }
+    let end = {
+        let hands = hands.clone();
+        tokio::task::spawn_blocking(move || {
+            clear(&hands, run);
+            of_folder(&hands.folder(run)).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
+        })
+        .await
+    };
+    hands.unbind(run);
+    let end = end.unwrap_or_else(|panicked| lost(panicked.to_string()));
+    hands.tell(DutyInput::ShimEnded { run, end }).await;
+}
+
+/// Until a process is over.
+pub(crate) async fn gone(process: Process) {
+    let watched = sys::pidfd_open(process.pid).and_then(sys::watched);
+    if let Ok(fd) = watched
+        && process.is_alive()
+    {
+        let _ = fd.readable().await;
+    }
+    // A child that nobody has waited for yet is no process any more; one that cannot be watched is looked at.
+    while process.is_alive() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+pub(super) async fn reap(mut child: Child) {
+    let _ = tokio::task::spawn_blocking(move || child.wait()).await;
+}
+
+/// Kills until nothing of the run lives, however long that takes, and removes its cell.
+pub(super) fn clear(hands: &Hands, run: Run) {
+    let cell = whole(hands, run);
+    while !cell.clear(PATIENCE) {
+        tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
+    }
+    cell.remove();
+}
+
+/// The cell of a run, as written down or, where that is lost, as it must have been.
+fn whole(hands: &Hands, run: Run) -> Cell {
+    hands.cell(run).unwrap_or_else(|_| {
+        let made = super::prepare::cell(hands, run, Limits::default());
+        made.unwrap_or_else(|error| {
+            tracing::error!(job = %run.job, attempt = %run.attempt, %error, "the cell of a job is out of reach");
+            let dir = hands.places.run(run).to_string_lossy().into_owned();
+            Cell { marker: format!("{}={}/{run}", crate::cell::MARKER, hands.mark), dir, kind: crate::cell::Kind::Bare }
+        })
+    })
+}
+
+/// The end of a run as its shim wrote it down.
+pub(super) fn of_folder(folder: &Folder) -> Option<AttemptEnd> {
+    if let Some(failed) = folder.failed() {
+        let cause = EndCause::LaunchFailed;
+        let (exit, usage) = (ExitStatus::default(), Usage::default());
+        return Some(AttemptEnd { cause, exit, ended_at: failed.at.wall, usage, detail: failed.text });
+    }
+    let exit = folder.exit()?;
+    let failed = exit.status != ExitStatus::default();
+    Some(AttemptEnd {
+        cause: if exit.out_of_memory && failed { EndCause::OutOfMemory } else { EndCause::Exited },
+        exit: exit.status,
+        ended_at: exit.ended.wall,
+        usage: folder.clean().map_or(exit.usage, |clean| clean.usage),
+        detail: String::new(),
+    })
+}
+
+pub(super) fn lost(detail: String) -> AttemptEnd {
+    AttemptEnd {
+        cause: EndCause::Lost,
+        exit: ExitStatus::default(),
+        ended_at: clock::now().wall,
+        usage: Usage::default(),
+        detail,
+    }
+}
+
+/// SIGTERM to all of the run; a shim without a script then ends when nothing is left.
+pub(super) fn terminate(hands: &Hands, run: Run) {
+    let cell = whole(hands, run);
+    // Stopped processes would not notice.
+    cell.signal(libc::SIGCONT);
+    cell.signal(libc::SIGTERM);
+    tell_shims(hands, run);
+}
+
+pub(super) fn kill(hands: &Hands, run: Run) {
+    whole(hands, run).kill();
+    tell_shims(hands, run);
+}
+
+/// A shim that waits for steps ends on this; others are not concerned.
+fn tell_shims(hands: &Hands, run: Run) {
+    for shim in records::shims(&hands.places.run(run)) {
+        shim.signal(libc::SIGTERM);
+    }
+}
+
+pub(super) fn signal(hands: &Hands, run: Run, target: SignalTarget, signal: i32) {
+    let cell = whole(hands, run);
+    match target {
+        SignalTarget::All => cell.signal(signal),
+        SignalTarget::BatchShell => {
+            if let Some(main) = hands.folder(run).started().and_then(|started| started.main) {
+                main.signal(signal);
+            }
+        }
+        SignalTarget::Step(step) => part(&cell, &format!("step-{step}"), signal),
+        SignalTarget::Steps => {
+            let entries = std::fs::read_dir(hands.places.run(run)).into_iter().flatten().flatten();
+            for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+                if name.starts_with("step-") {
+                    part(&cell, &name, signal);
+                }
+            }
+        }
+    }
+}
+
+fn part(cell: &Cell, name: &str, signal: i32) {
+    if let Ok(part) = cell.part(name) {
+        part.signal(signal);
+    }
+}

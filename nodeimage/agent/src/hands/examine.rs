@@ -1,0 +1,98 @@
+//! What became of a run that may have been executed.
+
+use super::{Hands, ending};
+use crate::cell::Process;
+use crate::clock;
+use crate::duty::Found;
+use crate::ledger::sealed::SealedError;
+use crate::shim::ShimPlan;
+use crate::shim::records::{self, Claim, Folder};
+use squall_types::ids::Run;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks at a shim that has claimed its launch and not yet said how that went.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// For a run of an earlier agent: what is found, and if it lives, watched from now on.
+pub(super) async fn examine(hands: &Arc<Hands>, run: Run, launch: Option<u32>) -> Found {
+    let Some(launch) = launch else {
+        let hands = hands.clone();
+        // Nothing says what this run was; what is left of it ends now.
+        let _ = tokio::task::spawn_blocking(move || destroy(&hands, run)).await;
+        return Found::Lost { detail: "its record on this node was damaged".to_owned() };
+    };
+    let found = resolve(hands, run, launch).await;
+    if let Found::Running(_) = found {
+        let folder = hands.folder(run);
+        if let Ok(plan) = crate::ledger::sealed::read::<ShimPlan>(&folder.0.join("shim")) {
+            hands.bind_again(run, plan.cpus);
+        }
+        let shim = folder.claimed(launch).ok().and_then(|claim| claim.shim);
+        tokio::spawn(ending::watch(hands.clone(), run, shim, None));
+    }
+    found
+}
+
+/// Claims the launch for nobody. Where that succeeds it never began; where it does not, its shim is asked.
+pub(super) async fn resolve(hands: &Arc<Hands>, run: Run, launch: u32) -> Found {
+    let folder = hands.folder(run);
+    loop {
+        let (hands, folder) = (hands.clone(), folder.clone());
+        let looked = tokio::task::spawn_blocking(move || look(&hands, &folder, run, launch)).await;
+        match looked {
+            Ok(Some(found)) => return found,
+            Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(panicked) => return Found::Lost { detail: panicked.to_string() },
+        }
+    }
+}
+
+/// `None` where its shim is only just beginning.
+fn look(hands: &Hands, folder: &Folder, run: Run, launch: u32) -> Option<Found> {
+    let boot_id = clock::boot_id();
+    match folder.claim(launch, &Claim { shim: None, boot_id: boot_id.clone() }) {
+        Ok(true) => return Some(Found::NeverBegan),
+        Ok(false) => {}
+        Err(error) => {
+            destroy(hands, run);
+            return Some(Found::Lost { detail: format!("its folder cannot be used: {error}") });
+        }
+    }
+    let claim = match folder.claimed(launch) {
+        Ok(claim) => claim,
+        Err(SealedError::Missing) => return None,
+        Err(error) => {
+            destroy(hands, run);
+            return Some(Found::Lost { detail: error.to_string() });
+        }
+    };
+    let Some(shim) = claim.shim else { return Some(Found::NeverBegan) };
+    if claim.boot_id != boot_id {
+        return Some(
+            ending::of_folder(folder)
+                .map_or_else(|| Found::Lost { detail: "the node restarted under it".to_owned() }, Found::Ended),
+        );
+    }
+    if !shim.is_alive() {
+        return Some(over(hands, folder, run));
+    }
+    folder.started().map(|started| Found::Running(started.began))
+}
+
+/// The shim is gone: what it left is cleared away, and what it wrote is the end.
+fn over(hands: &Hands, folder: &Folder, run: Run) -> Found {
+    ending::clear(hands, run);
+    match ending::of_folder(folder) {
+        Some(end) => Found::Ended(end),
+        None => Found::Lost { detail: ending::SHIM_GONE.to_owned() },
+    }
+}
+
+/// Ends all that can be found of a run, its shims first.
+fn destroy(hands: &Hands, run: Run) {
+    for shim in records::shims(&hands.places.run(run)) {
+        Process::signal(shim, libc::SIGKILL);
+    }
+    ending::clear(hands, run);
+}

@@ -1,0 +1,216 @@
+//! What carries out the duties: folders, cells, shims and signals.
+//!
+//! Everything here that waits for a disk or a process does so on a thread of its own; what happened is told as
+//! [`DutyInput`], which is all that comes back.
+
+mod ending;
+mod examine;
+mod files;
+mod notice;
+mod prepare;
+mod start;
+
+use crate::cell::Ground;
+use crate::duty::{DutyInput, Found};
+use crate::launch::SelfCommand;
+use crate::launch::environment::NodeFacts;
+use crate::ledger::Places;
+use crate::measure::Machine;
+use crate::shim::ShimPlan;
+use crate::shim::records::Folder;
+use futures_util::future::BoxFuture;
+use squall_types::agent::{Assignment, SignalTarget, StopWhy};
+use squall_types::ids::Run;
+use squall_types::{BlobDigest, NodeName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+/// Shims that are started at once; more wait their turn.
+const STARTS_AT_ONCE: usize = 16;
+
+/// Where scripts and environments come from.
+pub trait Blobs: Send + Sync + 'static {
+    /// The content of a blob, verified. Waits as long as nobody can be asked.
+    ///
+    /// # Errors
+    /// In words, where asking again would not help.
+    fn fetch(&self, digest: BlobDigest, run: Run) -> BoxFuture<'_, Result<Arc<Vec<u8>>, String>>;
+}
+
+/// Everything that the hands need to know.
+pub struct Hands {
+    pub node: NodeName,
+    pub hostname: String,
+    pub places: Places,
+    pub ground: Ground,
+    pub again: SelfCommand,
+    pub machine: Machine,
+    pub blobs: Arc<dyn Blobs>,
+    /// `NAME=value` strings that everything started here bears, beside the mark of its run.
+    pub brands: Vec<String>,
+    /// Tells the runs of this agent from those of others on the machine.
+    pub mark: String,
+    pub inputs: mpsc::Sender<DutyInput>,
+    pub starts: Semaphore,
+    preparing: Mutex<BTreeMap<Run, AbortHandle>>,
+    /// Which CPUs each run is bound to.
+    bound: Mutex<BTreeMap<Run, Vec<u32>>>,
+}
+
+impl Hands {
+    pub fn new(
+        node: NodeName,
+        hostname: String,
+        places: Places,
+        ground: Ground,
+        again: SelfCommand,
+        machine: Machine,
+        blobs: Arc<dyn Blobs>,
+        mark: String,
+        inputs: mpsc::Sender<DutyInput>,
+    ) -> Hands {
+        let brand = std::env::var(crate::launch::INSTANCE).ok();
+        Hands {
+            node,
+            hostname,
+            places,
+            ground,
+            again,
+            machine,
+            blobs,
+            brands: brand.map(|value| format!("{}={value}", crate::launch::INSTANCE)).into_iter().collect(),
+            mark,
+            inputs,
+            starts: Semaphore::new(STARTS_AT_ONCE),
+            preparing: Mutex::default(),
+            bound: Mutex::default(),
+        }
+    }
+
+    /// Sets everything up and executes nothing.
+    pub fn prepare(self: &Arc<Self>, assignment: Assignment) {
+        let (hands, run) = (self.clone(), assignment.run);
+        let task = tokio::spawn(async move {
+            let input = match prepare::prepare(&hands, &assignment).await {
+                Ok(()) => DutyInput::Prepared { run },
+                Err(detail) => DutyInput::PrepareFailed { run, detail },
+            };
+            lock(&hands.preparing).remove(&run);
+            hands.tell(input).await;
+        });
+        lock(&self.preparing).insert(run, task.abort_handle());
+    }
+
+    /// Stops preparing, and clears away what that has left.
+    pub fn abandon(self: &Arc<Self>, run: Run) {
+        if let Some(task) = lock(&self.preparing).remove(&run) {
+            task.abort();
+        }
+        self.discard(run);
+    }
+
+    /// Clears away what was prepared for a run that executed nothing.
+    pub fn discard(self: &Arc<Self>, run: Run) {
+        let hands = self.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Ok(cell) = hands.cell(run) {
+                cell.remove();
+            }
+            let spool = hands.places.spool(run);
+            if let Err(error) = std::fs::remove_dir_all(&spool)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "a spool folder is left");
+            }
+            hands.unbind(run);
+        });
+    }
+
+    /// Lets a shim loose, and watches it.
+    pub fn start(self: &Arc<Self>, assignment: Assignment, launch: u32) {
+        tokio::spawn(start::start(self.clone(), assignment, launch));
+    }
+
+    /// Says what became of a run that an earlier agent may have started; watches it where it lives.
+    pub async fn examine(self: &Arc<Self>, run: Run, launch: Option<u32>) -> Found {
+        examine::examine(self, run, launch).await
+    }
+
+    /// SIGTERM to everything of the run, after a word in its error output.
+    pub fn stop(self: &Arc<Self>, assignment: Option<&Assignment>, run: Run, why: StopWhy) {
+        let (hands, assignment) = (self.clone(), assignment.cloned());
+        tokio::task::spawn_blocking(move || {
+            if let Some(assignment) = assignment {
+                notice::say(&hands, &assignment, why);
+            }
+            ending::terminate(&hands, run);
+        });
+    }
+
+    /// SIGKILL to everything of the run.
+    pub fn kill(self: &Arc<Self>, run: Run) {
+        let hands = self.clone();
+        tokio::task::spawn_blocking(move || ending::kill(&hands, run));
+    }
+
+    /// A signal for a part of the run.
+    pub fn signal(self: &Arc<Self>, run: Run, target: SignalTarget, signal: i32) {
+        let hands = self.clone();
+        tokio::task::spawn_blocking(move || ending::signal(&hands, run, target, signal));
+    }
+
+    /// What a job is told of this node, for a part of a run with these marks.
+    pub fn facts(&self, assignment: &Assignment, markers: &[&str]) -> NodeFacts {
+        let device =
+            |gpu: &u16| self.machine.devices.get(usize::from(*gpu)).cloned().unwrap_or_else(|| gpu.to_string());
+        NodeFacts {
+            node: self.node.clone(),
+            hostname: self.hostname.clone(),
+            has_devices: self.machine.has_devices,
+            devices: assignment.allocation.gpus.iter().map(device).collect(),
+            markers: markers.iter().map(|marker| (*marker).to_owned()).chain(self.brands.iter().cloned()).collect(),
+        }
+    }
+
+    pub(crate) fn folder(&self, run: Run) -> Folder {
+        Folder(self.places.run(run))
+    }
+
+    /// The cell of a run as its shim has it written down.
+    pub(crate) fn cell(&self, run: Run) -> Result<crate::cell::Cell, crate::ledger::sealed::SealedError> {
+        crate::ledger::sealed::read::<ShimPlan>(&self.places.run(run).join("shim")).map(|plan| plan.cell)
+    }
+
+    pub(crate) async fn tell(&self, input: DutyInput) {
+        // The agent is ending where nobody listens; the folder holds what happened.
+        let _ = self.inputs.send(input).await;
+    }
+
+    /// The lowest CPUs that no other run is bound to; none where there are not enough, or where CPUs are declared.
+    fn bind(&self, run: Run, count: u32) -> Vec<u32> {
+        let mut bound = lock(&self.bound);
+        let taken: BTreeSet<u32> = bound.values().flatten().copied().collect();
+        let free: Vec<u32> =
+            self.machine.cpus.iter().filter(|cpu| !taken.contains(cpu)).take(count as usize).copied().collect();
+        if free.len() < count as usize {
+            return Vec::new();
+        }
+        bound.insert(run, free.clone());
+        free
+    }
+
+    fn bind_again(&self, run: Run, cpus: Vec<u32>) {
+        lock(&self.bound).insert(run, cpus);
+    }
+
+    fn unbind(&self, run: Run) {
+        lock(&self.bound).remove(&run);
+    }
+}
+
+/// A lock whose holder cannot have left it in pieces.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

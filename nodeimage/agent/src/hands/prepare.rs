@@ -1,0 +1,82 @@
+//! Everything that can be done before a run begins, and everything that can go wrong before it does.
+
+use super::Hands;
+use super::files::{self, executes};
+use crate::cell::{Cell, Limits, MARKER};
+use crate::launch::Identity;
+use crate::ledger::make_dir;
+use squall_types::agent::Assignment;
+use squall_types::ids::Run;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The name under which a script sees itself, as in Slurm.
+const SCRIPT: &str = "slurm_script";
+
+/// Makes folder, script and cell of a run. Asked again, it makes them again.
+///
+/// # Errors
+/// In words for the person whose job it is.
+pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Result<(), String> {
+    let spec = &assignment.detail.spec;
+    let run = assignment.run;
+    let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(|error| error.to_string())?;
+    files::of_batch(assignment, &hands.node).map_err(|error| error.to_string())?;
+    let script = match spec.script.filter(|_| executes(assignment)) {
+        Some(digest) => Some(hands.blobs.fetch(digest, run).await?),
+        None => None,
+    };
+    let environment = match spec.environment {
+        Some(digest) => hands.blobs.fetch(digest, run).await?,
+        None => Arc::default(),
+    };
+    let (hands, allocation) = (hands.clone(), assignment.allocation.clone());
+    let work = move || -> io::Result<()> {
+        // There already, unless something has removed it.
+        make_dir(&hands.places.run(run), 0o700)?;
+        fs::write(environment_path(&hands, run), &*environment)?;
+        let limits = Limits { memory_mib: allocation.memory_mib, cpus: allocation.cpus };
+        cell(&hands, run, limits)?;
+        match script {
+            Some(script) => write_script(&script_path(&hands, run), &script, &identity),
+            None => Ok(()),
+        }
+    };
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+    done.map_err(|error| format!("the node could not prepare the job: {error}"))
+}
+
+pub(super) fn cell(hands: &Hands, run: Run, limits: Limits) -> io::Result<Cell> {
+    let marker = format!("{MARKER}={}/{run}", hands.mark);
+    hands.ground.cell(&run.to_string(), &marker, &hands.places.run(run), limits)
+}
+
+pub(super) fn script_path(hands: &Hands, run: Run) -> PathBuf {
+    hands.places.spool(run).join(SCRIPT)
+}
+
+pub(super) fn environment_path(hands: &Hands, run: Run) -> PathBuf {
+    hands.places.run(run).join("environment")
+}
+
+/// Writes the script into a folder of the agent's own, for the user alone to read and execute.
+fn write_script(path: &Path, script: &[u8], identity: &Identity) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    make_dir(dir, 0o711)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o700).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    file.write_all(script)?;
+    // By descriptor, and of a file that nobody else could reach yet: no path is ever given away.
+    if identity.switch {
+        std::os::unix::fs::fchown(&file, Some(identity.uid), Some(identity.gid))?;
+    }
+    // The umask may have taken the user's bits.
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+}

@@ -1,0 +1,114 @@
+//! From a prepared run to one that is being executed.
+
+use super::examine::resolve;
+use super::files::{self, executes};
+use super::prepare::{cell, environment_path, script_path};
+use super::{Hands, ending};
+use crate::cell::{Limits, Process};
+use crate::duty::{DutyInput, Found};
+use crate::launch::{Act, Identity, TaskPlan, environment};
+use crate::ledger::sealed;
+use crate::shim::ShimPlan;
+use minicbor::bytes::ByteVec;
+use squall_types::agent::Assignment;
+use std::io::Read;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+
+/// Starts the shim of a launch, waits until it has begun or failed, and then watches it.
+pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32) {
+    let run = assignment.run;
+    let spawned = {
+        let _turn = hands.starts.acquire().await;
+        let hands = hands.clone();
+        tokio::task::spawn_blocking(move || spawn(&hands, &assignment, launch)).await
+    };
+    let child = match spawned {
+        Ok(Ok(child)) => child,
+        Ok(Err(detail)) => return hands.tell(DutyInput::ShimFailed { run, detail }).await,
+        Err(panicked) => return hands.tell(DutyInput::ShimFailed { run, detail: panicked.to_string() }).await,
+    };
+    let shim = Process::find(child.id());
+    let end = match resolve(&hands, run, launch).await {
+        Found::Running(began) => {
+            hands.tell(DutyInput::ShimStarted { run, began }).await;
+            tokio::spawn(ending::watch(hands, run, shim, Some(child)));
+            return;
+        }
+        Found::NeverBegan => {
+            let detail = "the job's shim ended before it began".to_owned();
+            hands.tell(DutyInput::ShimFailed { run, detail }).await;
+            return ending::reap(child).await;
+        }
+        Found::Ended(end) => end,
+        Found::Lost { detail } => ending::lost(detail),
+    };
+    // Over already; that it began is news all the same.
+    if let Some(started) = hands.folder(run).started() {
+        hands.tell(DutyInput::ShimStarted { run, began: started.began }).await;
+    }
+    hands.unbind(run);
+    hands.tell(DutyInput::ShimEnded { run, end }).await;
+    ending::reap(child).await;
+}
+
+/// Writes the plans, lets the shim loose, and returns when it has begun, failed, or ended.
+fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Child, String> {
+    let run = assignment.run;
+    let failed = |error: std::io::Error| format!("the node could not start the job: {error}");
+    let limits = Limits { memory_mib: assignment.allocation.memory_mib, cpus: assignment.allocation.cpus };
+    let cell = cell(hands, run, limits).map_err(failed)?;
+    let executes = executes(assignment);
+    let cpus = hands.bind(run, assignment.allocation.cpus);
+    let folder = hands.folder(run);
+    if executes {
+        let plan = batch(hands, assignment, &cell, cpus.clone())?;
+        sealed::write(&folder.0.join("task"), &plan).map_err(failed)?;
+    }
+    let plan = ShimPlan { cell, executes, cpus };
+    sealed::write(&folder.0.join("shim"), &plan).map_err(failed)?;
+    let mut child = hands
+        .again
+        .command("shim", &plan.cell.marker)
+        .arg(&folder.0)
+        .arg(launch.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut pipe) = child.stdout.take() {
+        // It says nothing: that it closes the pipe is the news, and what happened stands in the folder.
+        let mut nothing = [0; 64];
+        while pipe.read(&mut nothing).is_ok_and(|length| length > 0) {}
+    }
+    Ok(child)
+}
+
+/// The plan of the batch script.
+fn batch(hands: &Hands, assignment: &Assignment, cell: &crate::cell::Cell, cpus: Vec<u32>) -> Result<TaskPlan, String> {
+    let spec = &assignment.detail.spec;
+    let run = assignment.run;
+    let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(|error| error.to_string())?;
+    let (stdin, stdout, stderr) = files::of_batch(assignment, &hands.node).map_err(|error| error.to_string())?;
+    let part = cell.part("batch").map_err(|error| error.to_string())?;
+    let submitted = std::fs::read(environment_path(hands, run)).map_err(|error| error.to_string())?;
+    let facts = hands.facts(assignment, &[&cell.marker, &part.marker]);
+    let variables = environment::job(assignment, &identity, &facts, &submitted);
+    Ok(TaskPlan {
+        cell: part,
+        identity,
+        act: Act::Execute {
+            path: script_path(hands, run).to_string_lossy().into_owned(),
+            arguments: spec.arguments.clone(),
+        },
+        environment: ByteVec::from(environment::blob(&variables)),
+        work_dir: spec.work_dir.clone(),
+        umask: spec.umask,
+        stdin,
+        stdout,
+        stderr,
+        cpus,
+        reports: true,
+    })
+}

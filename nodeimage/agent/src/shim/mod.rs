@@ -1,0 +1,215 @@
+//! The process that stands between the agent and a run, and outlives the agent.
+//!
+//! It executes the batch script (or, on the other nodes of a job and in interactive jobs, waits), adopts
+//! the orphans of everything below it, writes down how it ended, and clears away what the script left.
+//! It keeps no connection: the agent reads its folder, and signals it.
+
+pub mod records;
+
+use crate::cell::{Cell, Process};
+use crate::clock;
+use crate::launch::SelfCommand;
+use crate::ledger::sealed;
+use crate::sys::{self, Reaped};
+use minicbor::{Decode, Encode};
+use nix::sys::signal::{SigSet, Signal};
+use records::{Claim, Clean, Exit, Failed, Folder, Started};
+use squall_types::Span;
+use squall_types::agent::{ExitStatus, Usage};
+use std::io::{self, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// What a script left behind may go on so long after SIGTERM.
+pub const LEFTOVER_GRACE: Duration = Duration::from_secs(5);
+/// Between two looks while something is being ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Between two rounds of kills of what does not die.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// The most text that is taken of why something could not be executed.
+const MAX_REASON: u64 = 4096;
+
+/// What a shim is to do; in its folder as `shim`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ShimPlan {
+    /// All of the run on this node.
+    #[n(0)]
+    pub cell: Cell,
+    /// There is a script to execute, planned in `task`; otherwise it waits until it is told to end.
+    #[n(1)]
+    pub executes: bool,
+    /// CPUs that the run is bound to.
+    #[n(2)]
+    pub cpus: Vec<u32>,
+}
+
+/// Runs the shim of a folder. Returns the exit code of the process, which nobody relies on: the records count.
+pub fn run(dir: &Path, launch: u32, again: &SelfCommand) -> i32 {
+    match keep(&Folder(dir.to_owned()), launch, again) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("squalld shim: error: {}: {error}", dir.display());
+            1
+        }
+    }
+}
+
+fn keep(folder: &Folder, launch: u32, again: &SelfCommand) -> io::Result<()> {
+    // Before anything is started: nothing of what happens now may be missed.
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    nix::sys::prctl::set_child_subreaper(true)?;
+    // Not a leader yet where the agent started it plainly; then no terminal of the agent's reaches it.
+    let _ = nix::unistd::setsid();
+    nix::unistd::chdir("/")?;
+    let plan: ShimPlan = sealed::read(&folder.0.join("shim")).map_err(io::Error::other)?;
+    let claim = Claim { shim: Some(Process::myself()), boot_id: clock::boot_id() };
+    if !folder.claim(launch, &claim)? {
+        return Ok(());
+    }
+    let mut shim = Shim { folder, plan: &plan, usage: Usage::default(), main: None, ended: None };
+    if plan.executes {
+        if let Err(text) = shim.execute(again) {
+            folder.write_failed(&Failed { text, at: clock::now() })?;
+            return Ok(());
+        }
+    } else {
+        folder.write_started(&Started { main: None, began: clock::now() })?;
+    }
+    say_started();
+    shim.wait(&signals)?;
+    shim.clear()
+}
+
+/// The agent that started this shim reads until the end of this pipe; a later agent looks into the folder.
+fn say_started() {
+    if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdout(null);
+    }
+}
+
+struct Shim<'a> {
+    folder: &'a Folder,
+    plan: &'a ShimPlan,
+    usage: Usage,
+    main: Option<u32>,
+    ended: Option<ExitStatus>,
+}
+
+impl Shim<'_> {
+    /// Executes the script; the text says why that failed.
+    fn execute(&mut self, again: &SelfCommand) -> Result<(), String> {
+        let mut child = again
+            .command("task", &self.plan.cell.marker)
+            .arg(self.folder.0.join("task"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("the agent cannot execute itself: {error}"))?;
+        self.main = Some(child.id());
+        let process = Process::find(child.id());
+        let mut reason = String::new();
+        if let Some(pipe) = child.stdout.take() {
+            let mut bytes = Vec::new();
+            pipe.take(MAX_REASON).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+            reason = String::from_utf8_lossy(&bytes).into_owned();
+        }
+        if !reason.is_empty() {
+            let _ = child.wait();
+            return Err(reason);
+        }
+        let started = Started { main: process, began: clock::now() };
+        self.folder.write_started(&started).map_err(|error| format!("the start could not be written down: {error}"))
+    }
+
+    /// Until the script is over or, where there is none, until it is told to end and nothing lives.
+    fn wait(&mut self, signals: &SigSet) -> io::Result<()> {
+        self.reap();
+        while self.ended.is_none() {
+            match signals.wait()? {
+                Signal::SIGTERM if !self.plan.executes => {
+                    self.end_all();
+                    self.ended = Some(ExitStatus::default());
+                }
+                _ => self.reap(),
+            }
+        }
+        let exit = Exit {
+            status: self.ended.unwrap_or_default(),
+            ended: clock::now(),
+            usage: self.usage_now(),
+            out_of_memory: self.plan.cell.out_of_memory() > 0,
+        };
+        self.folder.write_exit(&exit)
+    }
+
+    /// SIGTERM, and then only patience: it is the agent that knows when to kill.
+    fn end_all(&mut self) {
+        self.terminate();
+        while !self.plan.cell.is_empty() {
+            self.reap();
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Ends what the script left, and writes down that nothing lives.
+    fn clear(&mut self) -> io::Result<()> {
+        if !self.plan.cell.is_empty() {
+            self.terminate();
+            let until = Instant::now() + LEFTOVER_GRACE;
+            while !self.plan.cell.is_empty() && Instant::now() < until {
+                self.reap();
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+        while !self.plan.cell.clear(KILL_AGAIN) {
+            self.reap();
+        }
+        self.reap();
+        self.folder.write_clean(&Clean { usage: self.usage_now() })
+    }
+
+    fn terminate(&self) {
+        // Stopped processes would not notice.
+        self.plan.cell.signal(libc::SIGCONT);
+        self.plan.cell.signal(libc::SIGTERM);
+    }
+
+    /// Takes note of every child that has ended, adopted ones included.
+    fn reap(&mut self) {
+        while let Ok(Some(reaped)) = sys::wait_any(false) {
+            add(&mut self.usage, &reaped);
+            if Some(reaped.pid) == self.main {
+                self.ended = Some(exit_status(reaped.status));
+            }
+        }
+    }
+
+    fn usage_now(&self) -> Usage {
+        let mut usage = self.usage;
+        if let Some((user_cpu, system_cpu)) = self.plan.cell.cpu_time() {
+            usage.user_cpu = user_cpu;
+            usage.system_cpu = system_cpu;
+        }
+        usage
+    }
+}
+
+/// Adds what a child and its own children used.
+pub fn add(usage: &mut Usage, reaped: &Reaped) {
+    let span = |time: Duration| Span::from_millis(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+    usage.user_cpu = usage.user_cpu + span(reaped.user_cpu);
+    usage.system_cpu = usage.system_cpu + span(reaped.system_cpu);
+    usage.max_rss_kib = usage.max_rss_kib.max(reaped.max_rss_kib);
+}
+
+/// Code and signal apart, as they are reported.
+pub fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
+    ExitStatus { code: status.code().unwrap_or(0), signal: status.signal().unwrap_or(0) }
+}

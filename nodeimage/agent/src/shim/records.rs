@@ -1,0 +1,135 @@
+//! What a shim writes down in its folder, and what an agent reads there.
+
+use crate::cell::Process;
+use crate::clock;
+use crate::duty::Now;
+use crate::ledger::sealed::{self, SealedError};
+use minicbor::{Decode, Encode};
+use squall_types::agent::{ExitStatus, Usage};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Who may execute a launch. Made once, by linking: the first to claim has it, and a claim by nobody is
+/// the proof that the launch has executed nothing and never will.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Claim {
+    /// `None`: nobody may.
+    #[n(0)]
+    pub shim: Option<Process>,
+    /// Of which boot of the machine.
+    #[n(1)]
+    pub boot_id: String,
+}
+
+/// It runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Started {
+    /// The batch shell; `None` where the shim waits for steps.
+    #[n(0)]
+    pub main: Option<Process>,
+    #[n(1)]
+    pub began: Now,
+}
+
+/// Nothing was executed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Failed {
+    #[n(0)]
+    pub text: String,
+    #[n(1)]
+    pub at: Now,
+}
+
+/// How the script ended. Written before anything is cleared away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Exit {
+    #[n(0)]
+    pub status: ExitStatus,
+    #[n(1)]
+    pub ended: Now,
+    #[n(2)]
+    pub usage: Usage,
+    /// The kernel killed something for want of memory.
+    #[n(3)]
+    pub out_of_memory: bool,
+}
+
+/// Nothing of it lives any more. The usage is that of all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Clean {
+    #[n(0)]
+    pub usage: Usage,
+}
+
+/// A shim's folder.
+#[derive(Clone, Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    fn claim_path(&self, launch: u32) -> PathBuf {
+        self.0.join(format!("claim-{launch}"))
+    }
+
+    /// Claims a launch; `false` where somebody else has.
+    pub fn claim(&self, launch: u32, claim: &Claim) -> io::Result<bool> {
+        sealed::write_new(&self.claim_path(launch), claim)
+    }
+
+    pub fn claimed(&self, launch: u32) -> Result<Claim, SealedError> {
+        sealed::read(&self.claim_path(launch))
+    }
+
+    pub fn write_started(&self, started: &Started) -> io::Result<()> {
+        sealed::write(&self.0.join("started"), started)
+    }
+
+    /// `None` where there is none, or none that can be read.
+    pub fn started(&self) -> Option<Started> {
+        sealed::read(&self.0.join("started")).ok()
+    }
+
+    pub fn write_failed(&self, failed: &Failed) -> io::Result<()> {
+        sealed::write(&self.0.join("failed"), failed)
+    }
+
+    pub fn failed(&self) -> Option<Failed> {
+        sealed::read(&self.0.join("failed")).ok()
+    }
+
+    pub fn write_exit(&self, exit: &Exit) -> io::Result<()> {
+        sealed::write(&self.0.join("exit"), exit)
+    }
+
+    pub fn exit(&self) -> Option<Exit> {
+        sealed::read(&self.0.join("exit")).ok()
+    }
+
+    pub fn write_clean(&self, clean: &Clean) -> io::Result<()> {
+        sealed::write(&self.0.join("clean"), clean)
+    }
+
+    pub fn clean(&self) -> Option<Clean> {
+        sealed::read(&self.0.join("clean")).ok()
+    }
+
+    /// The shims that claimed a launch in this very folder, since the machine booted.
+    fn own_shims(&self) -> impl Iterator<Item = Process> {
+        let boot_id = clock::boot_id();
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("claim-"))
+            .filter_map(|entry| sealed::read::<Claim>(&entry.path()).ok())
+            .filter(move |claim| claim.boot_id == boot_id)
+            .filter_map(|claim| claim.shim)
+    }
+}
+
+/// All shims of a run: its own, and those of its steps, which have folders within it.
+pub fn shims(run_dir: &Path) -> BTreeSet<Process> {
+    let steps = fs::read_dir(run_dir).into_iter().flatten().flatten();
+    let steps = steps.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
+    let folders = std::iter::once(Folder(run_dir.to_owned())).chain(steps.map(|entry| Folder(entry.path())));
+    folders.flat_map(|folder| folder.own_shims().collect::<Vec<_>>()).collect()
+}

@@ -1,0 +1,234 @@
+//! How jobs end: nothing of them is left, and how it was is kept over the death of agents and shims.
+
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+
+use bench::{Bench, alive, containments, until};
+use squall_types::Span;
+use squall_types::agent::{EndCause, ExitStatus, SignalTarget, StopWhy};
+use squalld::cell::{Containment, Process};
+use squalld::duty::{DutyInput, Found};
+use squalld::shim::records::Folder;
+
+/// Leaves a daemon: two forks, a session of its own, files closed, and deaf to SIGTERM.
+const DAEMON: &str = "#!/bin/sh\n\
+    setsid sh -c 'trap \"\" TERM HUP; (sh -c \"trap \\\"\\\" TERM HUP; echo \\$\\$ > daemon.pid; while :; do sleep 1; done\" \
+    </dev/null >/dev/null 2>&1 &)' </dev/null >/dev/null 2>&1 &\n\
+    while [ ! -s daemon.pid ]; do sleep 0.05; done\n";
+
+#[tokio::test]
+async fn what_a_script_leaves_behind_is_dead_before_its_end_is_told() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job(&format!("{DAEMON}exit 3\n"));
+        bench.start(&job).await;
+        let pid_file = bench.work().join("daemon.pid");
+        until("the daemon runs", || alive(&pid_file)).await;
+        let end = bench.end().await;
+        assert_eq!((end.cause, end.exit), (EndCause::Exited, ExitStatus { code: 3, signal: 0 }));
+        assert!(!alive(&pid_file), "{containment:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_without_its_mark_is_found_as_well() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let daemon = DAEMON.replace("setsid sh", "setsid env -i sh");
+        let job = bench.job(&format!("{daemon}exit 0\n"));
+        bench.start(&job).await;
+        bench.end().await;
+        assert!(!alive(&bench.work().join("daemon.pid")), "{containment:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_terminates_and_a_kill_kills() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job(&format!("{DAEMON}trap 'echo asked' TERM; touch ready\nwhile :; do sleep 0.1; done\n"));
+        bench.start(&job).await;
+        let pid_file = bench.work().join("daemon.pid");
+        let ready = bench.work().join("ready");
+        until("the script listens", || ready.exists()).await;
+        assert!(alive(&pid_file));
+        bench.stop(&job, StopWhy::Cancelled);
+        let out = bench.work().join("slurm-1.out");
+        until(&format!("the script is asked: {containment:?}"), || {
+            std::fs::read_to_string(&out).is_ok_and(|text| text.contains("asked"))
+        })
+        .await;
+        bench.hands.kill(job.run);
+        let end = bench.end().await;
+        assert_eq!(end.exit, ExitStatus { code: 0, signal: 9 });
+        assert!(!alive(&pid_file), "{containment:?}");
+        let text = bench.output("slurm-1.out");
+        assert!(text.starts_with("slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT 2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_limit_is_named_in_the_jobs_error_output() {
+    let mut bench = Bench::new(Containment::Auto);
+    let mut job = bench.job("#!/bin/sh\nsleep 600\n");
+    job.detail.spec.stderr = Some("err".into());
+    bench.start(&job).await;
+    bench.stop(&job, StopWhy::TimeLimit);
+    let end = bench.end().await;
+    assert_eq!(end.exit, ExitStatus { code: 0, signal: 15 });
+    let text = bench.output("err");
+    assert!(
+        text.contains("slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT ") && text.ends_with(" DUE TO TIME LIMIT ***\n")
+    );
+}
+
+#[tokio::test]
+async fn a_signal_for_the_batch_shell_reaches_only_the_shell() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job("#!/bin/sh\ntrap 'echo shell' USR1; (trap 'echo child' USR1; touch up; sleep 2) & while ! wait; do :; done\n");
+        bench.start(&job).await;
+        let up = bench.work().join("up");
+        until("the child is up", || up.exists()).await;
+        bench.hands.signal(job.run, SignalTarget::Steps, libc::SIGUSR1);
+        bench.hands.signal(job.run, SignalTarget::BatchShell, libc::SIGUSR1);
+        bench.end().await;
+        assert_eq!(bench.output("slurm-1.out"), "shell\n");
+    }
+}
+
+#[tokio::test]
+async fn the_exit_code_is_kept_while_no_agent_lives() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job("#!/bin/sh\nsleep 0.3\nexit 9\n");
+        bench.start(&job).await;
+        let folder = Folder(bench.hands.places.run(job.run));
+        until("the shim is done", || folder.clean().is_some()).await;
+        bench.restart();
+        match bench.found(&job).await {
+            Found::Ended(end) => assert_eq!((end.cause, end.exit.code), (EndCause::Exited, 9)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_running_job_is_adopted_with_its_start_and_watched_to_its_end() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job("#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done; exit 4\n");
+        let began = bench.start(&job).await;
+        bench.restart();
+        assert_eq!(bench.found(&job).await, Found::Running(began));
+        std::fs::write(bench.work().join("go"), "").unwrap();
+        assert_eq!(bench.end().await.exit.code, 4);
+    }
+}
+
+#[tokio::test]
+async fn a_killed_shim_means_lost_and_nothing_of_the_job_lives() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job("#!/bin/sh\necho $$ > shell.pid; sleep 600\n");
+        bench.start(&job).await;
+        let pid_file = bench.work().join("shell.pid");
+        until("the script runs", || alive(&pid_file)).await;
+        let claim = Folder(bench.hands.places.run(job.run)).claimed(1).unwrap();
+        claim.shim.unwrap().signal(libc::SIGKILL);
+        assert_eq!(bench.end().await.cause, EndCause::Lost);
+        assert!(!alive(&pid_file), "{containment:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_launch_that_never_began_is_proved_and_can_never_begin_later() {
+    let mut bench = Bench::new(Containment::Auto);
+    let job = bench.job("#!/bin/sh\ntouch ran\n");
+    bench.prepare(&job).await;
+    bench.restart();
+    assert_eq!(bench.found(&job).await, Found::NeverBegan);
+    // A shim of the dead agent comes late.
+    bench.hands.start(job.clone(), 1);
+    assert!(matches!(bench.next().await, DutyInput::ShimFailed { .. }));
+    assert!(!bench.work().join("ran").exists());
+    // The next launch does run.
+    bench.hands.start(job.clone(), 2);
+    assert!(matches!(bench.next().await, DutyInput::ShimStarted { .. }));
+    bench.end().await;
+    assert!(bench.work().join("ran").exists());
+}
+
+#[tokio::test]
+async fn a_damaged_record_ends_its_run() {
+    let mut bench = Bench::new(Containment::Auto);
+    let job = bench.job("#!/bin/sh\necho $$ > shell.pid; sleep 600\n");
+    bench.start(&job).await;
+    let pid_file = bench.work().join("shell.pid");
+    until("the script runs", || alive(&pid_file)).await;
+    bench.restart();
+    assert!(matches!(bench.hands.examine(job.run, None).await, Found::Lost { .. }));
+    assert!(!alive(&pid_file));
+}
+
+#[tokio::test]
+async fn a_node_without_a_script_waits_until_it_is_stopped() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let mut job = bench.job("#!/bin/sh\nexit 1\n");
+        job.detail.rank = 1;
+        bench.start(&job).await;
+        bench.stop(&job, StopWhy::Ended);
+        let end = bench.end().await;
+        assert_eq!((end.cause, end.exit), (EndCause::Exited, ExitStatus::default()));
+    }
+}
+
+#[tokio::test]
+async fn too_much_memory_is_named_as_the_cause() {
+    let mut bench = Bench::new(Containment::Auto);
+    let limited = bench.hands.ground.unified_limits || !bench.hands.ground.v1.is_empty();
+    if !limited {
+        eprintln!("skipped: memory cannot be limited here");
+        return;
+    }
+    let mut job = bench.job("#!/bin/sh\nexec python3 -c 'x = bytearray(300 << 20); print(len(x))'\n");
+    job.allocation.memory_mib = 64;
+    let end = bench.run(&job).await;
+    assert_eq!((end.cause, end.exit.signal), (EndCause::OutOfMemory, 9));
+}
+
+#[tokio::test]
+async fn cpu_time_is_counted_with_children() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job("#!/bin/sh\n(timeout 0.5 sh -c 'while :; do :; done')\nexit 0\n");
+        let end = bench.run(&job).await;
+        let used = end.usage.user_cpu + end.usage.system_cpu;
+        assert!(used >= Span::from_millis(150), "{containment:?} {:?}", end.usage);
+        assert!(end.usage.max_rss_kib > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_fork_bomb_of_short_lived_children_is_ended() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job =
+            bench.job("#!/bin/sh\ntrap '' TERM\nf() { while :; do (sleep 0.01) & done; }\nf & f & touch up; wait\n");
+        bench.start(&job).await;
+        let up = bench.work().join("up");
+        until("it forks", || up.exists()).await;
+        bench.hands.kill(job.run);
+        assert_eq!(bench.end().await.exit.signal, 9);
+        let marker = format!("SQUALL_CELL={}/{}", bench.hands.mark, job.run);
+        let left = squalld::cell::process::all();
+        let left: Vec<Process> = left
+            .values()
+            .filter(|stat| !stat.zombie && squalld::cell::process::bears(stat.process.pid, &marker))
+            .map(|stat| stat.process)
+            .collect();
+        assert_eq!(left, []);
+    }
+}
