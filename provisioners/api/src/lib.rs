@@ -5,6 +5,8 @@
 //! nothing else of ours. With the feature `bridge` a provisioner can be a process of its own.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bridge")]
+pub mod bridge;
 pub mod clock;
 pub mod conformance;
 mod error;

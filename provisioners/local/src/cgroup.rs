@@ -1,6 +1,8 @@
 //! An instance's cgroup, if its agent made one.
 
 use crate::disk::{self, DiskError};
+use crate::process::Process;
+use nix::sys::signal::Signal;
 use squall_types::InstanceId;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -25,38 +27,49 @@ pub(crate) fn named_in(file: &Path, instance: &InstanceId) -> Result<Option<Path
 
 /// Kills what is in a cgroup and below, and removes it. One that is gone is fine.
 pub(crate) fn kill(path: &Path) -> io::Result<()> {
-    if !path.exists() {
+    let deadline = Instant::now() + PATIENCE;
+    while path.exists() {
+        kill_tree(path, 0)?;
+        match remove_tree(path, 0) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// All at once where the kernel can, which leaves no time to fork; else one by one.
+fn kill_tree(path: &Path, depth: usize) -> io::Result<()> {
+    if fs::write(path.join("cgroup.kill"), "1").is_ok() {
         return Ok(());
     }
-    // Without version 2 there is no such file, and the processes are found by their marker alone.
-    match fs::write(path.join("cgroup.kill"), "1") {
-        Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::PermissionDenied => {
-            return Err(error);
-        }
-        _ => {}
+    let members = fs::read_to_string(path.join("cgroup.procs"))?;
+    for process in members.lines().filter_map(|pid| Process::with_number(pid.parse().ok()?)) {
+        process.signal(Signal::SIGKILL)?;
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match remove_tree(path, 0) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
-                std::thread::sleep(PAUSE);
-            }
-            result => return result,
-        }
-    }
+    for_each_below(path, depth, kill_tree)
 }
 
 /// Removes the innermost first; files in a cgroup are no files and go with it.
 fn remove_tree(path: &Path, depth: usize) -> io::Result<()> {
-    if depth < MAX_DEPTH {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                remove_tree(&entry.path(), depth + 1)?;
-            }
+    for_each_below(path, depth, remove_tree)?;
+    fs::remove_dir(path)
+}
+
+fn for_each_below(path: &Path, depth: usize, act: impl Fn(&Path, usize) -> io::Result<()>) -> io::Result<()> {
+    if depth == MAX_DEPTH {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            act(&entry.path(), depth + 1)?;
         }
     }
-    fs::remove_dir(path)
+    Ok(())
 }
 
 #[cfg(test)]

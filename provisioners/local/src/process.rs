@@ -53,6 +53,11 @@ impl Stat {
 }
 
 impl Process {
+    /// The process that has this number now.
+    pub fn with_number(pid: u32) -> Option<Self> {
+        Stat::of(pid).filter(|stat| !stat.ended).map(|stat| stat.process)
+    }
+
     pub fn lives(self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.process == self && !stat.ended)
     }

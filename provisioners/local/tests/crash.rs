@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::Instant;
 
 const FOLDER: &str = "LAUNCH_INTO";
 const NUMBER: &str = "LAUNCH_ORDER";
@@ -42,11 +42,17 @@ fn launch_in_a_process(stage: &Stage, number: u64) -> std::process::Child {
 async fn a_launch_killed_at_any_moment_resolves_to_one_agent_for_each_node() {
     let stage = Stage::new();
     let provisioner = stage.open();
+    let began = Instant::now();
+    assert!(launch_in_a_process(&stage, ROUNDS + 1).wait().unwrap().success());
+    let whole = began.elapsed();
+    let undisturbed: Vec<_> = provisioner.agents().unwrap().into_iter().map(|agent| agent.instance).collect();
+    provisioner.retire(&undisturbed).await.unwrap();
+
     let mut made_before = BTreeMap::<usize, u32>::new();
     for number in 1..=ROUNDS {
         let mut child = launch_in_a_process(&stage, number);
-        // From before its start to after its end; a whole launch takes some tens of milliseconds.
-        std::thread::sleep(Duration::from_millis(number * 41 % 60));
+        // From its start to about its end.
+        std::thread::sleep(whole.mul_f64(number as f64 / ROUNDS as f64));
         child.kill().unwrap();
         let status = child.wait().unwrap();
         assert!(status.signal() == Some(9) || status.success(), "{status}");

@@ -9,6 +9,7 @@ use squall_provisioner_local::{ReviveError, Revived};
 use squall_types::{InstanceId, Span};
 use stage::{Stage, await_that, ids, lives, order, signal};
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 #[tokio::test]
@@ -186,4 +187,35 @@ async fn what_is_not_ours_stays_in_the_folder_and_off_the_list() {
     assert_eq!(provisioner.list().await.unwrap().instances, []);
     provisioner.retire(&[InstanceId::new("notes-of-mine"), InstanceId::new("../nodes/notes-of-mine")]).await.unwrap();
     assert!(foreign.is_dir());
+}
+
+/// A hierarchy of cgroups where this test may make one; `None` where it may not.
+fn writable_cgroups() -> Option<PathBuf> {
+    let trials = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids"].map(PathBuf::from);
+    trials.into_iter().find(|hierarchy| {
+        let trial = hierarchy.join(format!("squall-trial-{}", std::process::id()));
+        hierarchy.join("cgroup.procs").exists() && fs::create_dir(&trial).is_ok() && fs::remove_dir(&trial).is_ok()
+    })
+}
+
+#[tokio::test]
+async fn a_job_that_hides_from_its_marker_is_killed_by_its_cgroup() {
+    let Some(hierarchy) = writable_cgroups() else {
+        eprintln!("no cgroups can be made here, so nothing is shown about them");
+        return;
+    };
+    let stage = Stage::new();
+    let provisioner = stage.open();
+    let launched = provisioner.launch(&order(1, 1)).await.unwrap();
+    stage.await_starts(&launched);
+    let instance = &launched.instances[0].instance;
+    let (own, jobs) = (hierarchy.join(instance.as_str()), hierarchy.join(instance.as_str()).join("jobs"));
+    fs::create_dir_all(&jobs).unwrap();
+    fs::write(stage.node(instance).join("state/cgroup"), format!("{}\n", own.display())).unwrap();
+    let mut hidden = Command::new("sleep").arg("1000").env_clear().env("PATH", "/usr/bin:/bin").spawn().unwrap();
+    fs::write(jobs.join("cgroup.procs"), hidden.id().to_string()).unwrap();
+
+    provisioner.retire(&ids(&launched)).await.unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&hidden.wait().unwrap()), Some(9));
+    assert!(!own.exists());
 }

@@ -1,69 +1,13 @@
 //! The suite that every provisioner passes, on a cloud that behaves and on clouds that do not.
 
-use async_trait::async_trait;
-use squall_provisioner::conformance::{self, World};
-use squall_provisioner::{Provisioner, Verb};
-use squall_provisioner_sim::{Cloud, CloudConfig, Fault, FaultPlan, Pace, Rule, SimProvisioner, Spread};
-use squall_types::{GpuGroup, Gpus, HourlyPrice, LaunchOrder, Offer, Shape, Span, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+mod sky;
+
+use sky::{Sky, fair};
+use squall_provisioner::{Verb, conformance};
+use squall_provisioner_sim::{Fault, FaultPlan, Rule, Spread};
+use squall_types::Span;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-
-/// A simulated cloud on a clock of its own.
-struct Sky {
-    cloud: Arc<Mutex<Cloud>>,
-    clock: Arc<AtomicI64>,
-}
-
-impl Sky {
-    fn new(config: CloudConfig, faults: FaultPlan, seed: u64) -> Self {
-        let cloud = Cloud::new(CloudConfig { checks_journal: true, ..config }, faults, seed);
-        Self { cloud: Arc::new(Mutex::new(cloud)), clock: Arc::new(AtomicI64::new(1_700_000_000_000)) }
-    }
-}
-
-#[async_trait]
-impl World for Sky {
-    async fn connect(&self) -> Arc<dyn Provisioner> {
-        let clock = self.clock.clone();
-        let now = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
-        Arc::new(SimProvisioner::new(self.cloud.clone(), now, Pace::Instant))
-    }
-    fn now(&self) -> Timestamp {
-        Timestamp(self.clock.load(Ordering::Relaxed))
-    }
-    async fn pass(&self, span: Span) {
-        self.clock.fetch_add(span.as_millis(), Ordering::Relaxed);
-        tokio::task::yield_now().await;
-    }
-    fn commit(&self, order: &LaunchOrder) {
-        self.cloud.lock().expect("no test panics with it").announce(order.token.clone());
-    }
-    fn leave_room(&self, nodes: u32) -> bool {
-        let mut cloud = self.cloud.lock().expect("no test panics with it");
-        cloud.config_mut().sold.iter_mut().for_each(|sold| sold.capacity = Some(nodes));
-        true
-    }
-}
-
-fn h100() -> Offer {
-    let gpus = Gpus(vec![GpuGroup { model: "h100".into(), count: 8, memory_mib: 81_559, declared: true }]);
-    Offer {
-        name: "p5.48xlarge/us-east-1a/on-demand".into(),
-        instance_type: "p5.48xlarge".into(),
-        scope: "us-east-1a".into(),
-        price: HourlyPrice(98_320_000),
-        shape: Shape { cpus: 192, cores: 96, memory_mib: 2_097_152, gpus, features: BTreeSet::new() },
-        minimum_billed: Span::from_secs(60),
-        typical_boot: Span::from_secs(180),
-        max_per_order: 100,
-        ..Offer::default()
-    }
-}
-
-fn fair() -> CloudConfig {
-    CloudConfig::selling([h100()])
-}
 
 #[tokio::test]
 async fn a_fair_cloud_keeps_every_promise() {

@@ -5,7 +5,7 @@ use squall_core::job::JobPhase;
 use squall_core::{Caller, Cluster, ClusterConfig, Command, Reply};
 use squall_engine::{Answer, Ask, Engine, Input, Output, ProviderCall, ProviderReply, RequestId, SessionId};
 use squall_types::agent::{AgentOrder, AgentReport, AssignedPhase, EndCause};
-use squall_types::api::JobRef;
+use squall_types::api::{JobRef, NodeAction};
 use squall_types::ids::Run;
 use squall_types::offer::LaunchedInstance;
 use squall_types::*;
@@ -332,4 +332,19 @@ fn a_node_that_vanishes_takes_its_job_back_to_the_queue() {
     let cluster = world.engine.committed();
     let attempt = cluster.jobs.get(&job).map(|job| job.attempt);
     assert_eq!(attempt, Some(Attempt(2)), "{:?}", cluster.jobs.get(&job).map(|job| &job.phase));
+}
+
+#[test]
+fn a_node_that_is_powered_down_goes_when_its_job_has_ended_and_not_before() {
+    let mut world = World::new();
+    world.ends_at_once = false;
+    let job = world.submit("long", |spec| spec.ask.gpus = GpuAsk::PerNode(8, None)).expect("fits");
+    world.run_until(world.now + Span::from_mins(2));
+    let node = world.engine.committed().live_nodes().next().expect("a node").name.clone();
+    assert!(matches!(world.ask(Command::Node { node, action: NodeAction::PowerDown }), Answer::Done(_)));
+    world.run_until(world.now + Span::from_secs(30));
+    assert_eq!(world.instances.len(), 1, "a job still runs there");
+    world.ask(Command::Cancel { job: JobRef { job, elements: None } });
+    world.run_until(world.now + Span::from_secs(30));
+    assert_eq!(world.instances.len(), 0, "far sooner than the idle rule would have it");
 }

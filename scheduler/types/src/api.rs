@@ -353,6 +353,8 @@ pub enum NodeAction {
     Down {
         reason: String,
     },
+    /// Give a bought node back as soon as it runs nothing, whatever the idle rule says.
+    PowerDown,
 }
 
 /// How one of the nodes of an action went.

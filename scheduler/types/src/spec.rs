@@ -173,6 +173,9 @@ pub struct JobSpec {
     /// `--oversubscribe`, `--contiguous` and other placement wishes that have no effect, for display.
     #[n(46)]
     pub wishes: Vec<String>,
+    /// The script's path as it was given, for display; empty where it came from standard input.
+    #[n(47)]
+    pub command: String,
 }
 
 /// `--array=0-99%4`.

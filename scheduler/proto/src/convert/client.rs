@@ -90,7 +90,7 @@ choice! {
 
 choice! {
     NodeAction in node_action::Action (action) {
-        units { Resume }
+        units { Resume, PowerDown }
         values {}
         records {
             Drain as NodeDrain { reason },

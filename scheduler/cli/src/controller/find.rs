@@ -1,0 +1,216 @@
+//! Where the controller is. Inside a job nothing but the job's number is needed: the node's agent serves its jobs.
+
+use crate::invocation::Environment;
+use serde::Deserialize;
+use squall_proto::connect::{Identity, Target, Trust};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Beats everything else: `unix:/path`, `/path` or `https://host:port`.
+pub const CONTROLLER_VARIABLE: &str = "SQUALL_CONTROLLER";
+/// The cluster CA's certificate for an `https` address in [`CONTROLLER_VARIABLE`].
+pub const CA_VARIABLE: &str = "SQUALL_CA";
+const SYSTEM_FILE: &str = "/etc/squall/client.toml";
+const SYSTEM_SOCKET: &str = "/run/squall/ctld.sock";
+const SYSTEM_RUNTIME: &str = "/run/squall";
+/// Sockets of one job on one machine that are tried at most.
+const MAX_JOB_SOCKETS: usize = 64;
+
+/// Where to try, in this order, and why there.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub targets: Vec<Target>,
+    /// What was looked for in vain, for the message when nobody answers.
+    pub missing: Vec<String>,
+}
+
+/// `client.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientFile {
+    controller: String,
+    /// File with the cluster CA's certificate in PEM.
+    ca: Option<PathBuf>,
+    /// SHA-256 of that certificate, in hexadecimal.
+    ca_pin: Option<String>,
+    /// Files with this user's certificate chain and key in PEM.
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// Looks where a controller may be, without talking to anybody.
+///
+/// # Errors
+/// What is wrong with the variable or file that names it.
+pub fn find(environment: &Environment, uid: u32, home: &Path) -> Result<Found, String> {
+    if let Some(named) = environment.filled(CONTROLLER_VARIABLE) {
+        let target = by_variable(environment, named).map_err(|why| format!("{CONTROLLER_VARIABLE}={named}: {why}"))?;
+        return Ok(Found { targets: vec![target], missing: Vec::new() });
+    }
+    let mut found = Found::default();
+    if let Some(job) = environment.filled("SLURM_JOB_ID").or_else(|| environment.filled("SLURM_JOBID")) {
+        job_sockets(environment, uid, job, &mut found);
+        if !found.targets.is_empty() {
+            return Ok(found);
+        }
+    }
+    for file in client_files(environment, home) {
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                let target = by_file(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+                found.targets.push(target);
+                return Ok(found);
+            }
+            Err(_) => found.missing.push(file.display().to_string()),
+        }
+    }
+    for socket in [PathBuf::from(SYSTEM_SOCKET), personal_socket(environment, home)] {
+        match Target::unix(&socket) {
+            Ok(target) if socket.exists() => {
+                found.targets.push(target);
+                return Ok(found);
+            }
+            _ => found.missing.push(format!("unix:{}", socket.display())),
+        }
+    }
+    Ok(found)
+}
+
+/// Where a user's own cluster keeps its state.
+pub fn personal_state(environment: &Environment, home: &Path) -> PathBuf {
+    match environment.filled("XDG_STATE_HOME") {
+        Some(folder) => Path::new(folder).join("squall"),
+        None => home.join(".local/state/squall"),
+    }
+}
+
+fn personal_socket(environment: &Environment, home: &Path) -> PathBuf {
+    personal_state(environment, home).join("ctld.sock")
+}
+
+/// The user's file is more to the point than the machine's.
+fn client_files(environment: &Environment, home: &Path) -> [PathBuf; 2] {
+    let folder = environment.filled("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+    [folder.join("squall/client.toml"), PathBuf::from(SYSTEM_FILE)]
+}
+
+fn by_variable(environment: &Environment, named: &str) -> Result<Target, String> {
+    let trust = match environment.filled(CA_VARIABLE) {
+        Some(file) => Some(Trust::Ca(fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?)),
+        None => None,
+    };
+    let address = if named.starts_with('/') { format!("unix:{named}") } else { named.to_owned() };
+    Target::parse(&address, trust).map_err(|error| error.to_string())
+}
+
+fn by_file(text: &str) -> Result<Target, String> {
+    let file: ClientFile = toml::from_str(text).map_err(|error| error.to_string())?;
+    let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let trust = match (&file.ca, &file.ca_pin) {
+        (Some(path), _) => Some(Trust::Ca(read(path)?)),
+        (None, Some(pin)) => Some(Trust::pin(pin).map_err(|error| error.to_string())?),
+        (None, None) => None,
+    };
+    let target = Target::parse(&file.controller, trust).map_err(|error| error.to_string())?;
+    Ok(match (&file.certificate, &file.key) {
+        (Some(chain), Some(key)) => target.with_identity(Identity { chain_pem: read(chain)?, key_pem: read(key)? }),
+        (None, None) => target,
+        _ => return Err("certificate and key belong together".to_owned()),
+    })
+}
+
+/// Folders in which an agent on this machine may keep its jobs' sockets. The agent may run as another user than the
+/// job, so that all of them are looked at.
+fn runtime_folders(environment: &Environment, uid: u32) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    folders.extend(environment.filled("SQUALL_RUNTIME_DIR").map(PathBuf::from));
+    folders.push(PathBuf::from(SYSTEM_RUNTIME));
+    folders.extend(environment.filled("XDG_RUNTIME_DIR").map(|folder| Path::new(folder).join("squall")));
+    folders.push(PathBuf::from(format!("/tmp/squall-{uid}")));
+    folders
+}
+
+/// `job-<id>.<node>.sock`, the one of this node first where the environment still names it.
+fn job_sockets(environment: &Environment, uid: u32, job: &str, found: &mut Found) {
+    if job.parse::<u32>().is_err() {
+        return;
+    }
+    let start = format!("job-{job}.");
+    let here = environment.filled("SLURMD_NODENAME").map(|node| format!("{start}{node}.sock"));
+    for folder in runtime_folders(environment, uid) {
+        let mut names = sockets_in(&folder, uid, &start);
+        names.sort_by_key(|name| (Some(name) != here.as_ref(), name.clone()));
+        if names.is_empty() {
+            found.missing.push(format!("unix:{}/{start}*.sock", folder.display()));
+        }
+        let targets = names.iter().filter_map(|name| Target::unix(&folder.join(name)).ok());
+        found.targets.extend(targets);
+        found.targets.truncate(MAX_JOB_SOCKETS);
+    }
+}
+
+/// Only in a folder of root's or the user's own: in a shared folder anybody could have put a socket.
+fn sockets_in(folder: &Path, uid: u32, start: &str) -> Vec<String> {
+    let ours = fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0 || folder.uid() == uid);
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| ours && name.starts_with(start) && name.ends_with(".sock")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::new(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
+    }
+
+    fn targets(found: &Found) -> Vec<String> {
+        found.targets.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn inside_a_job_its_number_alone_leads_to_the_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["job-7.n2.sock", "job-7.n1.sock", "job-70.n1.sock", "job-8.n1.sock", "job-7.n3.pid"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let runtime = folder.path().to_str().unwrap();
+        let uid = fs::metadata(folder.path()).unwrap().uid();
+        let found = find(&environment(&[("SQUALL_RUNTIME_DIR", runtime), ("SLURM_JOB_ID", "7")]), uid, folder.path());
+        let expected = [format!("unix:{runtime}/job-7.n1.sock"), format!("unix:{runtime}/job-7.n2.sock")];
+        assert_eq!(targets(&found.unwrap()), expected);
+        let here = [("SQUALL_RUNTIME_DIR", runtime), ("SLURM_JOB_ID", "7"), ("SLURMD_NODENAME", "n2")];
+        let found = find(&environment(&here), uid, folder.path()).unwrap();
+        assert_eq!(targets(&found)[0], format!("unix:{runtime}/job-7.n2.sock"));
+    }
+
+    #[test]
+    fn outside_a_job_the_variable_beats_the_file_beats_the_personal_cluster() {
+        let home = tempfile::tempdir().unwrap();
+        let personal = home.path().join(".local/state/squall");
+        fs::create_dir_all(&personal).unwrap();
+        fs::write(personal.join("ctld.sock"), "").unwrap();
+        let plain = environment(&[]);
+        if !Path::new(SYSTEM_SOCKET).exists() && !Path::new(SYSTEM_FILE).exists() {
+            let expected = format!("unix:{}/ctld.sock", personal.display());
+            assert_eq!(targets(&find(&plain, 1, home.path()).unwrap()), [expected]);
+        }
+        fs::create_dir_all(home.path().join(".config/squall")).unwrap();
+        fs::write(home.path().join(".config/squall/client.toml"), "controller = \"unix:/a/b\"").unwrap();
+        assert_eq!(targets(&find(&plain, 1, home.path()).unwrap()), ["unix:/a/b"]);
+        let named = environment(&[(CONTROLLER_VARIABLE, "/c/d")]);
+        assert_eq!(targets(&find(&named, 1, home.path()).unwrap()), ["unix:/c/d"]);
+    }
+
+    #[test]
+    fn a_wrong_file_is_told_by_name() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir_all(home.path().join(".config/squall")).unwrap();
+        fs::write(home.path().join(".config/squall/client.toml"), "controler = \"unix:/a/b\"").unwrap();
+        let error = find(&environment(&[]), 1, home.path()).unwrap_err();
+        assert!(error.contains("client.toml") && error.contains("controler"), "{error}");
+    }
+}

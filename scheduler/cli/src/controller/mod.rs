@@ -1,0 +1,53 @@
+//! What commands ask of the controller. The real one speaks over a socket; tests have one with canned answers.
+
+mod find;
+mod remote;
+
+pub use find::{Found, find};
+pub use remote::Remote;
+
+use squall_proto::ClientError;
+use squall_types::JobId;
+use squall_types::agent::ExitStatus;
+use squall_types::api::{
+    AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, Explanation, JobAction, JobDetail,
+    JobFilter, JobNews, JobRef, JobView, NodeAction, NodeActionResult, NodeView, PartitionView, PingReply, StepGrant,
+    StepRequest, SubmitReply, SubmitRequest,
+};
+use std::ops::ControlFlow;
+
+/// What somebody hears who watches a job.
+#[derive(Debug)]
+pub enum Heard {
+    News(Box<JobNews>),
+    /// This process got a signal that asks it to stop (SIGINT, SIGTERM, SIGHUP).
+    Signal(i32),
+    /// About a second has passed.
+    Tick,
+}
+
+/// The calls that commands make. Each blocks until it is answered.
+pub trait Controller {
+    fn ping(&self) -> Result<PingReply, ClientError>;
+    fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError>;
+    fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, ClientError>;
+    /// A job, an element, or all records of an array.
+    fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError>;
+    fn act(&self, filter: &JobFilter, action: &JobAction) -> Result<Vec<ActionResult>, ClientError>;
+    fn why(&self, job: &JobRef) -> Result<Explanation, ClientError>;
+    fn script(&self, job: JobId) -> Result<Vec<u8>, ClientError>;
+    /// Tells `each` what happens to a job until it has ended or `each` has heard enough.
+    fn watch(&self, job: JobId, each: &mut dyn FnMut(Heard) -> ControlFlow<()>) -> Result<(), ClientError>;
+    fn start_step(&self, request: &StepRequest) -> Result<StepGrant, ClientError>;
+    /// Ends an interactive job that this client began.
+    fn finish(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError>;
+    fn nodes(&self) -> Result<Vec<NodeView>, ClientError>;
+    /// `nodes` is a hostlist.
+    fn act_on_nodes(&self, nodes: &str, action: &NodeAction) -> Result<Vec<NodeActionResult>, ClientError>;
+    fn partitions(&self) -> Result<Vec<PartitionView>, ClientError>;
+    fn accounting(&self, query: &AccountingQuery) -> Result<AccountingPage, ClientError>;
+    fn summary(&self) -> Result<ClusterSummary, ClientError>;
+    fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError>;
+    /// What has changed, in words.
+    fn reconfigure(&self) -> Result<Vec<String>, ClientError>;
+}

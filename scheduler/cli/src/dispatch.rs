@@ -1,0 +1,79 @@
+//! From the name that was called to what runs.
+
+use crate::command::Command;
+use crate::failure::{EXIT_ERROR, Failure};
+use crate::invocation::Invocation;
+use crate::options::{self, Parsed};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+
+/// What `--version` of every command prints; programs read the number after `slurm`.
+pub const VERSION: &str = concat!("slurm 24.05.4 (squall ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Which command was called, and with which words.
+///
+/// # Errors
+/// A word that is not text, or no known command.
+pub fn command(mut words: Vec<OsString>) -> Result<(Command, Vec<String>), Failure> {
+    let called = if words.is_empty() { OsString::new() } else { words.remove(0) };
+    let name = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let linked = Command::linked(name);
+    let command = linked.unwrap_or(Command::Squall);
+    let mut texts = Vec::with_capacity(words.len());
+    for (at, word) in words.into_iter().enumerate() {
+        texts.push(word.into_string().map_err(|word| {
+            let place = format!("argument {} is not valid UTF-8: {}", at + 1, word.display());
+            Failure::error(command.name(), crate::terminal::escaped(&place))
+        })?);
+    }
+    // `squall sbatch …` is `sbatch …`.
+    if linked.is_none()
+        && let Some(named) = texts.first().and_then(|first| Command::linked(first))
+    {
+        texts.remove(0);
+        return Ok((named, texts));
+    }
+    Ok((command, texts))
+}
+
+/// Answers what needs nothing but the words: `--version`, `--help`, `--usage`. Nothing else has been started by then.
+///
+/// # Errors
+/// Options that cannot be read.
+pub fn answered_at_once(command: Command, parsed: &Parsed, out: &mut dyn Write) -> Result<bool, Failure> {
+    let given = |long: &str| parsed.set.iter().any(|set| set.opt.long == long);
+    if given("version") {
+        writeln!(out, "{VERSION}")?;
+    } else if given("help") {
+        out.write_all(options::help(command).as_bytes())?;
+    } else if given("usage") {
+        out.write_all(options::usage(command).as_bytes())?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Runs a command of Slurm's whose options have been read.
+///
+/// # Errors
+/// What it has to say when it did not do what it was asked.
+pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
+    match invocation.command {
+        Command::Sbatch => crate::sbatch::run(invocation, parsed),
+        Command::Squeue => crate::squeue::run(invocation, parsed),
+        Command::Scancel => crate::scancel::run(invocation, parsed),
+        Command::Srun | Command::Salloc | Command::Sinfo => Ok(EXIT_ERROR),
+        Command::Sacct | Command::Scontrol | Command::Squall => Ok(EXIT_ERROR),
+    }
+}
+
+/// What a failure's exit code is: `SLURM_EXIT_ERROR` replaces the ordinary one of the commands that run jobs.
+pub fn exit_code(command: Command, code: i32, exit_error: Option<&str>) -> i32 {
+    let runs_jobs = matches!(command, Command::Sbatch | Command::Srun | Command::Salloc);
+    match exit_error.and_then(|text| text.parse::<u8>().ok()) {
+        Some(other) if runs_jobs && code == EXIT_ERROR && other > 0 => i32::from(other),
+        _ => code,
+    }
+}

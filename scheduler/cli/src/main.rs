@@ -1,0 +1,5 @@
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    squall::start::main(std::env::args_os().collect())
+}

@@ -1,0 +1,55 @@
+//! Fields of a width, as `squeue` and `sinfo` lay them out.
+
+use crate::terminal::escaped;
+
+/// Where text stands in a field that is wider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    #[default]
+    Left,
+    Right,
+}
+
+/// How wide a field is, and what follows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// `None` takes what the text needs.
+    pub width: Option<usize>,
+    pub side: Side,
+    pub suffix: String,
+}
+
+/// A field is never wider than this, whatever a format says.
+pub const MAX_WIDTH: usize = 4096;
+
+impl Layout {
+    /// Appends `text`, cut or padded to the width, and the suffix. What other people wrote comes out escaped.
+    pub fn write(&self, text: &str, line: &mut String) {
+        self.put(text, true, line);
+    }
+
+    /// The same, but longer text than the width stays whole.
+    pub fn write_whole(&self, text: &str, line: &mut String) {
+        self.put(text, false, line);
+    }
+
+    fn put(&self, text: &str, cut: bool, line: &mut String) {
+        let text = escaped(text);
+        match self.width {
+            None => line.push_str(&text),
+            Some(width) => {
+                let width = width.min(MAX_WIDTH);
+                let length = text.chars().count();
+                let pad = width.saturating_sub(length);
+                if self.side == Side::Right {
+                    line.extend(std::iter::repeat_n(' ', pad));
+                }
+                line.extend(text.chars().take(if cut { width } else { length }));
+                if self.side == Side::Left {
+                    line.extend(std::iter::repeat_n(' ', pad));
+                }
+            }
+        }
+        line.push_str(&self.suffix);
+    }
+}

@@ -1,0 +1,8 @@
+//! How values are written: columns, times, amounts, ids. Shared by everything that prints a table.
+
+pub mod amounts;
+pub mod columns;
+pub mod format;
+pub mod ids;
+pub mod json;
+pub mod moments;

@@ -1,0 +1,186 @@
+//! What `squeue` can show of a job.
+
+use super::row::Row;
+use crate::show::format::Shown;
+
+/// One field.
+pub struct Field {
+    /// For `-o`.
+    pub letter: Option<char>,
+    /// For `-O`, in any case.
+    pub name: &'static str,
+    pub heading: &'static str,
+    pub value: fn(&Row<'_>) -> String,
+}
+
+impl Field {
+    pub fn shown(&self, row: &Row<'_>) -> Shown {
+        // Lengths of time and lists of nodes are worth nothing without their end.
+        let whole = matches!(self.letter, Some('l' | 'L' | 'M' | 'N' | 'R'));
+        Shown { text: (self.value)(row), whole }
+    }
+}
+
+const fn field(letter: char, name: &'static str, heading: &'static str, value: fn(&Row<'_>) -> String) -> Field {
+    Field { letter: Some(letter), name, heading, value }
+}
+
+const fn long(name: &'static str, heading: &'static str, value: fn(&Row<'_>) -> String) -> Field {
+    Field { letter: None, name, heading, value }
+}
+
+fn null(text: &str) -> String {
+    if text.is_empty() { "(null)".to_owned() } else { text.to_owned() }
+}
+
+fn not_available(_: &Row<'_>) -> String {
+    "N/A".to_owned()
+}
+fn nothing(_: &Row<'_>) -> String {
+    String::new()
+}
+fn null_always(_: &Row<'_>) -> String {
+    "(null)".to_owned()
+}
+fn zero(_: &Row<'_>) -> String {
+    "0".to_owned()
+}
+fn star(_: &Row<'_>) -> String {
+    "*".to_owned()
+}
+
+/// By the letter of `-o`.
+pub fn by_letter(letter: char) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.letter == Some(letter))
+}
+
+/// By the name of `-O`.
+pub fn by_name(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name.eq_ignore_ascii_case(name))
+}
+
+/// Those with a letter first, in the order of `%all`.
+pub static FIELDS: &[Field] = &[
+    field('a', "Account", "ACCOUNT", |row| null(row.job.account.as_str())),
+    field('b', "tres-per-node", "TRES_PER_NODE", |row| match row.job.tres_per_node.as_str() {
+        "" => "N/A".to_owned(),
+        tres => tres.to_owned(),
+    }),
+    field('c', "MinCpus", "MIN_CPUS", |_| "1".to_owned()),
+    field('d', "MinTmpDisk", "MIN_TMP_DISK", zero),
+    field('e', "EndTime", "END_TIME", |row| row.moment_or_none(row.job.end_at)),
+    field('f', "Feature", "FEATURES", |row| null(&row.job.constraint)),
+    field('g', "GroupName", "GROUP", |row| crate::select::group_name(row.job.gid)),
+    field('h', "OverSubscribe", "OVER_SUBSCRIBE", |row| if row.job.exclusive { "NO" } else { "OK" }.to_owned()),
+    field('i', "JobArrayID", "JOBID", |row| row.id()),
+    field('j', "Name", "NAME", |row| row.job.name.clone()),
+    field('k', "Comment", "COMMENT", |row| null(&row.job.comment)),
+    field('l', "TimeLimit", "TIME_LIMIT", |row| row.time_limit()),
+    field('m', "MinMemory", "MIN_MEMORY", |row| row.memory_per_node()),
+    field('n', "ReqNodes", "REQ_NODES", nothing),
+    field('o', "Command", "COMMAND", |row| null(&row.job.command)),
+    field('p', "Priority", "PRIORITY", |row| format!("{:.14}", f64::from(row.job.priority) / f64::from(u32::MAX))),
+    field('q', "QOS", "QOS", |row| null(&row.job.qos)),
+    field('r', "Reason", "REASON", |row| row.reason()),
+    field('s', "SelectJobInfo", "", nothing),
+    field('t', "StateCompact", "ST", |row| row.job.state.compact().to_owned()),
+    field('u', "UserName", "USER", |row| row.job.user.clone()),
+    field('v', "Reservation", "RESERVATION", null_always),
+    field('w', "WCKey", "WCKEY", null_always),
+    field('x', "ExcNodes", "EXC_NODES", nothing),
+    field('y', "Nice", "NICE", |row| row.job.nice.to_string()),
+    field('z', "SCT", "S:C:T", |_| "*:*:*".to_owned()),
+    field('A', "JobID", "JOBID", |row| row.job.job.to_string()),
+    field('B', "BatchHost", "EXEC_HOST", |row| row.first_host()),
+    field('C', "NumCPUs", "CPUS", |row| row.job.cpus.to_string()),
+    field('D', "NumNodes", "NODES", |row| row.job.node_count.to_string()),
+    field('E', "Dependency", "DEPENDENCY", |row| null(&row.job.dependency)),
+    field('F', "ArrayJobID", "ARRAY_JOB_ID", |row| row.array_job()),
+    field('G', "GroupID", "GROUP", |row| row.job.gid.to_string()),
+    field('H', "Sockets", "SOCKETS_PER_NODE", star),
+    field('I', "Cores", "CORES_PER_SOCKET", star),
+    field('J', "Threads", "THREADS_PER_CORE", star),
+    field('K', "ArrayTaskID", "ARRAY_TASK_ID", |row| row.array_task()),
+    field('L', "TimeLeft", "TIME_LEFT", |row| row.time_left()),
+    field('M', "TimeUsed", "TIME", |row| squall_types::span_text::short(row.elapsed())),
+    field('N', "NodeList", "NODELIST", |row| crate::show::ids::nodes(&row.job.nodes)),
+    field('O', "Contiguous", "CONTIGUOUS", zero),
+    field('P', "Partition", "PARTITION", |row| row.partition.clone()),
+    field('Q', "PriorityLong", "PRIORITY", |row| row.job.priority.to_string()),
+    field('R', "ReasonList", "NODELIST(REASON)", |row| row.nodes_or_reason()),
+    field('S', "StartTime", "START_TIME", |row| row.moment_or_none(row.job.start_at)),
+    field('T', "State", "STATE", |row| row.job.state.word().to_owned()),
+    field('U', "UserID", "UID", |row| row.job.uid.to_string()),
+    field('V', "SubmitTime", "SUBMIT_TIME", |row| row.moments.at(row.job.submitted_at)),
+    field('W', "Licenses", "LICENSES", null_always),
+    field('X', "CoreSpec", "CORE_SPEC", not_available),
+    field('Y', "SchedNodes", "SCHEDNODES", null_always),
+    field('Z', "WorkDir", "WORK_DIR", |row| row.job.work_dir.clone()),
+    long("AccrueTime", "ACCRUE_TIME", |row| row.moment_or_none(row.job.eligible_at)),
+    long("admin_comment", "ADMIN_COMMENT", null_always),
+    long("AllocNodes", "ALLOC_NODES", not_available),
+    long("AllocSID", "ALLOC_SID", zero),
+    long("AssocID", "ASSOC_ID", zero),
+    long("BatchFlag", "BATCH_FLAG", |row| u8::from(!row.job.command.is_empty()).to_string()),
+    long("BoardsPerNode", "BOARDS_PER_NODE", zero),
+    long("BurstBuffer", "BURST_BUFFER", null_always),
+    long("BurstBufferState", "BURST_BUFFER_STATE", null_always),
+    long("Cluster", "CLUSTER", not_available),
+    long("ClusterFeature", "CLUSTER_FEATURES", null_always),
+    long("Container", "CONTAINER", null_always),
+    long("Cost", "COST", |row| row.job.cost.to_string()),
+    long("cpus-per-task", "CPUS_PER_TASK", |row| (row.job.cpus / row.job.tasks.max(1)).max(1).to_string()),
+    long("cpus-per-tres", "CPUS_PER_TRES", not_available),
+    long("Deadline", "DEADLINE", not_available),
+    long("DelayBoot", "DELAY_BOOT", |_| "0:00".to_owned()),
+    long("DerivedEC", "DERIVED_EC", zero),
+    long("EligibleTime", "ELIGIBLE_TIME", |row| row.moment_or_none(row.job.eligible_at)),
+    long("exit_code", "EXIT_CODE", |row| (row.job.exit.code << 8 | row.job.exit.signal).to_string()),
+    long("Gres", "TRES_PER_NODE", |row| match row.job.tres_per_node.as_str() {
+        "" => "N/A".to_owned(),
+        tres => tres.to_owned(),
+    }),
+    long("HetJobID", "HET_JOB_ID", not_available),
+    long("HetJobIDSet", "HET_JOB_ID_SET", not_available),
+    long("HetJobOffset", "HET_JOB_OFFSET", not_available),
+    long("LastSchedEval", "LAST_SCHED_EVAL", not_available),
+    long("MaxCPUs", "MAX_CPUS", |row| row.job.cpus.to_string()),
+    long("MaxNodes", "MAX_NODES", |row| row.job.max_nodes.to_string()),
+    long("MCSLabel", "MCSLABEL", null_always),
+    long("mem-per-tres", "MEM_PER_TRES", not_available),
+    long("MinTime", "TIME_MIN", |_| "0:00".to_owned()),
+    long("Network", "NETWORK", null_always),
+    long("NTPerBoard", "NTASKS_PER_BOARD", zero),
+    long("NTPerCore", "NTASKS_PER_CORE", not_available),
+    long("NTPerNode", "NTASKS_PER_NODE", zero),
+    long("NTPerSocket", "NTASKS_PER_SOCKET", not_available),
+    long("NumTasks", "TASKS", |row| row.job.tasks.to_string()),
+    long("Origin", "ORIGIN", |_| "NA".to_owned()),
+    long("OriginRaw", "ORIGIN_RAW", |_| "NA".to_owned()),
+    long("PendingTime", "PENDING_TIME", |row| row.pending_seconds()),
+    long("PreemptTime", "PREEMPT_TIME", not_available),
+    long("Prefer", "PREFER", null_always),
+    long("Profile", "PROFILE", |_| "NotSet".to_owned()),
+    long("Reboot", "REBOOT", zero),
+    long("ReqSwitch", "REQ_SWITCH", zero),
+    long("Requeue", "REQUEUE", |_| "1".to_owned()),
+    long("ResizeTime", "RESIZE_TIME", not_available),
+    long("RestartCnt", "RESTART_COUNT", |row| row.job.restarts.to_string()),
+    long("SiblingsActive", "ACTIVE_SIBLINGS", |_| "NA".to_owned()),
+    long("SiblingsActiveRaw", "ACTIVE_SIBLINGS_RAW", |_| "NA".to_owned()),
+    long("SiblingsViable", "VIABLE_SIBLINGS", |_| "NA".to_owned()),
+    long("SiblingsViableRaw", "VIALBLE_SIBLINGS_RAW", |_| "NA".to_owned()),
+    long("SPerBoard", "SOCKETS_PER_BOARD", zero),
+    long("STDERR", "STDERR", not_available),
+    long("STDIN", "STDIN", not_available),
+    long("STDOUT", "STDOUT", not_available),
+    long("system_comment", "SYSTEM_COMMENT", null_always),
+    long("tres", "TRES", |row| null(&row.job.tres)),
+    long("tres-alloc", "TRES_ALLOC", |row| row.tres_alloc()),
+    long("tres-bind", "TRES_BIND", not_available),
+    long("tres-freq", "TRES_FREQ", not_available),
+    long("tres-per-job", "TRES_PER_JOB", not_available),
+    long("tres-per-socket", "TRES_PER_SOCKET", not_available),
+    long("tres-per-task", "TRES_PER_TASK", not_available),
+    long("Wait4Switch", "WAIT4SWITCH", zero),
+];

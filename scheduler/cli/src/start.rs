@@ -1,0 +1,91 @@
+//! From the process to an [`Invocation`]: the one place that looks at the real world.
+
+use crate::command::Command;
+use crate::controller::{self, Remote};
+use crate::dispatch;
+use crate::failure::{EXIT_ERROR, Failure};
+use crate::invocation::{Caller, Environment, Invocation};
+use crate::options;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{User, getgid, gethostname, getuid};
+use squall_types::{Gid, Timestamp, Uid};
+use std::ffi::OsString;
+use std::io::{BufWriter, Write};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Runs what the words ask for, the command's name first.
+pub fn main(words: Vec<OsString>) -> ExitCode {
+    let mut err = std::io::stderr();
+    let (command, arguments) = match dispatch::command(words) {
+        Ok(called) => called,
+        Err(failure) => return ended(&mut err, Command::Squall, &failure),
+    };
+    let mut out = BufWriter::new(std::io::stdout());
+    let code = run(command, arguments, &mut out, &mut err);
+    // Whoever reads may be gone; the work is done all the same.
+    let flushed = out.flush().map_err(Failure::from);
+    match code.and_then(|code| flushed.map(|()| code)) {
+        Ok(code) => ExitCode::from(code.clamp(0, 255) as u8),
+        Err(failure) => ended(&mut err, command, &failure),
+    }
+}
+
+fn ended(err: &mut dyn Write, command: Command, failure: &Failure) -> ExitCode {
+    // There is nobody left to tell where standard error is closed.
+    let _ = write!(err, "{failure}");
+    let replaced = std::env::var("SLURM_EXIT_ERROR").ok();
+    let code = dispatch::exit_code(command, failure.code, replaced.as_deref());
+    ExitCode::from(u8::try_from(code).unwrap_or(EXIT_ERROR as u8))
+}
+
+fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Failure> {
+    let parsed = options::parse(command, &arguments).map_err(|error| error.told_by(command))?;
+    if dispatch::answered_at_once(command, &parsed, out)? {
+        return Ok(0);
+    }
+    let environment = Environment::new(std::env::vars_os());
+    let caller = caller();
+    let found = controller::find(&environment, caller.uid.0, &caller.home);
+    let remote = Remote::new(found, environment.filled("TRACEPARENT").map(str::to_owned));
+    let directory = std::env::current_dir()
+        .map_err(|error| Failure::error(command.name(), format_args!("the working directory: {error}")))?;
+    let mut input = std::io::stdin().lock();
+    let mut invocation = Invocation {
+        command,
+        arguments,
+        environment,
+        directory,
+        caller,
+        zone: jiff::tz::TimeZone::system(),
+        clock: now,
+        input: &mut input,
+        out,
+        err,
+        controller: &remote,
+    };
+    dispatch::run(&mut invocation, parsed)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis().min(i64::MAX as u128) as i64)
+}
+
+fn caller() -> Caller {
+    let (uid, gid) = (getuid(), getgid());
+    let known = User::from_uid(uid).ok().flatten();
+    let host = gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    // The mask can only be read by setting it.
+    let mask = umask(Mode::empty());
+    umask(mask);
+    Caller {
+        uid: Uid(uid.as_raw()),
+        gid: Gid(gid.as_raw()),
+        name: known.as_ref().map_or_else(|| uid.to_string(), |user| user.name.clone()),
+        home: known.as_ref().map_or_else(|| "/".into(), |user| user.dir.clone()),
+        shell: known.map_or_else(|| "/bin/sh".into(), |user| user.shell),
+        host: host.split('.').next().unwrap_or_default().to_owned(),
+        umask: mask.bits(),
+    }
+}

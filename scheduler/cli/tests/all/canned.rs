@@ -1,0 +1,209 @@
+//! A controller whose answers are set beforehand, and that keeps what it was asked.
+
+use squall::controller::{Controller, Heard};
+use squall_proto::ClientError;
+use squall_types::agent::ExitStatus;
+use squall_types::api::*;
+use squall_types::{Attempt, JobId};
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+/// Answers what it holds; what it holds nothing for, it refuses or answers with nothing.
+#[derive(Default)]
+pub struct Canned {
+    pub jobs: Vec<JobView>,
+    pub details: Vec<JobDetail>,
+    pub nodes: Vec<NodeView>,
+    pub partitions: Vec<PartitionView>,
+    pub accounting: Vec<AccountedJob>,
+    pub configuration: Vec<ConfigEntry>,
+    pub explanation: Explanation,
+    pub script: Vec<u8>,
+    /// Answers to submissions, in order; the last is kept.
+    pub submissions: RefCell<Vec<Result<SubmitReply, ClientError>>>,
+    pub results: Vec<ActionResult>,
+    pub node_results: Vec<NodeActionResult>,
+    /// What queries fail with.
+    pub broken: Option<ClientError>,
+    pub asked: RefCell<Vec<Asked>>,
+}
+
+/// A call that changes something, or a question with conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    Submit(Box<SubmitRequest>),
+    Jobs(JobFilter),
+    Job(JobRef),
+    Act(JobFilter, JobAction),
+    Nodes(String, NodeAction),
+    Accounting(AccountingQuery),
+    Step(StepRequest),
+    Finish(JobId, ExitStatus),
+    Reconfigure,
+}
+
+impl Canned {
+    fn note(&self, asked: Asked) -> Result<(), ClientError> {
+        self.asked.borrow_mut().push(asked);
+        self.sound()
+    }
+
+    fn sound(&self) -> Result<(), ClientError> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// The one submission that was made last.
+    pub fn submitted(&self) -> SubmitRequest {
+        let asked = self.asked.borrow();
+        let mut submissions = asked.iter().filter_map(|asked| match asked {
+            Asked::Submit(request) => Some((**request).clone()),
+            _ => None,
+        });
+        submissions.next_back().expect("a submission")
+    }
+}
+
+pub fn refusal(code: &str, slurm: &str, asked: &str, limit: &str, try_this: &str) -> ClientError {
+    ClientError::Refused(Refusal {
+        code: code.into(),
+        slurm: slurm.into(),
+        asked: asked.into(),
+        limit: limit.into(),
+        try_this: try_this.into(),
+    })
+}
+
+fn invalid_id() -> ClientError {
+    refusal("SQ1001", "Invalid job id specified", "", "", "")
+}
+
+impl Controller for Canned {
+    fn ping(&self) -> Result<PingReply, ClientError> {
+        self.sound()?;
+        let hostname = "head".to_owned();
+        Ok(PingReply { cluster: "storm".to_owned(), hostname, version: "0.1.0".to_owned(), ..PingReply::default() })
+    }
+
+    fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
+        self.note(Asked::Submit(Box::new(request.clone())))?;
+        let mut answers = self.submissions.borrow_mut();
+        match answers.len() {
+            0 => Ok(SubmitReply { job: JobId(42), ..SubmitReply::default() }),
+            1 => answers[0].clone(),
+            _ => answers.remove(0),
+        }
+    }
+
+    fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, ClientError> {
+        self.note(Asked::Jobs(filter.clone()))?;
+        let wanted = |job: &JobRef, view: &JobView| match (&job.elements, &view.array) {
+            (None, Some(ArrayView::Element { array, .. } | ArrayView::Pending { array, .. })) => {
+                *array == job.job || view.job == job.job
+            }
+            (None, None) => view.job == job.job,
+            (Some(elements), Some(ArrayView::Element { array, index })) => {
+                *array == job.job && elements.contains(*index)
+            }
+            _ => false,
+        };
+        let known = |job: &JobRef| self.jobs.iter().any(|view| wanted(job, view));
+        if let [one] = filter.jobs.as_slice()
+            && !known(one)
+        {
+            return Err(invalid_id());
+        }
+        let any = |view: &&JobView| filter.jobs.is_empty() || filter.jobs.iter().any(|job| wanted(job, view));
+        let state = |view: &&JobView| {
+            filter.all_states
+                || (filter.states.is_empty() && !matches!(view.state, JobState::Ended(_)))
+                || filter.states.contains(&view.state)
+        };
+        let user = |view: &&JobView| filter.users.is_empty() || filter.users.contains(&view.uid);
+        let name = |view: &&JobView| filter.names.is_empty() || filter.names.contains(&view.name);
+        Ok(self.jobs.iter().filter(any).filter(state).filter(user).filter(name).cloned().collect())
+    }
+
+    fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError> {
+        self.note(Asked::Job(job.clone()))?;
+        let of_array = |view: &JobView| match &view.array {
+            Some(ArrayView::Element { array, .. } | ArrayView::Pending { array, .. }) => *array == job.job,
+            None => false,
+        };
+        let wanted = |detail: &&JobDetail| detail.view.job == job.job || of_array(&detail.view);
+        let found: Vec<JobDetail> = self.details.iter().filter(wanted).cloned().collect();
+        if found.is_empty() { Err(invalid_id()) } else { Ok(found) }
+    }
+
+    fn act(&self, filter: &JobFilter, action: &JobAction) -> Result<Vec<ActionResult>, ClientError> {
+        self.note(Asked::Act(filter.clone(), action.clone()))?;
+        Ok(self.results.clone())
+    }
+
+    fn why(&self, job: &JobRef) -> Result<Explanation, ClientError> {
+        self.note(Asked::Job(job.clone()))?;
+        Ok(self.explanation.clone())
+    }
+
+    fn script(&self, _: JobId) -> Result<Vec<u8>, ClientError> {
+        self.sound()?;
+        Ok(self.script.clone())
+    }
+
+    fn watch(&self, job: JobId, each: &mut dyn FnMut(Heard) -> ControlFlow<()>) -> Result<(), ClientError> {
+        self.sound()?;
+        for view in self.jobs.iter().filter(|view| view.job == job) {
+            if each(Heard::News(Box::new(JobNews { view: view.clone(), end: None }))).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_step(&self, request: &StepRequest) -> Result<StepGrant, ClientError> {
+        self.note(Asked::Step(request.clone()))?;
+        Ok(StepGrant { run: squall_types::Run { job: request.job, attempt: Attempt(1) }, ..StepGrant::default() })
+    }
+
+    fn finish(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError> {
+        self.note(Asked::Finish(job, exit))
+    }
+
+    fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
+        self.sound()?;
+        Ok(self.nodes.clone())
+    }
+
+    fn act_on_nodes(&self, nodes: &str, action: &NodeAction) -> Result<Vec<NodeActionResult>, ClientError> {
+        self.note(Asked::Nodes(nodes.to_owned(), action.clone()))?;
+        Ok(self.node_results.clone())
+    }
+
+    fn partitions(&self) -> Result<Vec<PartitionView>, ClientError> {
+        self.sound()?;
+        Ok(self.partitions.clone())
+    }
+
+    fn accounting(&self, query: &AccountingQuery) -> Result<AccountingPage, ClientError> {
+        self.note(Asked::Accounting(query.clone()))?;
+        // Pages of two, so that every reader has to ask on.
+        let from: usize = query.after.parse().unwrap_or(0);
+        let jobs: Vec<AccountedJob> = self.accounting.iter().skip(from).take(2).cloned().collect();
+        let next = if from + 2 < self.accounting.len() { (from + 2).to_string() } else { String::new() };
+        Ok(AccountingPage { jobs, next })
+    }
+
+    fn summary(&self) -> Result<ClusterSummary, ClientError> {
+        self.sound()?;
+        Ok(ClusterSummary { cluster: "storm".to_owned(), ..ClusterSummary::default() })
+    }
+
+    fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError> {
+        self.sound()?;
+        Ok(self.configuration.clone())
+    }
+
+    fn reconfigure(&self) -> Result<Vec<String>, ClientError> {
+        self.note(Asked::Reconfigure)?;
+        Ok(Vec::new())
+    }
+}
