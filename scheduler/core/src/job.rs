@@ -238,6 +238,9 @@ pub struct JobEnd {
     /// All attempts, and what was booted for it.
     #[n(7)]
     pub cost: MicroUsd,
+    /// Where it last ran; `None` for a job that never did.
+    #[n(8)]
+    pub partition: Option<PartitionName>,
 }
 
 impl Job {

@@ -70,6 +70,9 @@ pub struct Node {
     pub caused_by: Option<JobId>,
     #[n(23)]
     pub first_job_at: Option<Timestamp>,
+    /// What it cost in all, once it is gone.
+    #[n(24)]
+    pub settled: Option<MicroUsd>,
 }
 
 /// A node's life. Each variant holds only the facts that are true in it.

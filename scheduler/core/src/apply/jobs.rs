@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::event::{Charge, What};
 use crate::job::{ArrayRecord, ArrayRole, Claim, Job, JobPhase, Part, Placement};
 use squall_types::ids::Run;
-use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, Timestamp};
+use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, Timestamp, Uid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -184,7 +184,7 @@ impl Cluster {
                     self.arrays.edit(job, |array| array.limit = limit);
                 }
             }
-            What::ElementsCancelled { array, indices, .. } => self.cancel_elements(*array, indices, at),
+            What::ElementsCancelled { array, indices, by } => self.cancel_elements(*array, indices, *by, at),
             What::DependencyChanged { job, terms, eligible_at } => self.edit_job(*job, |job| {
                 job.terms = terms.clone();
                 job.eligible_at = *eligible_at;
@@ -222,7 +222,7 @@ impl Cluster {
         });
     }
 
-    fn cancel_elements(&mut self, array: JobId, indices: &IndexSet, at: Timestamp) {
+    fn cancel_elements(&mut self, array: JobId, indices: &IndexSet, by: Option<Uid>, at: Timestamp) {
         let mut left = None;
         self.edit_job(array, |job| {
             if let ArrayRole::Pending { indices: pending } = &mut job.role {
@@ -238,17 +238,19 @@ impl Cluster {
             }
         });
         if left == Some(true) {
-            // Nothing of the array waits any more: its own record is over with the elements that never ran.
+            // Nothing of the array waits any more: its own record is over, and names the elements that never ran.
             self.edit_job(array, |job| {
+                job.role = ArrayRole::Pending { indices: indices.clone() };
                 job.phase = JobPhase::Ended(crate::job::JobEnd {
                     state: EndState::Cancelled,
                     exit: Default::default(),
                     reason: Reason::None,
-                    by: None,
+                    by,
                     started_at: None,
                     ended_at: at,
                     nodes: Vec::new(),
                     cost: Default::default(),
+                    partition: None,
                 });
             });
             self.counters.jobs_ended += 1;

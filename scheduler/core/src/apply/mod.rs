@@ -87,7 +87,8 @@ impl Cluster {
         self.edit_node(node, |node| {
             node.held.remove(&run);
             let millis = bound_at.map_or(0, |since| at.since(since).as_millis());
-            used = crate::cost::share_of(&node.shape, &allocation).of_millis(millis);
+            // What nobody bought is not compared with what was.
+            used = if node.is_static() { 0 } else { crate::cost::share_of(&node.shape, &allocation).of_millis(millis) };
             node.rest(at);
         });
         self.counters.node_millis_used = self.counters.node_millis_used.saturating_add(used);

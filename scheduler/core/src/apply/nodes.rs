@@ -112,6 +112,7 @@ impl Cluster {
         }
         self.edit_node(id, |node| {
             node.state = NodeState::Gone { why, at };
+            node.settled = Some(cost);
             node.reserved = MicroUsd::ZERO;
             node.contact = false;
             node.claims.clear();
@@ -162,6 +163,7 @@ pub(super) fn new_node(
         missing_since: None,
         caused_by: None,
         first_job_at: None,
+        settled: None,
     }
 }
 

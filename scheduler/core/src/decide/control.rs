@@ -11,7 +11,7 @@ use crate::refuse::Rejection;
 use squall_types::agent::StopWhy;
 use squall_types::api::{JobRef, NodeAction};
 use squall_types::ids::Run;
-use squall_types::{EndState, ExitStatus, IndexSet, JobId, JobKind, NodeName, Reason, Uid};
+use squall_types::{EndState, ExitStatus, IndexSet, JobId, JobKind, NodeId, NodeName, Reason, Uid};
 
 /// What a job reference names at this moment.
 pub(super) enum Target {
@@ -257,8 +257,29 @@ impl Draft {
                     self.node_gone(id, GoneWhy::Declared);
                 }
             }
+            NodeAction::PowerDown => self.power_down(id)?,
         }
         Ok(Reply::Done)
+    }
+
+    /// What still runs there runs on; then the plan retires the node at once.
+    fn power_down(&mut self, id: NodeId) -> Result<(), Rejection> {
+        let Some(node) = self.cluster.nodes.get(&id) else { return Ok(()) };
+        let refused = |limit: &str, try_this: &str| {
+            Err(Rejection::new("SQ3002", "Invalid node state specified")
+                .asked(format!("to give node {} back", node.name))
+                .limit(limit)
+                .try_this(try_this))
+        };
+        match node.state {
+            _ if node.is_static() => refused("it is a machine of one's own, which nobody takes back", "drain it"),
+            NodeState::Ordered => refused("its provider has not answered the order yet", "the same in a while"),
+            NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Draining { .. } => {
+                self.emit(What::NodeDraining { node: id, why: DrainWhy::Config });
+                Ok(())
+            }
+            NodeState::Retiring { .. } | NodeState::Gone { .. } => Ok(()),
+        }
     }
 }
 

@@ -36,6 +36,7 @@ impl Draft {
             ended_at: self.now,
             nodes: nodes.unwrap_or_default(),
             cost: before + cost,
+            partition: placement.map(|placement| placement.partition.clone()),
         };
         self.emit(What::JobEnded { job: id, end, charges });
         self.wake_dependants(id);

@@ -90,7 +90,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         tres_per_node: tres_per_node(&spec.ask),
         exit: exit(job),
         work_dir: spec.work_dir.clone(),
-        command: spec.arguments.join(" "),
+        command: spec.command.clone(),
         comment: spec.comment.clone(),
         dependency: dependency(job, now),
         constraint: spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -102,7 +102,7 @@ fn row(node: &Node, order: u64, now: Timestamp) -> LedgerRow {
         first_job_at: node.first_job_at,
         gone_at,
         gone_why: gone.map(|(why, _)| why.words().to_owned()).unwrap_or_default(),
-        cost: node_cost(node, gone_at.unwrap_or(now)),
+        cost: node.settled.unwrap_or_else(|| node_cost(node, gone_at.unwrap_or(now))),
     }
 }
 
