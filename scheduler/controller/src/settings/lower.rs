@@ -172,7 +172,7 @@ impl Lower<'_> {
     fn limits(&mut self) -> Limits {
         let limits = &self.settings.limits;
         let mut bytes = |size: Size, key: &str| {
-            let most = crate::limits::BLOB_BYTES;
+            let most = squall_proto::limits::MAX_BYTES;
             let bytes = size.0.saturating_mul(1 << 20);
             if bytes > most as u64 || bytes == 0 {
                 let problem = format!("`limits.{key}` has to be between 1M and {}M", most >> 20);
