@@ -4,5 +4,7 @@
 //! happens reaches it through bounded queues, and nothing that it decides leaves before it is on disk.
 #![forbid(unsafe_code)]
 
+pub mod identity;
 pub mod limits;
 pub mod settings;
+pub mod shell;

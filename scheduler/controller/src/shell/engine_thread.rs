@@ -44,7 +44,12 @@ pub(super) fn spawn(
         in_flight: VecDeque::new(),
         wake_at: None,
         seq,
-        snapshots: Snapshots { every: options.snapshot_events, after: options.snapshot_after, events: 0, last: Instant::now() },
+        snapshots: Snapshots {
+            every: options.snapshot_events,
+            after: options.snapshot_after,
+            events: 0,
+            last: Instant::now(),
+        },
     };
     std::thread::Builder::new()
         .name("engine".to_owned())
@@ -174,7 +179,8 @@ impl Thread {
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 Output::Published => {
                     let cluster = self.engine.committed().clone();
-                    let published = Published { cluster, notes: self.engine.notes(), seq: self.seq, at: self.clock.now() };
+                    let published =
+                        Published { cluster, notes: self.engine.notes(), seq: self.seq, at: self.clock.now() };
                     self.publish.send_replace(Arc::new(published));
                 }
                 Output::Alert { text } => tracing::error!(alert = %text, "alert"),
@@ -201,7 +207,8 @@ impl Thread {
 
     /// An agent that does not keep up loses its connection, never an order: a new one starts from the full set.
     fn tell(&mut self, session: SessionId, mut order: AgentOrder) {
-        if let AgentOrder::FullSet { assignments: duties, .. } | AgentOrder::Delta { changed: duties, .. } = &mut order {
+        if let AgentOrder::FullSet { assignments: duties, .. } | AgentOrder::Delta { changed: duties, .. } = &mut order
+        {
             for duty in duties {
                 duty.credential = (self.credential)(duty);
             }

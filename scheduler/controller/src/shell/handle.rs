@@ -53,7 +53,13 @@ impl Handle {
     /// Where the controller stops before that is known.
     pub async fn ask(&self, caller: Caller, ask: Ask) -> Result<Answer, Stopped> {
         let urgent = match &ask {
-            Ask::One(command) => matches!(command, Command::Cancel { .. } | Command::FinishAllocation { .. } | Command::Join { .. } | Command::StartStep { .. }),
+            Ask::One(command) => matches!(
+                command,
+                Command::Cancel { .. }
+                    | Command::FinishAllocation { .. }
+                    | Command::Join { .. }
+                    | Command::StartStep { .. }
+            ),
             Ask::Many { action, .. } => matches!(action, JobAction::Cancel | JobAction::Signal { .. }),
         };
         self.request(if urgent { Lane::Urgent } else { Lane::Normal }, caller, ask, Vec::new()).await

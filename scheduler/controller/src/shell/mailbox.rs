@@ -17,10 +17,20 @@ const TAKEN: usize = 256;
 
 pub(super) enum Message {
     Input(Input),
-    Request { input: Input, answer: oneshot::Sender<Answer>, blobs: Vec<PreparedBlob> },
-    AgentOpened { input: Input, orders: mpsc::Sender<LinkEvent> },
+    Request {
+        input: Input,
+        answer: oneshot::Sender<Answer>,
+        blobs: Vec<PreparedBlob>,
+    },
+    AgentOpened {
+        input: Input,
+        orders: mpsc::Sender<LinkEvent>,
+    },
     /// The writer: a batch is on disk, up to this record.
-    Committed { input: Input, seq: u64 },
+    Committed {
+        input: Input,
+        seq: u64,
+    },
     WriterFailed(String),
     Stop,
 }
@@ -56,11 +66,7 @@ impl Lanes {
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Mailbox {
-            lanes: Mutex::default(),
-            bell: Condvar::new(),
-            room: [Semaphore::new(ROOM), Semaphore::new(ROOM)],
-        }
+        Mailbox { lanes: Mutex::default(), bell: Condvar::new(), room: [Semaphore::new(ROOM), Semaphore::new(ROOM)] }
     }
 }
 

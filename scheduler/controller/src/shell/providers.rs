@@ -63,11 +63,15 @@ async fn perform(provider: &dyn Provisioner, ticket: &TicketMaker, verb: Provide
         }
         ProviderCall::Retire(instances) => {
             let retired = tokio::time::timeout(PATIENCE, provider.retire(&instances)).await;
-            ProviderReply::Retired(retired.map_or_else(|_| Err(late()), |retired| retired.map_err(|error| (&error).into())))
+            ProviderReply::Retired(
+                retired.map_or_else(|_| Err(late()), |retired| retired.map_err(|error| (&error).into())),
+            )
         }
         ProviderCall::List => {
             let listing = tokio::time::timeout(PATIENCE, provider.list()).await;
-            ProviderReply::Listed(listing.map_or_else(|_| Err(late()), |listing| listing.map_err(|error| (&error).into())))
+            ProviderReply::Listed(
+                listing.map_or_else(|_| Err(late()), |listing| listing.map_err(|error| (&error).into())),
+            )
         }
     }
 }

@@ -109,7 +109,11 @@ impl Work {
         let disk = self.journal.disk_reserve()?;
         let mib = |bytes: u64| bytes >> 20;
         let refusal = disk.is_low().then(|| {
-            format!("the controller's disk has {} MiB left, {} MiB are kept in reserve", mib(disk.available), mib(disk.reserve))
+            format!(
+                "the controller's disk has {} MiB left, {} MiB are kept in reserve",
+                mib(disk.available),
+                mib(disk.reserve)
+            )
         });
         if refusal.is_some() != self.refusing.is_some() {
             self.refusing = refusal.clone();
