@@ -1,7 +1,7 @@
 //! The one placer: which nodes, how many units on each, and what that holds there.
 //!
 //! Asked to place (on what is free), to grow (with empty nodes that could be bought) and to reserve (on what will be
-//! free); the answer depends on nothing but the slots it is given, tightest fit first.
+//! free); the answer depends on nothing but the rooms that it is given.
 
 use squall_types::{Constraint, GpuModel, JobSpec, NodeId, Resources, Shape};
 use std::collections::BTreeSet;
@@ -96,12 +96,16 @@ fn count_model(room: &Room<'_>, model: Option<&GpuModel>) -> u16 {
     }
 }
 
-/// Rooms by how little they have free: what is left over stays in large pieces.
+/// Rooms in an order that time does not change: small shapes first, so that large ones stay whole and GPU nodes are
+/// left to jobs with GPUs, then by age, so that the newest nodes fall idle first.
+///
+/// What is free is no part of it. A job that was promised a start finds the same nodes first when that time comes,
+/// whatever was placed in between, and so does not push aside what was promised to others beside it.
 fn order(rooms: &[Room<'_>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rooms.len()).collect();
     order.sort_by_key(|at| {
-        let free = &rooms[*at].free;
-        (free.gpus, free.cpus, free.memory_mib, rooms[*at].node)
+        let Resources { cpus, memory_mib, gpus } = rooms[*at].shape.resources();
+        (gpus, cpus, memory_mib, rooms[*at].node)
     });
     order
 }
@@ -158,7 +162,7 @@ fn share_out(
     }
     let even = total.div_ceil(nodes);
     let rest = total - (even - 1) * nodes;
-    // The tightest rooms that take an even share; the first `rest` of them take one more than the others.
+    // The first rooms that take an even share; the first `rest` of them take one more than the others.
     let fits = |at: &usize, cap: u32| cap >= even || (required.contains(at) && cap >= even.saturating_sub(1).max(1));
     let mut evenly: Vec<usize> = caps.iter().filter(|(at, cap)| fits(at, *cap)).map(|(at, _)| *at).collect();
     evenly.sort_by_key(|at| !required.contains(at));
@@ -222,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_node_is_taken_first() {
-        let shape = shape(16, 4);
-        let rooms = [room(1, &shape, &[0, 1, 2, 3], 16), room(2, &shape, &[3], 12)];
+    fn the_smallest_node_that_fits_is_taken_first() {
+        let (large, small) = (shape(64, 8), shape(16, 4));
+        let rooms = [room(1, &large, &[0, 1, 2, 3], 16), room(2, &small, &[3], 12)];
         let ask = Ask { gpus: GpuAsk::PerNode(1, None), ..Ask::default() };
         let picks = place(&spec(ask), &rooms);
         assert_eq!(picks.map(|picks| (picks[0].room, picks[0].gpus.clone())), Some((1, vec![3])));
