@@ -16,7 +16,7 @@ use crate::decide::element_may_go;
 use crate::job::{ArrayRole, Job};
 use crate::node::DrainWhy;
 use market::{Buyable, Market, Obstacle, Spending, admissible, affordable, candidates, time_limit};
-use place::{Pick, Room, place, tasks_of};
+use place::{Pick, Room, may_stand_alone, place, tasks_of};
 use scratch::{Scratch, Slot, When, ready_at};
 use squall_types::{
     Allocation, BudgetName, JobId, JobKind, JobSpec, NodeId, OfferName, PartitionName, PoolName, Reason, Resources,
@@ -261,9 +261,7 @@ impl<'a> Planner<'a> {
     fn place_now(&mut self, job: &'a Job, target: Target, candidates: &[(&'a PartitionName, &'a PoolName)]) -> bool {
         for (partition, pool) in candidates {
             let time = time_limit(self.cluster, &job.spec, partition);
-            let (rooms, slots) = self.scratch.rooms(pool, self.now, time, false);
-            let Some(picks) = place(&job.spec, &rooms) else { continue };
-            drop(rooms);
+            let Some((picks, slots)) = self.fit_now(&job.spec, pool, time) else { continue };
             for pick in &picks {
                 let slot = &mut self.scratch.slots[slots[pick.room]];
                 if slot.when == When::Recover {
@@ -278,6 +276,16 @@ impl<'a> Planner<'a> {
             return true;
         }
         false
+    }
+
+    fn fit_now(&self, spec: &JobSpec, pool: &PoolName, time: Span) -> Option<(Vec<Pick>, Vec<usize>)> {
+        if may_stand_alone(spec)
+            && let Some((pick, slot)) = self.scratch.alone(pool, spec, time)
+        {
+            return Some((vec![pick], vec![slot]));
+        }
+        let (rooms, slots) = self.scratch.rooms(pool, self.now, time, false);
+        place(spec, &rooms).map(|picks| (picks, slots))
     }
 
     /// First the queue is fitted on what is ready, booting and ordered.

@@ -54,6 +54,28 @@ pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
     }
 }
 
+/// Whether the first room in order that takes all of the job is the answer, so that the others need no look.
+pub fn may_stand_alone(spec: &JobSpec) -> bool {
+    let one_choice = !matches!(spec.constraint, Some(Constraint::Same(_) | Constraint::Counted(_)));
+    one_choice && spec.node_list.is_empty() && spec.ask.min_nodes().min(spec.ask.units().total.max(1)) <= 1
+}
+
+/// All of the job in one room, if it fits there.
+pub fn place_alone(spec: &JobSpec, room: &Room<'_>) -> Option<Pick> {
+    let matches = spec.constraint.as_ref().is_none_or(|constraint| constraint.matches(&room.shape.features));
+    if !matches || spec.exclude.iter().any(|name| name == room.name) {
+        return None;
+    }
+    let total = spec.ask.units().total;
+    if most_units(spec, room) < total { None } else { pick(spec, std::slice::from_ref(room), 0, total) }
+}
+
+/// Where a shape stands in the order in which nodes are looked at.
+pub fn order_key(shape: &Shape, node: NodeId) -> (u16, u32, u64, NodeId) {
+    let Resources { cpus, memory_mib, gpus } = shape.resources();
+    (gpus, cpus, memory_mib, node)
+}
+
 /// The units that fit into one room; 0 where none do.
 pub fn most_units(spec: &JobSpec, room: &Room<'_>) -> u32 {
     let ask = &spec.ask;
@@ -103,10 +125,7 @@ fn count_model(room: &Room<'_>, model: Option<&GpuModel>) -> u16 {
 /// whatever was placed in between, and so does not push aside what was promised to others beside it.
 fn order(rooms: &[Room<'_>]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rooms.len()).collect();
-    order.sort_by_key(|at| {
-        let Resources { cpus, memory_mib, gpus } = rooms[*at].shape.resources();
-        (gpus, cpus, memory_mib, rooms[*at].node)
-    });
+    order.sort_by_key(|at| order_key(rooms[*at].shape, rooms[*at].node));
     order
 }
 
@@ -232,6 +251,21 @@ mod tests {
         let ask = Ask { gpus: GpuAsk::PerNode(1, None), ..Ask::default() };
         let picks = place(&spec(ask), &rooms);
         assert_eq!(picks.map(|picks| (picks[0].room, picks[0].gpus.clone())), Some((1, vec![3])));
+    }
+
+    #[test]
+    fn a_job_for_one_node_is_placed_alike_with_and_without_a_look_at_the_others() {
+        let (large, small) = (shape(64, 8), shape(16, 4));
+        let rooms = [room(1, &large, &[0, 1, 2, 3], 16), room(2, &small, &[3], 12), room(3, &small, &[1, 2], 1)];
+        let asks = (0..=5).flat_map(|gpus| [1, 2, 13, 16].map(|cpus| (gpus, cpus)));
+        for (gpus, cpus) in asks {
+            let spec = spec(Ask { gpus: GpuAsk::PerNode(gpus, None), cpus: CpuAsk::PerTask(cpus), ..Ask::default() });
+            assert!(may_stand_alone(&spec));
+            let alone = order(&rooms)
+                .into_iter()
+                .find_map(|at| place_alone(&spec, &rooms[at]).map(|pick| Pick { room: at, ..pick }));
+            assert_eq!(alone.map(|pick| vec![pick]), place(&spec, &rooms), "{gpus} GPUs, {cpus} CPUs");
+        }
     }
 
     #[test]

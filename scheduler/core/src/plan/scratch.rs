@@ -1,10 +1,10 @@
 //! The nodes as a plan sees them while it is being made: what is free now, what ends when, what is reserved.
 
-use super::place::{Pick, Room};
+use super::place::{Pick, Room, order_key, place_alone};
 use crate::cluster::Cluster;
 use crate::job::JobPhase;
 use crate::node::Node;
-use squall_types::{JobId, NodeId, PoolName, Resources, Shape, Span, Timestamp};
+use squall_types::{JobId, JobSpec, NodeId, PoolName, Resources, Shape, Span, Timestamp};
 use std::collections::BTreeMap;
 
 /// Nothing is planned further ahead.
@@ -51,6 +51,10 @@ impl<'a> Scratch<'a> {
                 scratch.push(slot_of(cluster, node, when, now));
             }
         }
+        let Scratch { slots, by_pool, .. } = &mut scratch;
+        for order in by_pool.values_mut() {
+            order.sort_by_key(|at| order_key(slots[*at].shape, slots[*at].node));
+        }
         scratch
     }
 
@@ -66,27 +70,32 @@ impl<'a> Scratch<'a> {
     /// Rooms of a pool for something that begins at `from` and lasts `span`, and which slots they are.
     /// With `coming`, nodes that are on their way count as well.
     pub fn rooms(&self, pool: &PoolName, from: Timestamp, span: Span, coming: bool) -> (Vec<Room<'_>>, Vec<usize>) {
-        let mut rooms = Vec::new();
-        let mut slots = Vec::new();
-        for at in self.of_pool(pool) {
-            let slot = &self.slots[*at];
-            let there = match slot.when {
-                When::Now | When::Recover => true,
-                When::Coming(at) => coming || at <= from,
-            };
-            if !there {
-                continue;
-            }
-            let free = slot.free_during(self.now, from, from + span);
-            let later = from > self.now;
-            let gpus = if later { (0..free.gpus).collect() } else { slot.gpus.clone() };
-            let empty = if later { free == slot.shape.resources() } else { slot.empty && free == slot.free };
-            let free = Resources { gpus: free.gpus.min(gpus.len() as u16), ..free };
-            let gpus = gpus.into_iter().take(usize::from(free.gpus)).collect();
-            rooms.push(Room { node: slot.node, name: slot.name, shape: slot.shape, free, gpus, empty });
-            slots.push(*at);
-        }
-        (rooms, slots)
+        let there = |at: &&usize| match self.slots[**at].when {
+            When::Now | When::Recover => true,
+            When::Coming(at) => coming || at <= from,
+        };
+        let slots: Vec<usize> = self.of_pool(pool).iter().filter(there).copied().collect();
+        (slots.iter().map(|at| self.room(*at, from, span)).collect(), slots)
+    }
+
+    fn room(&self, at: usize, from: Timestamp, span: Span) -> Room<'_> {
+        let slot = &self.slots[at];
+        let free = slot.free_during(self.now, from, from + span);
+        let later = from > self.now;
+        let gpus = if later { (0..free.gpus).collect() } else { slot.gpus.clone() };
+        let empty = if later { free == slot.shape.resources() } else { slot.empty && free == slot.free };
+        let free = Resources { gpus: free.gpus.min(gpus.len() as u16), ..free };
+        let gpus = gpus.into_iter().take(usize::from(free.gpus)).collect();
+        Room { node: slot.node, name: slot.name, shape: slot.shape, free, gpus, empty }
+    }
+
+    /// The first node of a pool that takes all of a job now, where looking at one at a time is enough.
+    pub fn alone(&self, pool: &PoolName, spec: &JobSpec, span: Span) -> Option<(Pick, usize)> {
+        let now = |at: &&usize| matches!(self.slots[**at].when, When::Now | When::Recover);
+        // A full node is the usual case in a busy cluster: it is passed over without further questions.
+        let some = |at: &&usize| self.slots[**at].free.cpus > 0;
+        let mut slots = self.of_pool(pool).iter().filter(now).filter(some);
+        slots.find_map(|at| place_alone(spec, &self.room(*at, self.now, span)).map(|pick| (pick, *at)))
     }
 
     /// Times at which something is given back in a pool, in order, after now and within the window.
