@@ -9,7 +9,7 @@ mod files;
 mod hosts;
 mod tokens;
 
-pub use authority::Authority;
+pub use authority::{Authority, SERVER_LIFETIME};
 pub use certificate::{Machine, Proven};
 pub use hosts::LoginHosts;
 pub use tokens::{TokenError, Tokens};

@@ -1,7 +1,7 @@
 //! Tokens that let one machine join once: a static node or a login host.
 //!
 //! A token names a record on disk and bears its HMAC. The record says for whom it is and until when, and who has used
-//! it: the same key may use it again, since an answer can be lost; another may not.
+//! it: the same key may use it again, since answers can be lost and machines switched off; another may not.
 
 use super::authority::{Authority, random};
 use super::{IdentityError, files};
@@ -133,12 +133,11 @@ impl Tokens {
         if record.kind != kind || record.name != name {
             return Err(TokenError::OtherMachine);
         }
-        if now >= record.expires_at {
-            return Err(TokenError::Expired);
-        }
         match &record.used_by {
+            // However late: a machine whose certificate expired while it was off proves itself in the same way again.
             Some(user) if user == key => Ok(()),
             Some(_) => Err(TokenError::Used),
+            None if now >= record.expires_at => Err(TokenError::Expired),
             None => {
                 record.used_by = Some(key.to_owned());
                 self.write(id, &record)
@@ -171,11 +170,11 @@ impl Tokens {
             let name = entry.map_err(failed)?.file_name();
             let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
             match self.read(id)? {
-                Some(record) if now >= record.expires_at => {
+                Some(record) if record.used_by.is_none() && now >= record.expires_at => {
                     // A record that stays has expired all the same.
                     let _ = std::fs::remove_file(self.path(id));
                 }
-                Some(_) => left += 1,
+                Some(record) => left += usize::from(record.used_by.is_none()),
                 None => {}
             }
         }

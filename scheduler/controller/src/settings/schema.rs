@@ -3,7 +3,7 @@
 
 mod pools;
 
-pub use pools::{Kind, LocalSettings, Machine, OfferSettings, PoolSettings, SimSettings};
+pub use pools::{Kind, LocalSettings, Machine, OfferSettings, PoolSettings, Revive, SimSettings};
 
 use super::units::{Dollars, Size, Time};
 use schemars::JsonSchema;

@@ -3,7 +3,7 @@
 use super::mailbox::{Mailbox, Message};
 use super::providers::Providers;
 use super::writer::{Batch, Writer};
-use super::{Clock, CredentialMaker, ExitReason, LinkEvent, Published, ShellOptions};
+use super::{AlertBell, Clock, CredentialMaker, ExitReason, LinkEvent, Published, ShellOptions};
 use squall_core::Event;
 use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
 use squall_journal::PreparedBlob;
@@ -37,6 +37,7 @@ pub(super) fn spawn(
         clock,
         publish,
         credential: options.credential,
+        alert: options.alert,
         events: options.events,
         waiting: BTreeMap::new(),
         agents: BTreeMap::new(),
@@ -68,6 +69,7 @@ struct Thread {
     clock: Arc<Clock>,
     publish: watch::Sender<Arc<Published>>,
     credential: CredentialMaker,
+    alert: AlertBell,
     events: Option<mpsc::UnboundedSender<Arc<[Event]>>>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     agents: BTreeMap<SessionId, mpsc::Sender<LinkEvent>>,
@@ -183,7 +185,10 @@ impl Thread {
                         Published { cluster, notes: self.engine.notes(), seq: self.seq, at: self.clock.now() };
                     self.publish.send_replace(Arc::new(published));
                 }
-                Output::Alert { text } => tracing::error!(alert = %text, "alert"),
+                Output::Alert { text } => {
+                    tracing::error!(reason = %text, "alert");
+                    (self.alert)(&text);
+                }
             }
         }
     }

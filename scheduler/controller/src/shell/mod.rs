@@ -28,7 +28,7 @@ use squall_provisioner::Provisioner;
 use squall_types::offer::JoinTicket;
 use squall_types::{Assignment, JobId, LaunchOrder, PoolName, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -47,10 +47,17 @@ pub type TicketMaker = Arc<dyn Fn(&LaunchOrder) -> JoinTicket + Send + Sync>;
 /// Signs what an agent may do in a job's name.
 pub type CredentialMaker = Arc<dyn Fn(&Assignment) -> Vec<u8> + Send + Sync>;
 
+/// Who sells for each pool. A new configuration may change it while the controller runs.
+pub type ProviderTable = Arc<RwLock<BTreeMap<PoolName, Arc<dyn Provisioner>>>>;
+/// Told of what an operator must see, beside the log.
+pub type AlertBell = Arc<dyn Fn(&str) + Send + Sync>;
+
 pub struct ShellOptions {
     pub engine: Engine,
     pub journal: Journal,
-    pub providers: BTreeMap<PoolName, Arc<dyn Provisioner>>,
+    pub clock: Arc<Clock>,
+    pub providers: ProviderTable,
+    pub alert: AlertBell,
     pub ticket: TicketMaker,
     pub credential: CredentialMaker,
     /// Committed events, in order, for traces and counters.
@@ -78,7 +85,7 @@ pub struct Shell {
 
 /// Starts both threads. Must be called within a tokio runtime, which performs the provider calls.
 pub fn start(options: ShellOptions) -> Shell {
-    let clock = Arc::new(Clock::starting_at(options.engine.state().counters.at));
+    let clock = options.clock.clone();
     let mailbox = Arc::new(Mailbox::default());
     let first = Published {
         cluster: options.engine.committed().clone(),

@@ -1,13 +1,12 @@
 //! Provider calls: each a task of its own, so that one that hangs costs the others nothing.
 
-use super::TicketMaker;
 use super::mailbox::{Mailbox, Message};
+use super::{ProviderTable, TicketMaker};
 use squall_engine::{CallId, Input, ProviderCall, ProviderReply};
 use squall_provisioner::Provisioner;
 use squall_types::PoolName;
 use squall_types::offer::LaunchFailure;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle as Runtime;
 
@@ -15,24 +14,19 @@ use tokio::runtime::Handle as Runtime;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct Providers {
-    by_pool: BTreeMap<PoolName, Arc<dyn Provisioner>>,
+    by_pool: ProviderTable,
     ticket: TicketMaker,
     mailbox: Arc<Mailbox>,
     runtime: Runtime,
 }
 
 impl Providers {
-    pub fn new(
-        by_pool: BTreeMap<PoolName, Arc<dyn Provisioner>>,
-        ticket: TicketMaker,
-        mailbox: Arc<Mailbox>,
-        runtime: Runtime,
-    ) -> Self {
+    pub fn new(by_pool: ProviderTable, ticket: TicketMaker, mailbox: Arc<Mailbox>, runtime: Runtime) -> Self {
         Providers { by_pool, ticket, mailbox, runtime }
     }
 
     pub fn call(&self, call: CallId, pool: PoolName, verb: ProviderCall) {
-        let provider = self.by_pool.get(&pool).cloned();
+        let provider = self.by_pool.read().unwrap_or_else(PoisonError::into_inner).get(&pool).cloned();
         let (ticket, mailbox) = (self.ticket.clone(), self.mailbox.clone());
         self.runtime.spawn(async move {
             let reply = match provider {
