@@ -317,6 +317,9 @@ impl Cluster {
         nodes.values().for_each(|node| self.put_node(node.clone()));
         orders.values().for_each(|order| self.put_order(order.clone()));
         jobs.values().for_each(|job| self.put_job(job.clone()));
+        // An array answers to its token until its last element is purged.
+        let tokens = self.arrays.values().map(|array| (array.token.clone(), array.array));
+        self.index.tokens.extend(tokens);
         self
     }
 

@@ -367,4 +367,7 @@ pub struct ArrayRecord {
     /// Records of elements by index, while they are in memory.
     #[n(9)]
     pub records: std::collections::BTreeMap<u32, JobId>,
+    /// Of its submission: outlives the record that first bore it.
+    #[n(10)]
+    pub token: SubmitToken,
 }

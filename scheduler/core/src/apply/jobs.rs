@@ -29,6 +29,7 @@ impl Cluster {
                         all: array.indices.clone(),
                         step: array.step,
                         records: BTreeMap::new(),
+                        token: token.clone(),
                     };
                     self.arrays.insert(*job, record);
                 }
