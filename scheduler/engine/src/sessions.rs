@@ -93,8 +93,8 @@ impl Engine {
         open.heard_at = self.now;
         let (node, greeted) = (open.node, open.told.is_some());
         match report {
-            AgentReport::Hello { epoch, measured, attempts, steps, .. } => {
-                self.hello(session, node, epoch, measured, attempts, steps);
+            AgentReport::Hello { epoch, generation, measured, attempts, steps } => {
+                self.hello(session, node, (epoch, generation), measured, attempts, steps);
             }
             // Nothing counts before the hello.
             _ if !greeted => {}
@@ -109,7 +109,7 @@ impl Engine {
         &mut self,
         session: SessionId,
         node: NodeId,
-        epoch: Epoch,
+        (epoch, generation): (Epoch, Generation),
         measured: MeasuredNode,
         attempts: Vec<(Run, AttemptState)>,
         steps: Vec<StepEnd>,
@@ -128,7 +128,9 @@ impl Engine {
         }
         steps.into_iter().for_each(|end| self.step_news(session, node, end));
         self.forgotten_parts(node, &attempts);
-        self.full_set(session, node);
+        // Above everything that this epoch said before; an agent counts anew in a new one.
+        let generation = if epoch == self.epoch { Generation(generation.0 + 1) } else { Generation(1) };
+        self.full_set(session, node, generation);
     }
 
     fn refuse(&mut self, session: SessionId, why: String) {
@@ -159,13 +161,13 @@ impl Engine {
         }
     }
 
-    fn full_set(&mut self, session: SessionId, node: NodeId) {
+    fn full_set(&mut self, session: SessionId, node: NodeId, generation: Generation) {
         let Some(record) = self.cluster.nodes.get(&node) else { return };
         let die_at = (!record.is_static()).then_some(record.die_at);
         let keep_unknown = self.cluster.counters.settled_by.is_some_and(|at| at > self.now);
         let duties = assignments(&self.cluster, node);
         let told = Told {
-            generation: Generation(1),
+            generation,
             assignments: duties.iter().map(|duty| (duty.run, duty.clone())).collect(),
             die_at,
             retiring: false,
