@@ -1,0 +1,311 @@
+//! The reference model: what the durable events say, folded by rules so short that they are plainly right.
+
+use super::arrays::Arrays;
+use squall_core::{Event, What};
+use squall_types::agent::StopWhy;
+use squall_types::ids::Run;
+use squall_types::{
+    Allocation, EndState, Epoch, JobId, JobSpec, LaunchOrder, LaunchToken, NodeId, OrderId, Span, SubmitToken,
+    Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is known of a job.
+#[derive(Clone, Debug)]
+pub struct JobFacts {
+    pub spec: JobSpec,
+    /// The array that it belongs to, and which element it is once it is one.
+    pub array: Option<(JobId, Option<u32>)>,
+    pub attempt: u32,
+    /// Bound and not requeued or ended.
+    pub bound: bool,
+    pub claimed: bool,
+    pub held: bool,
+    pub ended: Option<EndState>,
+    pub first_started_at: Option<Timestamp>,
+    /// After this many events no attempt may be bound any more: somebody was told that it is cancelled.
+    pub cancelled_at: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct BoundFacts {
+    pub allocations: Vec<Allocation>,
+    pub time_limit: Span,
+}
+
+/// Everything durable, and what was wrong with it.
+#[derive(Clone, Default)]
+pub struct History {
+    /// Events so far.
+    pub length: u64,
+    pub epoch: Epoch,
+    pub jobs: BTreeMap<JobId, JobFacts>,
+    pub arrays: Arrays,
+    pub tokens: BTreeMap<SubmitToken, JobId>,
+    pub bound: BTreeMap<Run, BoundFacts>,
+    pub prepared: BTreeSet<(Run, NodeId)>,
+    pub started: BTreeMap<Run, Timestamp>,
+    pub stopping: BTreeMap<Run, StopWhy>,
+    /// Reported ended, or its machine gone.
+    pub dead: BTreeSet<(Run, NodeId)>,
+    pub orders: BTreeMap<LaunchToken, LaunchOrder>,
+    pub order_of_node: BTreeMap<NodeId, OrderId>,
+    pub gone: BTreeSet<NodeId>,
+    /// Nodes that an admin declared dead.
+    pub declared: BTreeSet<NodeId>,
+    /// Nodes that were asked to end.
+    pub retiring: BTreeSet<NodeId>,
+    /// Over all that ever was, a restored backup included.
+    pub highest_job: JobId,
+    pub found: Vec<String>,
+}
+
+impl History {
+    /// Takes in one durable event.
+    pub fn take(&mut self, event: &Event) {
+        self.length += 1;
+        let at = event.at;
+        match &event.what {
+            What::ControllerStarted { epoch, .. } => {
+                if *epoch <= self.epoch {
+                    self.wrong(format!("C1: epoch {epoch} follows epoch {}", self.epoch));
+                }
+                self.epoch = *epoch;
+            }
+            What::JobSubmitted { job, spec, token, .. } => self.submitted(*job, spec, token),
+            What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
+            What::JobClaimed { job, allocations, .. } => {
+                self.may_begin(*job, at);
+                if let Some(facts) = self.jobs.get_mut(job) {
+                    facts.claimed = true;
+                }
+                if allocations.is_empty() {
+                    self.wrong(format!("job {job} claims nothing"));
+                }
+            }
+            What::ClaimDropped { job, .. } => {
+                if let Some(facts) = self.jobs.get_mut(job) {
+                    facts.claimed = false;
+                }
+            }
+            What::JobBound { run, allocations, time_limit, .. } => self.bind(*run, allocations, *time_limit, at),
+            What::PartPrepared { run, node } => {
+                self.prepared.insert((*run, *node));
+            }
+            What::JobStarted { run } => self.start(*run, at),
+            What::JobStopping { run, why, .. } => {
+                self.stopping.insert(*run, *why);
+            }
+            What::PartEnded { run, node, .. } | What::PartGone { run, node } => {
+                self.dead.insert((*run, *node));
+            }
+            What::JobRequeued { job, hold, .. } => {
+                self.all_dead(*job, "is requeued");
+                if let Some(facts) = self.alive(*job, "is requeued") {
+                    facts.bound = false;
+                    facts.held |= hold.is_some();
+                }
+            }
+            What::JobHeld { job, .. } => self.hold(*job, true),
+            What::JobReleased { job } => self.hold(*job, false),
+            What::JobEnded { job, end, .. } => self.ended(*job, end.state),
+            What::JobUpdated { job, spec, .. } => {
+                if let Some(facts) = self.alive(*job, "is updated") {
+                    facts.spec = spec.as_ref().clone();
+                    if let Some((array, None)) = facts.array {
+                        self.arrays.limit(array, spec.array.as_ref().and_then(|array| array.limit));
+                    }
+                }
+            }
+            What::ElementsCancelled { array, indices, .. } => {
+                indices.iter().for_each(|index| self.arrays.ended(*array, index, EndState::Cancelled));
+                if self.arrays.none_waits(*array)
+                    && let Some(facts) = self.jobs.get_mut(array).filter(|facts| facts.array == Some((*array, None)))
+                {
+                    facts.ended = Some(EndState::Cancelled);
+                }
+            }
+            What::OrderPlaced { request, nodes, .. } => {
+                if self.orders.insert(request.token.clone(), request.as_ref().clone()).is_some() {
+                    self.wrong(format!("M5: token {} stands for two orders", request.token));
+                }
+                self.order_of_node.extend(nodes.iter().map(|node| (*node, request.order)));
+            }
+            What::NodeGone { node, why, .. } => {
+                if !self.gone.insert(*node) {
+                    self.wrong(format!("node {node} is gone twice"));
+                }
+                if *why == squall_core::node::GoneWhy::Declared {
+                    self.declared.insert(*node);
+                }
+            }
+            What::NodeRetiring { node, .. } => {
+                self.retiring.insert(*node);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn wrong(&mut self, text: String) {
+        self.found.push(text);
+    }
+
+    fn submitted(&mut self, job: JobId, spec: &JobSpec, token: &SubmitToken) {
+        self.new_id(job);
+        if let Some(other) = self.tokens.insert(token.clone(), job) {
+            self.wrong(format!("J2: one submission became jobs {other} and {job}"));
+        }
+        let array = spec.array.as_ref().map(|array| {
+            self.arrays.submitted(job, array);
+            (job, None)
+        });
+        self.jobs.insert(job, JobFacts { held: spec.hold, ..JobFacts::new(spec.clone(), array) });
+    }
+
+    /// J3: over everything that ever was.
+    fn new_id(&mut self, job: JobId) {
+        if job <= self.highest_job {
+            self.wrong(format!("J3: job id {job} is given after {}", self.highest_job));
+        }
+        self.highest_job = self.highest_job.max(job);
+    }
+
+    fn split(&mut self, array: JobId, index: u32, job: JobId) {
+        let Some(whole) = self.jobs.get(&array).cloned() else {
+            return self.wrong(format!("array {array} is split and was never submitted"));
+        };
+        if job != array {
+            self.new_id(job);
+        }
+        if let Err(text) = self.arrays.split(array, index) {
+            self.wrong(text);
+        }
+        self.jobs.insert(job, JobFacts { array: Some((array, Some(index))), ..whole });
+    }
+
+    fn bind(&mut self, run: Run, allocations: &[Allocation], time_limit: Span, at: Timestamp) {
+        let claimed = self.jobs.get(&run.job).is_some_and(|facts| facts.claimed);
+        if !claimed {
+            self.may_begin(run.job, at);
+        }
+        let length = self.length;
+        let Some(facts) = self.alive(run.job, "is bound") else { return };
+        let (before, bound, cancelled) = (facts.attempt, facts.bound, facts.cancelled_at);
+        facts.attempt = run.attempt.0;
+        facts.bound = true;
+        facts.claimed = false;
+        if bound || run.attempt.0 != before + 1 {
+            self.wrong(format!("J4: attempt {run} is bound after attempt {before}, which is over: {}", !bound));
+        }
+        if cancelled.is_some_and(|at| at < length) {
+            self.wrong(format!("J7: {run} is bound although its user was told that it is cancelled"));
+        }
+        if let Some(held) = allocations.iter().find(|held| self.gone.contains(&held.node)) {
+            self.wrong(format!("{run} is bound to node {}, which is gone", held.node));
+        }
+        self.bound.insert(run, BoundFacts { allocations: allocations.to_vec(), time_limit });
+    }
+
+    fn start(&mut self, run: Run, at: Timestamp) {
+        let Some(bound) = self.bound.get(&run) else {
+            return self.wrong(format!("{run} starts and was never bound"));
+        };
+        let unprepared = |held: &Allocation| !self.prepared.contains(&(run, held.node));
+        if bound.allocations.len() > 1 && bound.allocations.iter().any(unprepared) {
+            self.wrong(format!("G3: gang {run} starts before all of its parts are prepared"));
+        }
+        if self.started.insert(run, at).is_some() {
+            self.wrong(format!("{run} starts twice"));
+        }
+        if let Some(facts) = self.alive(run.job, "starts") {
+            facts.first_started_at.get_or_insert(at);
+        }
+    }
+
+    fn ended(&mut self, job: JobId, state: EndState) {
+        self.all_dead(job, "ends");
+        let Some(facts) = self.alive(job, "ends") else { return };
+        (facts.ended, facts.bound, facts.claimed) = (Some(state), false, false);
+        if let Some((array, index)) = facts.array {
+            match index {
+                Some(index) => self.arrays.ended(array, index, state),
+                None => self.wrong(format!("array {array} ends as a job")),
+            }
+        }
+    }
+
+    fn hold(&mut self, job: JobId, held: bool) {
+        if let Some(facts) = self.jobs.get_mut(&job) {
+            facts.held = held;
+        }
+    }
+
+    /// J5: what ends or comes back has nothing alive any more.
+    fn all_dead(&mut self, job: JobId, what: &str) {
+        let Some(facts) = self.jobs.get(&job).filter(|facts| facts.bound) else { return };
+        let run = Run { job, attempt: squall_types::Attempt(facts.attempt) };
+        let Some(bound) = self.bound.get(&run) else { return };
+        if let Some(held) = bound.allocations.iter().find(|held| !self.dead.contains(&(run, held.node))) {
+            self.wrong(format!("J5: {run} {what} while its part on node {} is not known dead", held.node));
+        }
+    }
+
+    /// J6: nothing happens to a job that has ended.
+    fn alive(&mut self, job: JobId, what: &str) -> Option<&mut JobFacts> {
+        let text = match self.jobs.get(&job).map(|facts| facts.ended) {
+            Some(None) => return self.jobs.get_mut(&job),
+            Some(Some(state)) => format!("J6: job {job} {what} after its end as {}", state.word()),
+            None => format!("J1: job {job} {what} and was never submitted"),
+        };
+        self.wrong(text);
+        None
+    }
+
+    /// J8: at most as many elements as the array may have, and no dependency fires early.
+    fn may_begin(&mut self, job: JobId, at: Timestamp) {
+        let Some(facts) = self.jobs.get(&job) else { return };
+        let begin_at = facts.spec.begin_at;
+        if facts.held {
+            self.wrong(format!("job {job} begins although it is held"));
+        }
+        if begin_at.is_some_and(|begin| begin > at) {
+            self.wrong(format!("job {job} begins at {} although its begin time is {begin_at:?}", at.0));
+        }
+        if let Some(text) = self.unmet(job, at) {
+            self.wrong(text);
+        }
+        if let Some((array, _)) = self.jobs.get(&job).and_then(|facts| facts.array) {
+            let active = |facts: &&JobFacts| facts.array.is_some_and(|(other, _)| other == array);
+            let count = self.jobs.values().filter(active).filter(|facts| facts.bound || facts.claimed).count();
+            if let Some(limit) = self.arrays.limit_of(array).filter(|limit| count as u32 >= *limit) {
+                self.wrong(format!("J8: element {job} of array {array} begins beside {count} of at most {limit}"));
+            }
+        }
+    }
+
+    /// Why an attempt may have been ended by its agent, as far as the controller ever said.
+    pub fn was_stopped(&self, run: Run) -> bool {
+        self.stopping.contains_key(&run)
+    }
+
+    /// Jobs that have not ended, arrays by their own record.
+    pub fn live_jobs(&self) -> impl Iterator<Item = (&JobId, &JobFacts)> {
+        self.jobs.iter().filter(|(_, facts)| facts.ended.is_none())
+    }
+}
+
+impl JobFacts {
+    fn new(spec: JobSpec, array: Option<(JobId, Option<u32>)>) -> Self {
+        JobFacts {
+            spec,
+            array,
+            attempt: 0,
+            bound: false,
+            claimed: false,
+            held: false,
+            ended: None,
+            first_started_at: None,
+            cancelled_at: None,
+        }
+    }
+}

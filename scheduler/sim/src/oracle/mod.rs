@@ -1,0 +1,14 @@
+//! What must be true, judged without the controller's own opinion: from what is durable, from what was executed, from
+//! what clients were told, and from the cloud's own bill.
+
+mod arrays;
+mod dependencies;
+mod executions;
+mod history;
+mod money;
+mod promises;
+
+pub use executions::Executions;
+pub use history::History;
+pub use money::audit as audit_money;
+pub use promises::Promises;
