@@ -172,7 +172,7 @@ impl World {
             DutyOutput::StartShim { assignment, launch } => self.start_shim(id, agent, *assignment, launch),
             DutyOutput::StopShim { run, why, .. } => self.terminate(id, run, why),
             DutyOutput::Kill { run } => self.kill(id, run),
-            DutyOutput::Signal { .. } => {}
+            DutyOutput::Signal { .. } | DutyOutput::Abandon { .. } => {}
             DutyOutput::Report(report) => {
                 if let Some(session) = self.machines[id.0].agent_session() {
                     self.say(session, report);
