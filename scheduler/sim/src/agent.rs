@@ -70,7 +70,11 @@ impl World {
             let after = self.dice.millis(1, 500);
             self.schedule(after, Happening::Examined { machine: id, agent, run });
         }
-        if joined { self.redial(id, agent) } else { self.ask_to_join(id, agent) }
+        if joined {
+            self.redial(id, agent)
+        } else {
+            self.ask_to_join(id, agent)
+        }
         self.aim_tick(id);
     }
 
@@ -200,9 +204,8 @@ impl World {
         }
         let machine = &mut self.machines[id.0];
         let Some(agent) = &mut machine.agent else { return };
-        while let Some((_, content)) = agent.writing.pop_front_if(|(first, _)| *first <= record) {
-            machine.records.push(content);
-        }
+        let durable = agent.writing.iter().take_while(|(first, _)| *first <= record).count();
+        machine.records.extend(agent.writing.drain(..durable).map(|(_, content)| content));
         self.duty(id, DutyInput::Persisted(record));
     }
 
@@ -316,7 +319,8 @@ fn points(output: &DutyOutput) -> (Option<Point>, Option<Point>) {
 fn damage(records: &mut [Record]) -> bool {
     let Some(at) = records.iter().rposition(|record| matches!(record, Record::Run { .. })) else { return false };
     let Record::Run { run, .. } = records[at] else { return false };
-    let later = records[at + 1..].iter().any(|record| matches!(record, Record::Forgotten { run: other } if *other == run));
+    let later =
+        records[at + 1..].iter().any(|record| matches!(record, Record::Forgotten { run: other } if *other == run));
     if later {
         return false;
     }

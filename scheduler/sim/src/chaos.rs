@@ -20,8 +20,7 @@ impl World {
         match chaos {
             Chaos::KillController { down } => {
                 if let Some(leader) = self.leader {
-                    let fault =
-                        if down > Span::from_secs(60) { Fault::StopController } else { Fault::KillController };
+                    let fault = if down > Span::from_secs(60) { Fault::StopController } else { Fault::KillController };
                     let state = self.state_of(leader);
                     self.tally.count(fault, state);
                     self.kill_controller(leader, down);
@@ -36,33 +35,33 @@ impl World {
             }
             Chaos::Failover { pause } => self.fail_over(pause),
             Chaos::RestoreBackup => self.restore_backup(),
-            Chaos::KillAgent { nth } => self.to_machine(nth, |world, machine| {
+            Chaos::KillAgent { nth } => self.strike_machine(nth, |world, machine| {
                 world.tally.count(Fault::KillAgent, world.agent_state(machine));
                 world.agent_dies(machine, End::Agent);
             }),
-            Chaos::PauseAgent { nth, pause } => self.to_machine(nth, |world, machine| {
+            Chaos::PauseAgent { nth, pause } => self.strike_machine(nth, |world, machine| {
                 world.tally.count(Fault::PauseAgent, world.agent_state(machine));
                 world.stop_agent(machine, pause);
             }),
-            Chaos::CloneAgent { nth } => self.to_machine(nth, World::clone_machine),
-            Chaos::AgentClock { nth, by } => self.to_machine(nth, |world, machine| {
+            Chaos::CloneAgent { nth } => self.strike_machine(nth, World::clone_machine),
+            Chaos::AgentClock { nth, by } => self.strike_machine(nth, |world, machine| {
                 world.tally.count(Fault::AgentClock, world.agent_state(machine));
                 world.machines[machine.0].skew = by;
             }),
             Chaos::Reboot { nth } => {
                 let down = self.dice.secs(1, 4);
-                self.to_machine(nth, |world, machine| world.reboot(machine, down));
+                self.strike_machine(nth, |world, machine| world.reboot(machine, down));
             }
             Chaos::PowerLoss { nth, down } => {
-                self.to_machine(nth, |world, machine| world.reboot(machine, down.max(Span::from_secs(5))));
+                self.strike_machine(nth, |world, machine| world.reboot(machine, down.max(Span::from_secs(5))));
             }
-            Chaos::Health { nth, lasting } => self.to_machine(nth, |world, machine| {
+            Chaos::Health { nth, lasting } => self.strike_machine(nth, |world, machine| {
                 world.tally.count(Fault::Health, world.agent_state(machine));
                 world.health(machine, "a GPU fell off the bus".to_owned());
                 world.schedule(lasting, Happening::HealthClears(machine));
             }),
             Chaos::Cut { nth: Some(nth), up, down, lasting } => {
-                self.to_machine(nth, |world, machine| world.cut(machine, up, down, lasting));
+                self.strike_machine(nth, |world, machine| world.cut(machine, up, down, lasting));
             }
             Chaos::Cut { nth: None, up, down, lasting } => {
                 self.powered_machines().into_iter().for_each(|machine| self.cut(machine, up, down, lasting));
@@ -88,7 +87,7 @@ impl World {
                     self.tally.count(Fault::Stranger, "any");
                 }
             }
-            Chaos::KillInstance { nth } => self.to_machine(nth, World::kill_instance),
+            Chaos::KillInstance { nth } => self.strike_machine(nth, World::kill_instance),
             Chaos::PriceChange { site, percent } => {
                 let offer = self.scenario.config.pools[&self.sites[site].pool].offers[0].clone();
                 let price = HourlyPrice(offer.price.0 * percent / 100);
@@ -100,7 +99,7 @@ impl World {
         }
     }
 
-    fn to_machine(&mut self, nth: usize, strike: impl FnOnce(&mut World, MachineId)) {
+    fn strike_machine(&mut self, nth: usize, strike: impl FnOnce(&mut World, MachineId)) {
         let machines = self.powered_machines();
         if !machines.is_empty() {
             strike(self, machines[nth % machines.len()]);

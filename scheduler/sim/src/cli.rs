@@ -65,7 +65,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
     if let Some(seed) = options.seed {
         return one(seed, options.trace);
     }
-    let threads = options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let threads =
+        options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
     let told = |outcome: &Outcome| {
         if let Some(first) = outcome.violations.first() {
             eprintln!("seed {}: {first}", outcome.seed);
@@ -86,7 +87,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 fn one(seed: u64, trace: bool) -> ExitCode {
     let (outcome, lines) = run_with_trace(seed);
-    let from = if trace { 0 } else if outcome.is_clean() { lines.len() } else { lines.len().saturating_sub(TAIL) };
+    let from = if trace {
+        0
+    } else if outcome.is_clean() {
+        lines.len()
+    } else {
+        lines.len().saturating_sub(TAIL)
+    };
     lines[from..].iter().for_each(|line| println!("{line}"));
     println!(
         "seed {seed}: {} happenings, {} events, {} executions, hash {:016x}",

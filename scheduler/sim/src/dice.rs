@@ -9,7 +9,6 @@ use squall_types::Span;
 pub enum Stream {
     Scenario = 1,
     World = 2,
-    Cloud = 3,
 }
 
 pub struct Dice(ChaCha8Rng);
@@ -30,10 +29,6 @@ impl Dice {
         if most <= least { least } else { self.0.random_range(least..=most) }
     }
 
-    pub fn span(&mut self, least: Span, most: Span) -> Span {
-        Span(self.between(least.0, most.0))
-    }
-
     pub fn millis(&mut self, least: i64, most: i64) -> Span {
         Span(self.between(least, most))
     }
@@ -49,9 +44,5 @@ impl Dice {
 
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
-    }
-
-    pub fn number(&mut self) -> u64 {
-        self.0.random()
     }
 }

@@ -63,10 +63,6 @@ impl Disk {
         }
     }
 
-    pub fn is_writing(&self, writer: u64) -> bool {
-        self.writing.iter().any(|writing| writing.writer == writer)
-    }
-
     /// Reads what is whole, and cuts off what is not.
     ///
     /// # Errors

@@ -37,7 +37,9 @@ impl World {
     /// J5: what is taken for dead is dead. An admin's word is taken for it, and so is a restored backup's.
     fn known_dead(&mut self, run: Run, node: NodeId) {
         let lives = self.executions.living().any(|executed| {
-            executed.run == run && executed.node == node && !self.clones.contains(&crate::happening::MachineId(executed.machine))
+            executed.run == run
+                && executed.node == node
+                && !self.clones.contains(&crate::happening::MachineId(executed.machine))
         });
         if lives && !self.is_declared(node) && !self.was_restored() {
             self.wrong(format!("J5: the part of {run} on node {node} is taken for dead and lives"));
@@ -82,9 +84,7 @@ impl World {
                 found.extend(removed.iter().filter_map(|run| self.unsettled(node, *run)));
                 found
             }
-            AgentOrder::Acknowledged { runs, .. } => {
-                runs.iter().filter_map(|run| self.unsettled(node, *run)).collect()
-            }
+            AgentOrder::Acknowledged { runs, .. } => runs.iter().filter_map(|run| self.unsettled(node, *run)).collect(),
             _ => Vec::new(),
         }
     }
@@ -92,7 +92,8 @@ impl World {
     fn unfounded(&self, node: NodeId, assignments: &[Assignment]) -> Vec<String> {
         let unfounded = |assignment: &&Assignment| {
             let run = assignment.run;
-            let granted = self.history.bound.get(&run).is_some_and(|bound| bound.allocations.contains(&assignment.allocation));
+            let granted =
+                self.history.bound.get(&run).is_some_and(|bound| bound.allocations.contains(&assignment.allocation));
             let phase = match assignment.phase {
                 AssignedPhase::Prepare => true,
                 AssignedPhase::Run { .. } => self.history.started.contains_key(&run),
@@ -102,17 +103,16 @@ impl World {
         };
         let found = assignments.iter().filter(unfounded);
         found
-            .map(|assignment| format!("node {node} is told {:?} of {}, which is not durable", assignment.phase, assignment.run))
+            .map(|assignment| {
+                format!("node {node} is told {:?} of {}, which is not durable", assignment.phase, assignment.run)
+            })
             .collect()
     }
 
     /// A result may be forgotten only when it is durable, or when no event ever asked for it.
     fn unsettled(&self, node: NodeId, run: Run) -> Option<String> {
-        let asked = self
-            .history
-            .bound
-            .get(&run)
-            .is_some_and(|bound| bound.allocations.iter().any(|held| held.node == node));
+        let asked =
+            self.history.bound.get(&run).is_some_and(|bound| bound.allocations.iter().any(|held| held.node == node));
         let settled = !asked || self.history.dead.contains(&(run, node));
         (!settled).then(|| format!("node {node} may forget {run}, whose end is not durable"))
     }

@@ -135,7 +135,8 @@ impl World {
             return;
         }
         let behaviour = self.behaviour(spec, run);
-        let steps = Work::number_of(spec).and_then(|number| self.scenario.work.get(number)).map_or(0, |work| work.steps);
+        let steps =
+            Work::number_of(spec).and_then(|number| self.scenario.work.get(number)).map_or(0, |work| work.steps);
         if steps > 0 {
             let after = Span(behaviour.runs_for.0 / 4);
             self.schedule(after, Happening::LaunchStep { run, left: steps });

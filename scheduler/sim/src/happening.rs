@@ -33,44 +33,121 @@ pub enum Happening {
     // The controller.
     StartController,
     Resume(ProcessId),
-    Feed { process: ProcessId, input: Input },
+    Feed {
+        process: ProcessId,
+        input: Box<Input>,
+    },
     Wake(ProcessId),
-    Synced { process: ProcessId, batch: BatchId },
+    Synced {
+        process: ProcessId,
+        batch: BatchId,
+    },
 
     // The cloud.
-    Effect { process: ProcessId, call: CallId, pool: PoolName, verb: ProviderCall },
+    Effect {
+        process: ProcessId,
+        call: CallId,
+        pool: PoolName,
+        verb: ProviderCall,
+    },
     CloudDue(usize),
 
     // Connections: one message each, in order.
     Up(SessionId),
     Down(SessionId),
     /// One end finds out that the connection is dead.
-    Broken { session: SessionId, end: End },
-    Dial { machine: MachineId, agent: AgentId },
+    Broken {
+        session: SessionId,
+        end: End,
+    },
+    Dial {
+        machine: MachineId,
+        agent: AgentId,
+    },
 
     // Machines.
     PowerOn(MachineId),
-    StartAgent { machine: MachineId, boot: u32 },
-    ResumeAgent { machine: MachineId, agent: AgentId },
-    Tick { machine: MachineId, agent: AgentId },
-    Recorded { machine: MachineId, agent: AgentId, record: RecordId },
-    Examined { machine: MachineId, agent: AgentId, run: Run },
-    Prepared { machine: MachineId, agent: AgentId, run: Run, well: bool },
-    Execute { machine: MachineId, boot: u32, agent: AgentId, run: Run, launch: u32 },
-    ExecuteFailed { machine: MachineId, agent: AgentId, run: Run },
-    Executed { machine: MachineId, agent: AgentId, run: Run },
-    ProcessEnds { machine: MachineId, boot: u32, run: Run, launch: u32, exit: ExitStatus },
-    EndSeen { machine: MachineId, agent: AgentId, run: Run },
-    StepEnds { machine: MachineId, boot: u32, run: Run, step: u32 },
+    StartAgent {
+        machine: MachineId,
+        boot: u32,
+    },
+    ResumeAgent {
+        machine: MachineId,
+        agent: AgentId,
+    },
+    Tick {
+        machine: MachineId,
+        agent: AgentId,
+    },
+    Recorded {
+        machine: MachineId,
+        agent: AgentId,
+        record: RecordId,
+    },
+    Examined {
+        machine: MachineId,
+        agent: AgentId,
+        run: Run,
+    },
+    Prepared {
+        machine: MachineId,
+        agent: AgentId,
+        run: Run,
+        well: bool,
+    },
+    Execute {
+        machine: MachineId,
+        boot: u32,
+        agent: AgentId,
+        run: Run,
+        launch: u32,
+    },
+    ExecuteFailed {
+        machine: MachineId,
+        agent: AgentId,
+        run: Run,
+    },
+    Executed {
+        machine: MachineId,
+        agent: AgentId,
+        run: Run,
+    },
+    ProcessEnds {
+        machine: MachineId,
+        boot: u32,
+        run: Run,
+        launch: u32,
+        exit: ExitStatus,
+    },
+    EndSeen {
+        machine: MachineId,
+        agent: AgentId,
+        run: Run,
+    },
+    StepEnds {
+        machine: MachineId,
+        boot: u32,
+        run: Run,
+        step: u32,
+    },
     HealthClears(MachineId),
 
     // Clients.
     Act(usize),
     Send(RpcId),
-    Answered { rpc: RpcId, answer: Box<squall_engine::Answer> },
-    TimedOut { rpc: RpcId, tries: u32 },
+    Answered {
+        rpc: RpcId,
+        answer: Box<squall_engine::Answer>,
+    },
+    TimedOut {
+        rpc: RpcId,
+        tries: u32,
+    },
     FinishAllocation(Run),
-    LaunchStep { run: Run, left: u32 },
+    LaunchStep {
+        run: Run,
+        left: u32,
+    },
 
     // What goes wrong, and its end.
     Chaos(usize),
@@ -79,5 +156,7 @@ pub enum Happening {
     Backup,
     Heal,
     /// Is everything over?
-    Look { since: Span },
+    Look {
+        since: Span,
+    },
 }

@@ -7,7 +7,9 @@ use crate::tally::Fault;
 use crate::world::World;
 use squall_engine::SessionId;
 use squall_types::ids::Run;
-use squall_types::{Assignment, AttemptEnd, InstanceId, MeasuredNode, NodeId, NodeName, OrderId, Shape, Span, Timestamp};
+use squall_types::{
+    Assignment, AttemptEnd, InstanceId, MeasuredNode, NodeId, NodeName, OrderId, Shape, Span, Timestamp,
+};
 use squalld::duty::{DutyInput, Now, Record};
 use std::collections::BTreeMap;
 
@@ -60,7 +62,9 @@ pub enum Stage {
     Starting,
     /// Proved that it never will.
     Void,
-    Alive { began: Now },
+    Alive {
+        began: Now,
+    },
     Ended(AttemptEnd),
 }
 

@@ -17,7 +17,7 @@ const REDIAL: (i64, i64) = (500, 5000);
 /// What an agent's end sends.
 #[derive(Debug)]
 pub enum Upward {
-    Say(AgentReport),
+    Say(Box<AgentReport>),
     Close,
 }
 
@@ -72,7 +72,9 @@ impl World {
             return self.ask_to_join(machine, agent);
         };
         let session = SessionId(self.fresh_id());
-        self.trace.say(self.now, "connects", session.0, || format!("machine {} as node {node}, session {}", machine.0, session.0));
+        self.trace.say(self.now, "connects", session.0, || {
+            format!("machine {} as node {node}, session {}", machine.0, session.0)
+        });
         self.sessions.insert(
             session,
             Session {
@@ -115,7 +117,7 @@ impl World {
     }
 
     pub fn say(&mut self, session: SessionId, report: AgentReport) {
-        self.tell_up(session, Upward::Say(report));
+        self.tell_up(session, Upward::Say(Box::new(report)));
     }
 
     pub fn tell(&mut self, session: SessionId, order: AgentOrder) {
@@ -151,7 +153,7 @@ impl World {
         let (process, open) = (session.process, session.controller_open);
         match message {
             _ if !open => {}
-            Upward::Say(report) => self.feed(process, Input::AgentSaid { session: id, report }),
+            Upward::Say(report) => self.feed(process, Input::AgentSaid { session: id, report: *report }),
             Upward::Close => self.controller_end_closes(id),
         }
     }
@@ -268,12 +270,8 @@ impl World {
         };
         let state = self.agent_state(machine);
         self.tally.count(fault, state);
-        let sessions: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.machine == machine)
-            .map(|(id, _)| *id)
-            .collect();
+        let sessions: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| session.machine == machine).map(|(id, _)| *id).collect();
         for session in sessions {
             for end in [End::Controller, End::Agent] {
                 // A ping needs both ways: either cut is noticed at both ends.

@@ -1,6 +1,5 @@
 //! What people do to the cluster, as the scenario has it.
 
-use crate::happening::ProcessId;
 use crate::rpc::{JobChange, Wanted};
 use crate::scenario::{Act, Change};
 use crate::world::World;
@@ -57,9 +56,5 @@ impl World {
             Change::Update(update) => JobChange::Update(update),
         };
         self.request(Wanted::Change { caller, job: JobRef { job, elements }, change });
-    }
-
-    pub fn current(&self) -> Option<ProcessId> {
-        self.leader
     }
 }

@@ -185,11 +185,11 @@ impl World {
             (Wanted::Submit { work }, Answer::Done(Reply::Submitted { job, .. })) => {
                 self.jobs.insert(work, *job);
             }
-            (Wanted::Join { machine, agent }, Answer::Done(Reply::Joined { node, name })) => {
-                if self.is_running(machine, agent) {
-                    self.machines[machine.0].joined = Some((*node, name.clone()));
-                    self.redial(machine, agent);
-                }
+            (Wanted::Join { machine, agent }, Answer::Done(Reply::Joined { node, name }))
+                if self.is_running(machine, agent) =>
+            {
+                self.machines[machine.0].joined = Some((*node, name.clone()));
+                self.redial(machine, agent);
             }
             (Wanted::Step { run, left, .. }, Answer::Done(Reply::Step(grant))) => {
                 for node in &grant.nodes {
@@ -232,12 +232,7 @@ pub fn token(work: usize) -> SubmitToken {
     SubmitToken(format!("submission {work}"))
 }
 
-fn join(
-    order: Option<OrderId>,
-    name: NodeName,
-    instance: Option<squall_types::InstanceId>,
-    key: String,
-) -> Command {
+fn join(order: Option<OrderId>, name: NodeName, instance: Option<squall_types::InstanceId>, key: String) -> Command {
     Command::Join { order, name: Some(name), instance, key }
 }
 

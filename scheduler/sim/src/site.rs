@@ -86,7 +86,7 @@ impl World {
         } else if launches && self.strikes(Point::Launched, Fault::KillController) {
             self.die_of_sniper(id);
         }
-        let input = Input::Provider { call, reply };
+        let input = Box::new(Input::Provider { call, reply });
         self.schedule_at(heard_at, Happening::Feed { process: id, input });
     }
 
@@ -135,9 +135,7 @@ impl World {
     }
 
     pub fn machine_of(&self, number: usize, instance: &InstanceId) -> Option<MachineId> {
-        let is_it = |machine: &crate::machine::Machine| {
-            matches!(&machine.origin, Origin::Bought { site, instance: bought, .. } if *site == number && bought == instance)
-        };
+        let is_it = |machine: &crate::machine::Machine| matches!(&machine.origin, Origin::Bought { site, instance: bought, .. } if *site == number && bought == instance);
         self.machines.iter().position(is_it).map(MachineId)
     }
 

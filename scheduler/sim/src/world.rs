@@ -213,7 +213,7 @@ impl World {
         match happening {
             Happening::StartController => self.start_controller(),
             Happening::Resume(process) => self.resume(process),
-            Happening::Feed { process, input } => self.feed(process, input),
+            Happening::Feed { process, input } => self.feed(process, *input),
             Happening::Wake(process) => self.wake(process),
             Happening::Synced { process, batch } => self.synced(process, batch),
             Happening::Effect { process, call, pool, verb } => self.take_effect(process, call, &pool, verb),

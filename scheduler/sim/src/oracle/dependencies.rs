@@ -100,8 +100,7 @@ impl History {
                 _ => target.index.is_some() && !self.arrays.contains(target.job),
             }
         };
-        !terms.is_empty()
-            && if facts.spec.dependency.any { terms.iter().all(never) } else { terms.iter().any(never) }
+        !terms.is_empty() && if facts.spec.dependency.any { terms.iter().all(never) } else { terms.iter().any(never) }
     }
 
     fn some_failed(&self, target: TargetJob) -> bool {

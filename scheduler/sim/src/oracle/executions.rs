@@ -3,7 +3,7 @@
 use super::history::History;
 use squall_types::agent::AssignedPhase;
 use squall_types::ids::Run;
-use squall_types::{Assignment, Attempt, JobId, NodeId, NodeName, Shape, Timestamp};
+use squall_types::{Assignment, NodeId, NodeName, Shape, Timestamp};
 use std::collections::BTreeMap;
 
 /// One execution of one part of an attempt.
@@ -131,13 +131,5 @@ impl Executions {
 
     pub fn living(&self) -> impl Iterator<Item = &Executed> {
         self.alive.values()
-    }
-
-    pub fn lives(&self, run: Run, node: NodeId) -> bool {
-        self.alive.values().any(|executed| executed.run == run && executed.node == node)
-    }
-
-    pub fn attempts_of(&self, job: JobId) -> impl Iterator<Item = Attempt> {
-        self.done.keys().filter(move |(run, _)| run.job == job).map(|(run, _)| run.attempt)
     }
 }

@@ -5,8 +5,7 @@ use squall_core::{Event, What};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, EndState, Epoch, JobId, JobSpec, LaunchOrder, LaunchToken, NodeId, OrderId, Span, SubmitToken,
-    Timestamp,
+    Allocation, EndState, Epoch, JobId, JobSpec, LaunchOrder, LaunchToken, NodeId, OrderId, SubmitToken, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +29,6 @@ pub struct JobFacts {
 #[derive(Clone, Debug)]
 pub struct BoundFacts {
     pub allocations: Vec<Allocation>,
-    pub time_limit: Span,
 }
 
 /// Everything durable, and what was wrong with it.
@@ -88,7 +86,7 @@ impl History {
                     facts.claimed = false;
                 }
             }
-            What::JobBound { run, allocations, time_limit, .. } => self.bind(*run, allocations, *time_limit, at),
+            What::JobBound { run, allocations, .. } => self.bind(*run, allocations, at),
             What::PartPrepared { run, node } => {
                 self.prepared.insert((*run, *node));
             }
@@ -183,7 +181,7 @@ impl History {
         self.jobs.insert(job, JobFacts { array: Some((array, Some(index))), ..whole });
     }
 
-    fn bind(&mut self, run: Run, allocations: &[Allocation], time_limit: Span, at: Timestamp) {
+    fn bind(&mut self, run: Run, allocations: &[Allocation], at: Timestamp) {
         let claimed = self.jobs.get(&run.job).is_some_and(|facts| facts.claimed);
         if !claimed {
             self.may_begin(run.job, at);
@@ -203,7 +201,7 @@ impl History {
         if let Some(held) = allocations.iter().find(|held| self.gone.contains(&held.node)) {
             self.wrong(format!("{run} is bound to node {}, which is gone", held.node));
         }
-        self.bound.insert(run, BoundFacts { allocations: allocations.to_vec(), time_limit });
+        self.bound.insert(run, BoundFacts { allocations: allocations.to_vec() });
     }
 
     fn start(&mut self, run: Run, at: Timestamp) {

@@ -44,7 +44,6 @@ fn compare(
     let difference = MicroUsd((counted.0 - billed.0).abs());
     // What a stale price said is not the bill's.
     let fair = billed.0 > 0 && node.offer.minimum_billed == Span::ZERO;
-    (fair && difference > slack && counted < billed && billed.0 < counted.0 * 2).then(|| {
-        format!("M7: node {} counts {counted}, the bill says {billed}, {slack} are explained", node.name)
-    })
+    (fair && difference > slack && counted < billed && billed.0 < counted.0 * 2)
+        .then(|| format!("M7: node {} counts {counted}, the bill says {billed}, {slack} are explained", node.name))
 }

@@ -11,10 +11,20 @@ use squall_types::{JobKind, Span, Timestamp, Uid};
 pub enum Act {
     Submit(usize),
     /// Of a submission, or of one of its elements.
-    Change { work: usize, element: Option<u32>, change: Change, admin: bool },
-    CancelAll { uid: Uid },
+    Change {
+        work: usize,
+        element: Option<u32>,
+        change: Change,
+        admin: bool,
+    },
+    CancelAll {
+        uid: Uid,
+    },
     /// To the n-th node that lives then.
-    Node { nth: usize, action: NodeAction },
+    Node {
+        nth: usize,
+        action: NodeAction,
+    },
     Configure(Box<ClusterConfig>),
 }
 
@@ -68,14 +78,7 @@ pub fn draw(
     acts
 }
 
-fn change(
-    dice: &mut Dice,
-    kinds: &Kinds,
-    number: usize,
-    one: &Work,
-    at: Timestamp,
-    acts: &mut Vec<(Timestamp, Act)>,
-) {
+fn change(dice: &mut Dice, kinds: &Kinds, number: usize, one: &Work, at: Timestamp, acts: &mut Vec<(Timestamp, Act)>) {
     let element = |dice: &mut Dice| one.spec.array.is_some().then(|| dice.below(4) as u32).filter(|_| dice.chance(500));
     if one.spec.hold || dice.chance(60) {
         let admin = dice.chance(300);

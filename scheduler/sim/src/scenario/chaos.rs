@@ -8,26 +8,66 @@ use squall_types::{Span, Timestamp};
 /// Something that strikes at its time. Machines are named by number among those that exist then.
 #[derive(Clone, Copy, Debug)]
 pub enum Chaos {
-    KillController { down: Span },
-    PauseController { pause: Span },
+    KillController {
+        down: Span,
+    },
+    PauseController {
+        pause: Span,
+    },
     /// The paused one is taken for dead; it comes back to find that another has the journal.
-    Failover { pause: Span },
+    Failover {
+        pause: Span,
+    },
     RestoreBackup,
-    KillAgent { nth: usize },
-    PauseAgent { nth: usize, pause: Span },
-    CloneAgent { nth: usize },
-    AgentClock { nth: usize, by: Span },
-    Reboot { nth: usize },
-    PowerLoss { nth: usize, down: Span },
-    Health { nth: usize, lasting: Span },
+    KillAgent {
+        nth: usize,
+    },
+    PauseAgent {
+        nth: usize,
+        pause: Span,
+    },
+    CloneAgent {
+        nth: usize,
+    },
+    AgentClock {
+        nth: usize,
+        by: Span,
+    },
+    Reboot {
+        nth: usize,
+    },
+    PowerLoss {
+        nth: usize,
+        down: Span,
+    },
+    Health {
+        nth: usize,
+        lasting: Span,
+    },
     /// `None` cuts all agents off.
-    Cut { nth: Option<usize>, up: bool, down: bool, lasting: Span },
-    Reset { nth: usize },
-    DiskReserve { lasting: Span },
+    Cut {
+        nth: Option<usize>,
+        up: bool,
+        down: bool,
+        lasting: Span,
+    },
+    Reset {
+        nth: usize,
+    },
+    DiskReserve {
+        lasting: Span,
+    },
     DiskRefuses,
-    Stranger { site: usize },
-    KillInstance { nth: usize },
-    PriceChange { site: usize, percent: i64 },
+    Stranger {
+        site: usize,
+    },
+    KillInstance {
+        nth: usize,
+    },
+    PriceChange {
+        site: usize,
+        percent: i64,
+    },
 }
 
 /// Chances in thousandths of what can go wrong at any time before the healing.

@@ -5,9 +5,7 @@ use crate::dice::Dice;
 use squall_core::ClusterConfig;
 use squall_core::config::{BudgetConfig, BudgetPeriod, BudgetScope, PartitionConfig, PoolConfig};
 use squall_provisioner_sim::{CloudConfig, Fault, FaultPlan, QuotaOf, QuotaRule, Rule, Spread};
-use squall_types::{
-    CapacityKind, GpuGroup, Gpus, HourlyPrice, MicroUsd, NodeName, Offer, Shape, Span, Timestamp, Uid,
-};
+use squall_types::{CapacityKind, GpuGroup, Gpus, HourlyPrice, MicroUsd, NodeName, Offer, Shape, Span, Timestamp, Uid};
 use std::collections::BTreeSet;
 
 pub struct Drawn {

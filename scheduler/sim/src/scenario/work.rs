@@ -39,10 +39,8 @@ impl Work {
 
     /// What an attempt does depends on nothing but what it is.
     pub fn behaviour(&self, seed: u64, run: Run, stubborn: u32) -> Behaviour {
-        let mut dice = Dice::new(
-            seed ^ u64::from(run.job.0) << 20 ^ u64::from(run.attempt.0) << 52,
-            crate::dice::Stream::World,
-        );
+        let mut dice =
+            Dice::new(seed ^ u64::from(run.job.0) << 20 ^ u64::from(run.attempt.0) << 52, crate::dice::Stream::World);
         let runs_for = Span(self.runs_for.0 * dice.between(70, 130) / 100);
         let code = if dice.chance(self.fails) { dice.between(1, 3) as i32 } else { 0 };
         Behaviour { runs_for, exit: ExitStatus { code, signal: 0 }, ignores_term: dice.chance(stubborn) }
