@@ -9,71 +9,25 @@ pub mod market;
 pub mod place;
 pub mod scratch;
 mod shrink;
+mod step;
 mod waiting;
 
 use crate::cluster::Cluster;
 use crate::decide::element_may_go;
 use crate::job::{ArrayRole, Job};
-use crate::node::DrainWhy;
 use market::{Buyable, Market, Obstacle, Spending, admissible, affordable, candidates, time_limit};
 use place::{Pick, Room, may_stand_alone, place, tasks_of};
 use scratch::{Scratch, Slot, When, ready_at};
 use squall_types::{
-    Allocation, BudgetName, JobId, JobKind, JobSpec, NodeId, OfferName, PartitionName, PoolName, Reason, Resources,
-    Span, Timestamp,
+    Allocation, BudgetName, JobId, JobKind, JobSpec, NodeId, PartitionName, PoolName, Reason, Resources, Span,
+    Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
+pub use step::{Note, Plan, PlannedOrder, Step, Target};
 pub use waiting::{Gate, gate};
 
 /// Reservations that one partition keeps for jobs that cannot start.
 pub const RESERVATIONS: usize = 100;
-
-/// What is to be done, in order, and why the others wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    pub steps: Vec<Step>,
-    pub notes: BTreeMap<JobId, Note>,
-    /// When planning again may help although nothing else happened.
-    pub wake_at: Option<Timestamp>,
-}
-
-/// Why a job waits, as the plan saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    pub reason: Reason,
-    /// When it can start at the latest, with what is known of running work.
-    pub start_at: Option<Timestamp>,
-}
-
-/// One thing to do. Everything that takes capacity or money is one of these, and is checked again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    Bind { target: Target, partition: PartitionName, allocations: Vec<Allocation>, time_limit: Span },
-    Claim { target: Target, partition: PartitionName, allocations: Vec<Allocation> },
-    DropClaim { job: JobId, reason: Reason, not_before: Option<Timestamp> },
-    Order(PlannedOrder),
-    CancelDrain { node: NodeId },
-    Drain { node: NodeId, why: DrainWhy },
-    Retire { node: NodeId, why: DrainWhy },
-}
-
-/// A job, or an element of an array that has no record yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
-    Job(JobId),
-    Element { array: JobId, index: u32 },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedOrder {
-    pub pool: PoolName,
-    pub offer: OfferName,
-    /// The ids that the nodes will have.
-    pub nodes: Vec<NodeId>,
-    pub gang: bool,
-    pub for_job: Option<JobId>,
-    pub budgets: Vec<BudgetName>,
-}
 
 /// Plans from scratch.
 pub fn plan(cluster: &Cluster, now: Timestamp) -> Plan {
