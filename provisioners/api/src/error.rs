@@ -1,3 +1,5 @@
+//! Why a provisioner did not do what it was asked.
+
 use squall_types::{LaunchFailure, Span};
 use std::error::Error;
 

@@ -1,3 +1,5 @@
+//! The trait.
+
 use crate::ProvisionError;
 use async_trait::async_trait;
 use squall_types::{Capabilities, InstanceId, LaunchOrder, Launched, Listing, Offer};

@@ -1,3 +1,5 @@
+//! A decorator that gives up waiting, and says that the outcome is unknown.
+
 use crate::{ProvisionError, Provisioner, Verb};
 use async_trait::async_trait;
 use squall_types::{Capabilities, InstanceId, LaunchOrder, Launched, Listing, Offer, Span};

@@ -1,3 +1,5 @@
+//! The four verbs, as values to count and to limit by.
+
 use std::fmt;
 
 /// The four things that a provisioner can be asked.

@@ -1,3 +1,5 @@
+//! What the nodes of this machine are, and how their agent is started.
+
 use squall_types::{Offer, Span};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! The trait over folders and processes of this machine.
+
 use crate::agent::remove_folder;
 use crate::config::LocalConfig;
 use crate::disk::{self, DiskError, RootLock};

@@ -1,5 +1,5 @@
 //! The few system calls that have no safe wrapper. Each function here is safe to call.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "system calls without a safe wrapper")]
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;

@@ -1,3 +1,5 @@
+//! The provisioner trait over a simulated cloud.
+
 use crate::answer::Answer;
 use crate::cloud::Cloud;
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! What callers of the cloud hear, and what they never hear of.
+
 use squall_provisioner::Verb;
 use squall_types::{LaunchFailure, LaunchToken, OfferName, Timestamp};
 

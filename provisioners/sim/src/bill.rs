@@ -1,3 +1,5 @@
+//! The cloud's own account, to compare with the ledger's.
+
 use squall_types::{CapacityKind, HourlyPrice, InstanceId, MicroUsd, OfferName, OrderId, Span, Timestamp};
 
 /// What one machine costs.

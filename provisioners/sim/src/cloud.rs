@@ -1,3 +1,5 @@
+//! The cloud as a value: what exists in it, and what will happen.
+
 use crate::answer::{Answer, CallRecord, Unserved};
 use crate::bill::{Bill, BillLine};
 use crate::config::CloudConfig;

@@ -1,3 +1,5 @@
+//! What a simulated cloud sells, how long things take in it, and what its quotas are.
+
 use rand::{Rng, RngExt};
 use squall_types::{Capabilities, CapacityKind, Offer, Span};
 

@@ -1,3 +1,5 @@
+//! What goes wrong: rules that say which fault strikes where, when and how often.
+
 use crate::config::Spread;
 use rand::{Rng, RngExt};
 use squall_provisioner::Verb;

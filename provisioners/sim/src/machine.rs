@@ -1,3 +1,5 @@
+//! A machine from its launch to its end.
+
 use squall_types::offer::JoinTicket;
 use squall_types::{InstanceId, NodeName, Offer, OrderId, Shape, Timestamp};
 

@@ -29,8 +29,7 @@ impl DiskState {
 pub(crate) fn measure(dir: &Path, reserve: u64) -> Result<DiskState, JournalError> {
     let stat = nix::sys::statvfs::statvfs(dir)
         .map_err(|errno| JournalError::io("measuring the file system of", dir)(errno.into()))?;
-    // The widths of these fields differ between systems.
-    #[allow(clippy::useless_conversion)]
+    #[allow(clippy::useless_conversion, reason = "the widths of these fields differ between systems")]
     let available = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
     Ok(DiskState { available, reserve })
 }

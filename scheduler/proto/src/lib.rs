@@ -34,7 +34,7 @@ pub use version::{VERSION, compatible};
 pub use wire::{Problem, WireError};
 
 /// Generated from `proto/`. Private: nothing outside this crate handles protobuf types.
-#[allow(clippy::all, clippy::pedantic, dead_code, missing_docs)]
+#[allow(clippy::all, dead_code, reason = "generated code")]
 mod pb {
     tonic::include_proto!("squall.v1");
 }

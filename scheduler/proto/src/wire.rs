@@ -276,7 +276,7 @@ macro_rules! choice {
         impl $crate::wire::Wire for $plain {
             type Pb = $crate::pb::$plain;
             fn to_pb(self) -> Self::Pb {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "a choice of units and values alone names it nowhere else")]
                 use $crate::pb::$module::$choice;
                 let chosen = match self {
                     $($plain::$unit => $choice::$unit($crate::pb::Unit {}),)*

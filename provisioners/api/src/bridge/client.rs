@@ -1,3 +1,5 @@
+//! The controller's end of the bridge: a provisioner in another process, seen through the trait.
+
 use crate::{ProvisionError, Provisioner, TimeLimits, TimedOut, Verb};
 use async_trait::async_trait;
 use squall_proto::ClientError;

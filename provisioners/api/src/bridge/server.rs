@@ -1,3 +1,5 @@
+//! The provisioner's end of the bridge: one socket, which is its owner's alone.
+
 use crate::{BoxError, ProvisionError, Provisioner};
 use async_trait::async_trait;
 use squall_proto::server::{ProvisionerApi, bind_unix, builder, provisioner_service};

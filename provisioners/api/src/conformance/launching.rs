@@ -1,3 +1,5 @@
+//! Launches: every name that was asked for, nothing more, and no nonsense accepted.
+
 use super::stage::{Stage, alive, ids};
 use super::{Stop, Verdict, ensure};
 use crate::ProvisionError;

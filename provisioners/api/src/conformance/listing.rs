@@ -1,3 +1,5 @@
+//! Listings: everything of ours, nothing of others, and the truth about being complete.
+
 use super::stage::{Stage, alive, ids};
 use super::{Stop, Verdict, ensure};
 use squall_types::Span;

@@ -1,3 +1,5 @@
+//! Offers: well formed, and the same whoever asks.
+
 use super::stage::Stage;
 use super::{Verdict, ensure};
 use squall_types::Span;

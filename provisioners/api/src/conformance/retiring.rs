@@ -1,3 +1,5 @@
+//! Retirements: repeatable, bounded to what was named, and gone is success.
+
 use super::stage::{Stage, alive, broken, ids};
 use super::{Stop, Verdict, ensure};
 use crate::ProvisionError;

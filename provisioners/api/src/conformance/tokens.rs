@@ -1,3 +1,5 @@
+//! Tokens: the same request brings the same instances, another request under the same token none.
+
 use super::stage::{Stage, alive, broken, ids};
 use super::{Stop, Verdict, ensure};
 use crate::ProvisionError;
