@@ -1,1 +1,3 @@
+//! What holds for the whole of Squall: one test program, one module for each concern.
 
+mod rules;
