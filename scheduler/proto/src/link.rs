@@ -6,9 +6,11 @@ use crate::failure::{ClientError, client_error};
 use crate::limits::{CALL_TIMEOUT, STREAM_QUEUE};
 use crate::page::{Page, Pages};
 use crate::wire::Wire;
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -101,7 +103,7 @@ impl<C: Clone> Link<C> {
     pub(crate) async fn converse<Q, T>(
         &self,
         first: Q,
-        rpc: impl AsyncFnOnce(C, Request<Sent<Q>>) -> Result<Response<Streaming<T::Pb>>, Status>,
+        rpc: impl AsyncFnOnce(C, Request<Sent<Q::Pb>>) -> Result<Response<Streaming<T::Pb>>, Status>,
     ) -> Result<(mpsc::Sender<Q>, Received<T>), ClientError>
     where
         Q: Wire + Send + 'static,
@@ -111,7 +113,7 @@ impl<C: Clone> Link<C> {
     {
         let (sender, queue) = mpsc::channel(STREAM_QUEUE);
         let sent = stream::iter([first]).chain(ReceiverStream::new(queue)).map(Q::to_pb);
-        let request = self.introduction.request(sent.boxed());
+        let request = self.introduction.request(Sent(sent.boxed()));
         let reply = self.patiently(rpc(self.stub.clone(), request)).await?;
         Ok((sender, self.received(reply.into_inner())))
     }
@@ -134,8 +136,17 @@ impl<C: Clone> Link<C> {
     }
 }
 
-/// A stream that the client writes.
-pub(crate) type Sent<Q> = BoxStream<'static, <Q as Wire>::Pb>;
+/// A stream that the client writes. A type of its own, not a boxed trait object in sight: the compiler cannot show of a
+/// call with one that any thread may wait for it.
+pub(crate) struct Sent<P>(BoxStream<'static, P>);
+
+impl<P> Stream for Sent<P> {
+    type Item = P;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<P>> {
+        self.0.poll_next_unpin(context)
+    }
+}
 
 fn understood<T: Wire>(pb: T::Pb) -> Result<T, ClientError> {
     let text = |error| format!("answer not understood, the other side may be newer: {error}");
