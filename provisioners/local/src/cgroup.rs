@@ -1,4 +1,4 @@
-//! An instance's cgroup, if its agent made one.
+//! An instance's cgroups, if its agent made any: one, or one for each controller under version 1.
 
 use crate::disk::{self, DiskError};
 use crate::process::Process;
@@ -12,17 +12,21 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// How long a killed cgroup may take to empty.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
+/// Cgroups of one instance; the file names no more.
+const MAX_NAMED: usize = 16;
 /// Cgroups below each other; deeper ones are left.
 const MAX_DEPTH: usize = 16;
 
-/// The cgroup that the file names, if it can only be this instance's: below the root of all cgroups, without `..`,
-/// and with the instance's id as one of its components.
-pub(crate) fn named_in(file: &Path, instance: &InstanceId) -> Result<Option<PathBuf>, DiskError> {
-    let Some(content) = disk::read(file)? else { return Ok(None) };
-    let path = PathBuf::from(String::from_utf8_lossy(&content).trim());
-    let plain = path.components().all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
-    let ours = path.starts_with(ROOT) && path.components().any(|part| part.as_os_str() == instance.as_str());
-    Ok((plain && ours).then_some(path))
+/// The cgroups that the file names, one a line, if they can only be this instance's: below the root of all cgroups,
+/// without `..`, and with the instance's id as one of their components.
+pub(crate) fn named_in(file: &Path, instance: &InstanceId) -> Result<Vec<PathBuf>, DiskError> {
+    let Some(content) = disk::read(file)? else { return Ok(Vec::new()) };
+    let content = String::from_utf8_lossy(&content).into_owned();
+    let ours = |path: &PathBuf| {
+        let plain = path.components().all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
+        plain && path.starts_with(ROOT) && path.components().any(|part| part.as_os_str() == instance.as_str())
+    };
+    Ok(content.lines().take(MAX_NAMED).map(|line| PathBuf::from(line.trim())).filter(ours).collect())
 }
 
 /// Kills what is in a cgroup and below, and removes it. One that is gone is fine.
@@ -86,8 +90,9 @@ mod tests {
             named_in(&file, &instance).expect("a readable file")
         };
         let own = "/sys/fs/cgroup/squall/local-00112233aabb-0";
-        assert_eq!(named(&format!("{own}\n")), Some(own.into()));
-        assert_eq!(named(&format!("{own}/jobs")), Some(format!("{own}/jobs").into()));
+        assert_eq!(named(&format!("{own}\n")), [PathBuf::from(own)]);
+        assert_eq!(named(&format!("{own}/jobs")), [PathBuf::from(format!("{own}/jobs"))]);
+        assert_eq!(named(&format!("{own}\n/sys/fs/cgroup/other\n{own}/jobs\n")).len(), 2);
         for foreign in [
             "",
             "/sys/fs/cgroup",
@@ -97,8 +102,8 @@ mod tests {
             "/home/local-00112233aabb-0",
             "sys/fs/cgroup/local-00112233aabb-0",
         ] {
-            assert_eq!(named(foreign), None, "{foreign:?}");
+            assert_eq!(named(foreign), Vec::<PathBuf>::new(), "{foreign:?}");
         }
-        assert_eq!(named_in(&folder.path().join("none"), &instance).expect("no file is fine"), None);
+        assert_eq!(named_in(&folder.path().join("none"), &instance).expect("no file is fine"), Vec::<PathBuf>::new());
     }
 }

@@ -100,7 +100,7 @@ impl Inner {
             agent.signal(Signal::SIGKILL).map_err(ProvisionError::unknown)?;
         }
         process::kill_all(instance).map_err(ProvisionError::unknown)?;
-        if let Some(path) = cgroup::named_in(&folder.state().join("cgroup"), instance)? {
+        for path in cgroup::named_in(&folder.state().join("cgroup"), instance)? {
             cgroup::kill(&path).map_err(ProvisionError::unknown)?;
             process::kill_all(instance).map_err(ProvisionError::unknown)?;
         }

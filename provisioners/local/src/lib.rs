@@ -27,8 +27,8 @@
 //!    no child inherit it, and exits with 17 if it is taken.
 //! 2. Everything that it starts has `SQUALL_INSTANCE=ID` in its environment, as the agent itself has: that is how
 //!    the remains of an instance are found when it is retired. `SQUALL_DIE_AT_MS` is the instance's die-at.
-//! 3. If it puts processes into a cgroup, `DIR/cgroup` holds the cgroup's folder, which has the instance's id as
-//!    one of its components.
+//! 3. If it puts processes into cgroups, `DIR/cgroup` holds their folders, one a line (one for each controller under
+//!    version 1), each with the instance's id as one of its components.
 //! 4. When the node's life is over (its die-at, a boot that found no controller) it makes the file `DIR/powered-off`
 //!    and exits. Any other end of the agent is an accident, after which it may be started again on the same folder
 //!    with the same arguments ([`LocalProvisioner::revive`]) and adopts what still runs.
