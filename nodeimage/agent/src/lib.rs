@@ -13,6 +13,8 @@ pub mod cell;
 #[cfg(feature = "daemon")]
 pub mod clock;
 #[cfg(feature = "daemon")]
+pub mod daemon;
+#[cfg(feature = "daemon")]
 pub mod hands;
 #[cfg(feature = "daemon")]
 pub mod launch;

@@ -1,12 +1,17 @@
 //! The command line of the agent and of the processes that it makes of itself.
 
+use crate::daemon::{self, DaemonError, EXIT_FAILED, EXIT_LOCKED, OptionError, Options, USAGE};
 use crate::launch::{SelfCommand, task};
 use crate::shim;
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
+use tracing_subscriber::EnvFilter;
 
 /// A wrong call.
 pub const EXIT_USAGE: i32 = 64;
+/// What the agent logs, in the form of `RUST_LOG`.
+const LOG: &str = "SQUALL_LOG";
 
 /// Runs what the arguments say, and returns the exit code. `prefix` is what comes before them when this
 /// program calls itself: nothing in `squalld`, `agent` in `squall`.
@@ -14,6 +19,7 @@ pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
     let again = SelfCommand::current(prefix);
     let text = |at: usize| arguments.get(at).map(|argument| argument.to_string_lossy());
     match (text(0).as_deref(), arguments.len()) {
+        (Some("run"), _) => agent(&arguments[1..], again),
         (Some("shim"), 3) => match text(2).as_deref().map(str::parse) {
             Some(Ok(launch)) => shim::run(Path::new(&arguments[1]), launch, &again),
             _ => usage(),
@@ -24,6 +30,40 @@ pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
 }
 
 fn usage() -> i32 {
-    eprintln!("usage: squalld run --node NAME --state-dir DIR --controller ADDR …");
+    eprint!("{USAGE}");
     EXIT_USAGE
+}
+
+fn agent(arguments: &[OsString], again: SelfCommand) -> i32 {
+    let options = match Options::parse(arguments) {
+        Ok(options) => options,
+        Err(OptionError::Help(text)) => {
+            print!("{text}");
+            return 0;
+        }
+        Err(error) => {
+            eprintln!("squalld: error: {error}");
+            return EXIT_USAGE;
+        }
+    };
+    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Another subscriber, where this is a part of a larger program, stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    match daemon::run(options, again) {
+        Ok(code) => code,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            eprintln!("squalld: error: {text}");
+            if matches!(error, DaemonError::Lock(crate::ledger::LockError::Taken(_))) {
+                EXIT_LOCKED
+            } else {
+                EXIT_FAILED
+            }
+        }
+    }
 }

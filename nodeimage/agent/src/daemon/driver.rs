@@ -1,0 +1,178 @@
+//! Brings together what happens and what is to be done: the duties decide, everything else is carried out here.
+
+use super::link::LinkEvent;
+use super::writer::Written;
+use crate::clock;
+use crate::duty::{Duty, DutyInput, DutyOutput, PowerOffWhy, Record, RecordId};
+use crate::hands::Hands;
+use squall_types::Span;
+use squall_types::agent::{AgentReport, AttemptState};
+use squall_types::ids::Run;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Inputs that wait to be taken; the hands wait where there are more.
+pub const INPUT_QUEUE: usize = 1024;
+/// With nothing to wait for, the duties are asked again after so long all the same.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Why the agent ends.
+#[derive(Debug)]
+pub enum Over {
+    PowerOff(PowerOffWhy),
+    /// The controller does not want this agent.
+    Refused(String),
+    /// The disk failed: the agent has to start anew.
+    Ledger(io::Error),
+}
+
+/// What others on this node may know of the runs: which are live, with what they were assigned.
+pub type Runs = std::collections::BTreeMap<Run, Arc<crate::daemon::jobs::LiveRun>>;
+
+/// The loop of the agent.
+pub struct Driver {
+    pub duty: Duty,
+    pub hands: Arc<Hands>,
+    pub inputs: mpsc::Receiver<DutyInput>,
+    pub link: mpsc::Receiver<LinkEvent>,
+    pub records: mpsc::UnboundedSender<(RecordId, Record)>,
+    pub written: mpsc::UnboundedReceiver<Written>,
+    pub runs: watch::Sender<Runs>,
+    pub reports: Option<mpsc::Sender<AgentReport>>,
+}
+
+impl Driver {
+    /// Runs until the agent is to end. Jobs go on.
+    pub async fn run(mut self) -> Over {
+        for (run, launch) in self.duty.to_examine() {
+            let hands = self.hands.clone();
+            tokio::spawn(async move {
+                let found = hands.examine(run, launch).await;
+                hands.tell(DutyInput::Found { run, found }).await;
+            });
+        }
+        loop {
+            let wake = tokio::time::sleep(self.until_wake());
+            let over = tokio::select! {
+                Some(written) = self.written.recv() => match written {
+                    Written::Durable(id) => self.step(DutyInput::Persisted(id)),
+                    Written::Failed(error) => Some(Over::Ledger(error)),
+                },
+                Some(input) = self.inputs.recv() => self.take(input),
+                Some(event) = self.link.recv() => self.hear(event),
+                () = wake => self.step(DutyInput::Tick),
+            };
+            if let Some(over) = over {
+                return over;
+            }
+        }
+    }
+
+    fn until_wake(&self) -> Duration {
+        let Some(at) = self.duty.next_wake() else { return IDLE };
+        let left = (at - clock::now().uptime).max(Span::ZERO);
+        Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(0)).min(IDLE)
+    }
+
+    fn take(&mut self, input: DutyInput) -> Option<Over> {
+        if let DutyInput::Prepared { run } = input
+            && self.duty.assignment(run).is_none()
+        {
+            // Given up meanwhile: what was prepared is in nobody's way any more.
+            self.hands.discard(run);
+        }
+        self.step(input)
+    }
+
+    fn hear(&mut self, event: LinkEvent) -> Option<Over> {
+        match event {
+            LinkEvent::Connected(reports) => {
+                self.reports = Some(reports);
+                self.step(DutyInput::Connected)
+            }
+            LinkEvent::Order(order) => self.step(DutyInput::Order(order)),
+            LinkEvent::Disconnected => {
+                self.reports = None;
+                self.step(DutyInput::Disconnected)
+            }
+        }
+    }
+
+    fn step(&mut self, input: DutyInput) -> Option<Over> {
+        let outputs = self.duty.step(clock::now(), input);
+        let mut over = None;
+        for output in outputs {
+            over = over.or(self.perform(output));
+        }
+        self.publish();
+        over
+    }
+
+    fn perform(&mut self, output: DutyOutput) -> Option<Over> {
+        match output {
+            DutyOutput::Persist { id, record } => {
+                // The writer is gone only after it has said that the disk failed.
+                let _ = self.records.send((id, record));
+            }
+            DutyOutput::Prepare { assignment } => self.hands.prepare(*assignment),
+            DutyOutput::Abandon { run } => self.hands.abandon(run),
+            DutyOutput::StartShim { assignment, launch } => self.hands.start(*assignment, launch),
+            DutyOutput::StopShim { run, why, .. } => {
+                tracing::info!(job = %run.job, attempt = %run.attempt, reason = ?why, "stopping");
+                self.hands.stop(self.duty.assignment(run), run, why);
+            }
+            DutyOutput::Kill { run } => self.hands.kill(run),
+            DutyOutput::Signal { run, target, signal } => self.hands.signal(run, target, signal),
+            DutyOutput::Report(report) => self.report(report),
+            // Cleared away by the ledger's thread, after it has written down that the run was here.
+            DutyOutput::Forget { run: _ } => {}
+            DutyOutput::PowerOff { why } => return Some(Over::PowerOff(why)),
+            DutyOutput::Quit { why } => return Some(Over::Refused(why)),
+            DutyOutput::Reconnect => self.reports = None,
+            DutyOutput::Refuse(refusal) => tracing::warn!(reason = ?refusal, "an order was not obeyed"),
+        }
+        None
+    }
+
+    fn report(&mut self, report: AgentReport) {
+        if let AgentReport::Attempt { run, state } = &report {
+            let word = match state {
+                AttemptState::Prepared => "prepared",
+                AttemptState::Running { .. } => "running",
+                AttemptState::Ended(end) => {
+                    tracing::info!(job = %run.job, attempt = %run.attempt, cause = ?end.cause, reason = %end.detail, "ended");
+                    "ended"
+                }
+            };
+            tracing::debug!(job = %run.job, attempt = %run.attempt, state = word, "attempt");
+        }
+        // A connection that takes nothing any more is given up: the next greeting says it all.
+        if self.reports.as_ref().is_some_and(|reports| reports.try_send(report).is_err()) {
+            self.reports = None;
+        }
+    }
+
+    /// Tells the other parts of the agent which runs are live now.
+    fn publish(&self) {
+        self.runs.send_if_modified(|runs| {
+            let mut changed = false;
+            runs.retain(|run, _| {
+                let stays = self.duty.running_since(*run).is_some();
+                changed |= !stays;
+                stays
+            });
+            for assignment in self.duty.assignments() {
+                let Some(began) = self.duty.running_since(assignment.run) else { continue };
+                let known = runs.get(&assignment.run).is_some_and(|live| live.is_same(assignment));
+                if !known {
+                    let live = crate::daemon::jobs::LiveRun { assignment: assignment.clone(), began };
+                    runs.insert(assignment.run, Arc::new(live));
+                    changed = true;
+                }
+            }
+            changed
+        });
+    }
+}
