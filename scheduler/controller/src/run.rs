@@ -15,7 +15,7 @@ use squall_core::{Caller, Command};
 use squall_engine::{Answer, Ask, Engine};
 use squall_journal::{Journal, JournalError, Options, Recovered, Retention};
 use squall_proto::VERSION;
-use squall_proto::server::BadCertificate;
+use squall_proto::server::{BadCertificate, Failure};
 use squall_types::Span;
 use squall_types::offer::JoinTicket;
 use std::io;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// How far ids jump after a backup was restored: above every id that was given since it was made.
 const RESTORE_GAP: u32 = 100_000;
@@ -71,16 +72,27 @@ impl RunError {
 /// # Errors
 /// Where it cannot start, or a commit failed.
 pub async fn run(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> Result<(), RunError> {
-    let signals = Signals::new()?;
-    let controller = start(loaded, relog).await?;
-    controller.until_stopped(signals).await
+    let mut signals = Signals::new()?;
+    let mut controller = Controller::start(loaded, relog).await?;
+    loop {
+        tokio::select! {
+            ended = controller.ended() => return ended,
+            asked = signals.next() => match asked {
+                Asked::Stop => return controller.stop().await,
+                // What is wrong with it stands in the log; everything stays as it was.
+                Asked::Reload => drop(controller.reload().await),
+            },
+        }
+    }
 }
 
 /// A controller that runs.
-struct Controller {
+pub struct Controller {
     shell: Shell,
     reloader: Arc<Reloader>,
     servers: servers::Servers,
+    address: String,
+    looking_after: JoinHandle<()>,
 }
 
 async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> Result<Controller, RunError> {
@@ -119,9 +131,10 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         reloader.clone(),
         meters,
     );
-    tokio::spawn(pools.look_after_agents());
+    let looking_after = tokio::spawn(pools.look_after_agents());
+    let advertised = addresses.advertised.clone();
     let servers = servers::Servers::start(Arc::new(service), &controller, addresses, &authority).await?;
-    Ok(Controller { shell, reloader, servers })
+    Ok(Controller { shell, reloader, servers, address: advertised, looking_after })
 }
 
 fn open_journal(loaded: &Loaded) -> Result<(Journal, Recovered), RunError> {
@@ -205,20 +218,42 @@ async fn perform(shell: &Shell, command: Command) -> Result<(), RunError> {
 }
 
 impl Controller {
-    async fn until_stopped(self, mut signals: Signals) -> Result<(), RunError> {
-        let Controller { mut shell, reloader, servers } = self;
-        loop {
-            tokio::select! {
-                ended = &mut shell.ended => return ended_by_itself(ended),
-                asked = signals.next() => match asked {
-                    Asked::Stop => break,
-                    Asked::Reload => {
-                        // What is wrong with it stands in the log; everything stays as it was.
-                        let _ = reloader.reload(Caller::System).await;
-                    }
-                },
-            }
-        }
+    /// Recovers the state, takes over, and answers from then on. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where it cannot: another controller works on the state, the state is damaged, a port is taken.
+    pub async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> Result<Controller, RunError> {
+        start(loaded, relog).await
+    }
+
+    /// `HOST:PORT` under which machines and remote users reach it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Reads the configuration again. In words, what changed.
+    ///
+    /// # Errors
+    /// What is wrong with it; then everything stays as it was.
+    pub async fn reload(&self) -> Result<Vec<String>, Failure> {
+        self.reloader.reload(Caller::System).await
+    }
+
+    /// Waits until the loop ends without being asked to.
+    ///
+    /// # Errors
+    /// A commit failed, or a bug ended it.
+    pub async fn ended(&mut self) -> Result<(), RunError> {
+        ended_by_itself((&mut self.shell.ended).await)
+    }
+
+    /// Takes no more calls, has on disk what was accepted, and closes the journal. Jobs go on running.
+    ///
+    /// # Errors
+    /// A commit failed at the last moment, or one is not done in time.
+    pub async fn stop(self) -> Result<(), RunError> {
+        let Controller { shell, servers, looking_after, .. } = self;
+        looking_after.abort();
         tracing::info!("stopping: jobs go on running");
         servers.stop().await;
         shell.handle.stop();

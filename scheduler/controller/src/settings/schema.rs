@@ -109,7 +109,7 @@ impl Default for ControllerSettings {
     fn default() -> Self {
         ControllerSettings {
             state_dir: "/var/lib/squall".into(),
-            socket: "/run/squall/squall.sock".into(),
+            socket: "/run/squall/ctld.sock".into(),
             socket_mode: "0666".to_owned(),
             listen: "0.0.0.0:6820".to_owned(),
             advertise: None,

@@ -1,0 +1,11 @@
+//! The controller as a whole: a real journal, a real Unix socket, real TLS, and clients and agents over them.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod agent;
+mod configuration;
+mod conversation;
+mod joining;
+mod stage;
+mod survival;
