@@ -59,6 +59,9 @@ pub struct StepStart {
     pub cpus_per_task: Option<u32>,
     /// What does not change where the step runs, as `NAME=value` (`cpu-bind`, `mpi`, …).
     pub options: Vec<String>,
+    /// After the connection to the agent was lost: how much news of this step the client has had from this node. The
+    /// same start with it takes the step up again, which has gone on meanwhile.
+    pub resume_after: Option<u64>,
 }
 
 /// Where a standard stream of the tasks leads.

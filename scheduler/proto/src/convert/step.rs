@@ -8,7 +8,7 @@ message! {
     StepStart {
         credential, name, command, environment, work_dir, umask, stdin: required,
         stdout: required, stderr, open_mode, label, unbuffered, kill_on_bad_exit, wait_after, time_limit, signal,
-        terminal, cpus_per_task, options,
+        terminal, cpus_per_task, options, resume_after,
     }
     StartedTask { rank, pid }
 }
