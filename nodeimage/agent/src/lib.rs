@@ -21,6 +21,8 @@ pub mod launch;
 #[cfg(feature = "daemon")]
 pub mod ledger;
 #[cfg(feature = "daemon")]
+pub mod login;
+#[cfg(feature = "daemon")]
 pub mod measure;
 #[cfg(feature = "daemon")]
 pub mod program;

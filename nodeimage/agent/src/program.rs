@@ -2,6 +2,7 @@
 
 use crate::daemon::{self, DaemonError, EXIT_FAILED, EXIT_LOCKED, OptionError, Options, USAGE};
 use crate::launch::{SelfCommand, task};
+use crate::login::{self, LoginOptions};
 use crate::shim;
 use std::error::Error;
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
     let text = |at: usize| arguments.get(at).map(|argument| argument.to_string_lossy());
     match (text(0).as_deref(), arguments.len()) {
         (Some("run"), _) => agent(&arguments[1..], again),
+        (Some("login"), _) => login(&arguments[1..]),
         (Some("shim"), 3) => match text(2).as_deref().map(str::parse) {
             Some(Ok(launch)) => shim::run(Path::new(&arguments[1]), launch, &again),
             _ => usage(),
@@ -34,6 +36,48 @@ fn usage() -> i32 {
     EXIT_USAGE
 }
 
+/// The daemon of a login host.
+fn login(arguments: &[OsString]) -> i32 {
+    let options = match LoginOptions::parse(arguments) {
+        Ok(options) => options,
+        Err(text) => {
+            eprintln!("squalld: {text}");
+            return EXIT_USAGE;
+        }
+    };
+    start_logging();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("squalld: error: the system gives no runtime: {error}");
+            return EXIT_FAILED;
+        }
+    };
+    match runtime.block_on(login::run(options)) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("squalld: error: {}", with_causes(&error));
+            EXIT_FAILED
+        }
+    }
+}
+
+fn start_logging() {
+    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Another subscriber, where this is a part of a larger program, stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
 fn agent(arguments: &[OsString], again: SelfCommand) -> i32 {
     let options = match Options::parse(arguments) {
         Ok(options) => options,
@@ -46,19 +90,11 @@ fn agent(arguments: &[OsString], again: SelfCommand) -> i32 {
             return EXIT_USAGE;
         }
     };
-    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
-    // Another subscriber, where this is a part of a larger program, stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    start_logging();
     match daemon::run(options, again) {
         Ok(code) => code,
         Err(error) => {
-            let mut text = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            eprintln!("squalld: error: {text}");
+            eprintln!("squalld: error: {}", with_causes(&error));
             if matches!(error, DaemonError::Lock(crate::ledger::LockError::Taken(_))) {
                 EXIT_LOCKED
             } else {
