@@ -28,12 +28,14 @@ use reconcile::Reconciler;
 use sessions::Sessions;
 use squall_core::plan::{Note, Step};
 use squall_core::{Caller, Cluster, Command, Event, Rejection, Reply, decide};
-use squall_types::{Epoch, JobId, NodeId, Timestamp};
+use squall_types::{Epoch, JobId, NodeId, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A plan whose steps were refused is made again at most so often before other inputs are heard.
 const PLANS_PER_BATCH: u32 = 4;
+/// … and then, where nothing else happens, after so long.
+const PLAN_AGAIN: Span = Span::from_secs(1);
 
 /// The engine. One thread owns it.
 pub struct Engine {
@@ -136,13 +138,16 @@ impl Engine {
         if self.batches.is_writing() {
             return self.batches.released();
         }
-        self.housekeeping();
-        self.bulk_chunk();
-        self.make_plan();
-        self.tell_agents();
-        self.reconcile();
-        self.take_inventory();
-        self.alert();
+        // Of a batch that was cut the rest is written first.
+        if self.batches.has_room() {
+            self.housekeeping();
+            self.bulk_chunk();
+            self.make_plan();
+            self.tell_agents();
+            self.reconcile();
+            self.take_inventory();
+            self.alert();
+        }
         self.batches.write(&self.cluster);
         let wake_at = self.next_wake();
         let mut outputs = self.batches.released();
@@ -154,6 +159,7 @@ impl Engine {
     fn decide(&mut self, caller: &Caller, command: &Command) -> Result<Reply, Rejection> {
         let decision = decide(&self.cluster, self.now, caller, command)?;
         decision.events.into_iter().for_each(|event| self.record(event));
+        self.batches.end_decision();
         Ok(decision.reply)
     }
 
@@ -190,17 +196,26 @@ impl Engine {
             let mut refused = false;
             // A job that lost its claim is planned again at once, at its old priority.
             let dropped = plan.steps.iter().any(|step| matches!(step, Step::DropClaim { .. }));
+            let mut cut = false;
             for step in plan.steps {
+                // What a batch has no room for is planned again after it, in the same order.
+                cut = !self.batches.has_room();
+                if cut {
+                    break;
+                }
                 // In priority order: what a refused step would have taken stays for its job, which is planned first again.
                 refused |= self.decide(&Caller::System, &Command::Perform { step }).is_err();
             }
             self.notes = Arc::new(plan.notes);
             self.plan_at = plan.wake_at;
             // What the steps themselves changed was part of the plan.
-            self.unplanned = refused || dropped;
+            self.unplanned = refused || dropped || cut;
+            if cut {
+                return;
+            }
         }
         if self.unplanned {
-            self.plan_at = Some(self.now);
+            self.plan_at = Some(self.now + PLAN_AGAIN);
         }
     }
 

@@ -60,10 +60,12 @@ impl Effort {
 }
 
 impl Reconciler {
-    /// When the first effort that waits is due.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    /// When the next effort is due. What is due now and was not made in this turn waits for something else: for a call
+    /// of its pool to return, or, past the life of its token, for a listing.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let efforts = self.launches.values().chain(self.retirements.values());
-        efforts.filter(|effort| !effort.under_way).map(|effort| effort.not_before).min()
+        let later = efforts.filter(|effort| !effort.under_way && effort.not_before > now);
+        later.map(|effort| effort.not_before).min()
     }
 }
 

@@ -14,8 +14,12 @@ impl Engine {
         }
         let timeout = self.cluster.config.timing.contact_timeout;
         let core = squall_core::next_wakeup(&self.cluster, self.now);
-        let others =
-            [self.plan_at, self.reconciler.next_due(), self.next_inventory(), self.sessions.first_silence(timeout)];
+        let others = [
+            self.plan_at,
+            self.reconciler.next_due(self.now),
+            self.next_inventory(),
+            self.sessions.first_silence(timeout),
+        ];
         let at = others.into_iter().flatten().fold(core, Timestamp::min);
         (at < Timestamp::NEVER).then_some(at)
     }

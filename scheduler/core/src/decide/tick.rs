@@ -103,9 +103,10 @@ impl Draft {
         for node in due {
             let config = self.pool_config(&node.pool);
             let amount = node.offer.price.cost_of(config.prepaid);
-            // What is being given back is paid for until it is gone: refusing that would only hide it.
-            let retiring = matches!(node.state, NodeState::Retiring { .. });
-            if retiring || self.is_covered(&node, amount) {
+            // What is being given back, and what may exist although no answer came, is paid for until it is settled:
+            // refusing that would only hide it.
+            let unsettled = matches!(node.state, NodeState::Retiring { .. } | NodeState::Ordered);
+            if unsettled || self.is_covered(&node, amount) {
                 let until = node.paid_until.max(self.now) + config.prepaid;
                 self.emit(What::MoneyRenewed { node: node.id, amount, until });
                 continue;
