@@ -62,7 +62,11 @@ impl Journal {
         let mark = Mark::open(dir)?;
         let mut journal =
             Journal::new(connection, location, options, head, replay.last, projection, mark, ballast, lock)?;
-        journal.empty_log()?;
+        match journal.empty_log() {
+            // It can wait: commits need less space than this.
+            Err(error @ JournalError::DiskFull { .. }) => notes.push(error.to_string()),
+            emptied => emptied?,
+        }
         journal.mark_durably(RunState::Open)?;
         files::sync_dir(dir)?;
         let recovered = Recovered {

@@ -171,6 +171,7 @@ impl Story {
             ended_at,
             nodes: vec![node],
             cost: MicroUsd(17),
+            partition: Some("main".into()),
         };
         let charges = vec![Charge { node, what: ChargeKind::Run, amount: MicroUsd(17) }];
         self.push(batch, What::JobEnded { job, end, charges });
@@ -300,4 +301,10 @@ pub fn story(seed: u64, batches: usize) -> Vec<Batch> {
 /// A fresh number for tests that pick at random and say what they picked.
 pub fn seed() -> u64 {
     std::env::var("SQUALL_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| rand::rng().next_u64())
+}
+
+/// Memory, where there is such a directory: for tests that sync thousands of times and prove nothing by it.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
