@@ -28,9 +28,6 @@ use tokio::task::JoinHandle;
 
 /// How far ids jump after a backup was restored: above every id that was given since it was made.
 const RESTORE_GAP: u32 = 100_000;
-/// How often the free space of the disk is looked at.
-const DISK_EVERY: Duration = Duration::from_secs(2);
-
 /// Why there is no controller, or no more.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -188,7 +185,7 @@ fn start_shell(
         events: None,
         snapshot_events: loaded.settings.controller.snapshot_events,
         snapshot_after: duration(loaded.settings.controller.snapshot_every.0),
-        disk_every: DISK_EVERY,
+        disk_every: crate::limits::DISK_EVERY,
     })
 }
 

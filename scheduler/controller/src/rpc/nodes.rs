@@ -3,7 +3,7 @@
 use super::caller::{agent_of, denied};
 use super::{Service, done, refused, unexpected, unread};
 use crate::identity::{IdentityError, Machine, TokenError};
-use crate::limits::{HELLO_WITHIN, JOIN_WAITS};
+use crate::limits::{HELLO_WITHIN, JOIN_WAITS, REPORTS_PER_SECOND};
 use crate::shell::{Handle, LinkEvent};
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -15,7 +15,8 @@ use squall_proto::server::{Channel, Failure, Incoming, NodeApi, Outgoing};
 use squall_types::agent::{AgentOrder, AgentReport, JoinAs, JoinReply, JoinRequest};
 use squall_types::ids::Run;
 use squall_types::{BlobDigest, InstanceId, NodeId, NodeName, OrderId};
-use tokio::time::timeout;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep_until, timeout};
 
 #[async_trait]
 impl NodeApi for Service {
@@ -86,21 +87,7 @@ impl NodeApi for Service {
         self.handle.agent_said(link.session, hello).await.map_err(stopping)?;
         let (handle, session) = (self.handle.clone(), link.session);
         tracing::info!(node = node.0, session = session.0, remote = ?channel.remote, "agent connected");
-        let hearing = tokio::spawn(async move {
-            while let Some(report) = reports.next().await {
-                match report {
-                    Ok(report) => {
-                        if handle.agent_said(session, report).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(broken) => {
-                        tracing::info!(node = node.0, session = session.0, reason = %broken, "agent connection broke");
-                        return;
-                    }
-                }
-            }
-        });
+        let hearing = tokio::spawn(hear(handle, session, node, reports));
         // The orders end when either direction does, and with them the session.
         let orders = futures_util::stream::unfold(
             (link.orders, hearing, Some(closed)),
@@ -136,6 +123,30 @@ impl NodeApi for Service {
         let journal = self.journal.clone();
         let found = self.look_up(move || journal.blob(digest).map_err(|error| unread(&error))).await?;
         found.ok_or_else(|| Failure::Internal(format!("{digest} is not in the journal")))
+    }
+}
+
+/// Passes on what an agent says, no faster than any agent has reason to speak.
+async fn hear(handle: Handle, session: SessionId, node: NodeId, mut reports: Incoming<AgentReport>) {
+    let (mut since, mut heard) = (Instant::now(), 0);
+    while let Some(report) = reports.next().await {
+        let report = match report {
+            Ok(report) => report,
+            Err(broken) => {
+                tracing::info!(node = node.0, session = session.0, reason = %broken, "agent connection broke");
+                return;
+            }
+        };
+        heard += 1;
+        if heard > REPORTS_PER_SECOND {
+            sleep_until((since + Duration::from_secs(1)).into()).await;
+        }
+        if since.elapsed() >= Duration::from_secs(1) {
+            (since, heard) = (Instant::now(), 0);
+        }
+        if handle.agent_said(session, report).await.is_err() {
+            return;
+        }
     }
 }
 

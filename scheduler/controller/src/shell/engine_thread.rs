@@ -4,6 +4,7 @@ use super::mailbox::{Mailbox, Message};
 use super::providers::Providers;
 use super::writer::{Batch, Writer};
 use super::{AlertBell, Clock, CredentialMaker, ExitReason, LinkEvent, Published, ShellOptions};
+use crate::limits::LONGEST_SLEEP;
 use squall_core::Event;
 use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
 use squall_journal::PreparedBlob;
@@ -14,9 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// The engine is woken at least so often: a bound on what a wrong wake-up could cost.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 pub(super) fn spawn(
     options: ShellOptions,

@@ -2,6 +2,7 @@
 
 use super::mailbox::{Lane, Mailbox, Message};
 use super::{Clock, Published};
+use crate::limits::ORDERS_PER_AGENT;
 use squall_core::{Caller, Command};
 use squall_engine::{Answer, Ask, Input, RequestId, SessionId};
 use squall_journal::PreparedBlob;
@@ -11,9 +12,6 @@ use squall_types::{NodeId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// Orders that wait for a slow agent; one more ends its connection, and a new one starts from the full set.
-const ORDERS_WAITING: usize = 1024;
 
 /// The controller is stopping: the request was not accepted, or its answer will never be known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +102,7 @@ impl Handle {
     /// Where the controller is stopping.
     pub async fn agent_opened(&self, node: NodeId, incarnation: String) -> Result<AgentLink, Stopped> {
         let session = SessionId(self.next());
-        let (sender, orders) = mpsc::channel(ORDERS_WAITING);
+        let (sender, orders) = mpsc::channel(ORDERS_PER_AGENT);
         let input = Input::AgentOpened { session, node, incarnation };
         let left = self.mailbox.put(Lane::Urgent, Message::AgentOpened { input, orders: sender }).await;
         if left { Ok(AgentLink { session, orders }) } else { Err(Stopped) }

@@ -1,6 +1,7 @@
 //! What waits for the engine. Commits and news of agents and providers have a lane of their own, as have cancels, so
 //! that a flood of submissions starves nothing.
 
+use crate::limits::{LANE_ROOM, TAKEN_AT_ONCE};
 use squall_engine::{Answer, Input};
 use squall_journal::PreparedBlob;
 use std::collections::VecDeque;
@@ -9,11 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::handle::LinkEvent;
-
-/// Messages of each lane that may wait; whoever brings one more waits itself.
-const ROOM: usize = 8192;
-/// Taken at once, so that urgent news never waits long behind a flood.
-const TAKEN: usize = 256;
 
 pub(super) enum Message {
     Input(Input),
@@ -66,7 +62,11 @@ impl Lanes {
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Mailbox { lanes: Mutex::default(), bell: Condvar::new(), room: [Semaphore::new(ROOM), Semaphore::new(ROOM)] }
+        Mailbox {
+            lanes: Mutex::default(),
+            bell: Condvar::new(),
+            room: [Semaphore::new(LANE_ROOM), Semaphore::new(LANE_ROOM)],
+        }
     }
 }
 
@@ -113,10 +113,11 @@ impl Mailbox {
                 None => self.bell.wait_while(lanes, empty).expect("no code panics while it holds the mailbox"),
             };
         }
-        let urgent = lanes.urgent.len().min(TAKEN);
+        let urgent = lanes.urgent.len().min(TAKEN_AT_ONCE);
         let mut taken: Vec<Message> = lanes.own.drain(..).collect();
         taken.extend(lanes.urgent.drain(..urgent));
-        let normal = lanes.normal.len().min(TAKEN - urgent);
+        // A flood of news leaves others a turn too.
+        let normal = lanes.normal.len().min((TAKEN_AT_ONCE - urgent).max(TAKEN_AT_ONCE / 8));
         taken.extend(lanes.normal.drain(..normal));
         drop(lanes);
         self.room[0].add_permits(urgent);

@@ -2,16 +2,13 @@
 
 use super::mailbox::{Mailbox, Message};
 use super::{ProviderTable, TicketMaker};
+use crate::limits::PROVIDER_PATIENCE;
 use squall_engine::{CallId, Input, ProviderCall, ProviderReply};
 use squall_provisioner::Provisioner;
 use squall_types::PoolName;
 use squall_types::offer::LaunchFailure;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 use tokio::runtime::Handle as Runtime;
-
-/// A call that has not answered by then has an unknown outcome, whatever becomes of it.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct Providers {
     by_pool: ProviderTable,
@@ -39,16 +36,16 @@ impl Providers {
 }
 
 async fn perform(provider: &dyn Provisioner, ticket: &TicketMaker, verb: ProviderCall) -> ProviderReply {
-    let late = || LaunchFailure::Unknown { why: format!("no answer in {} s", PATIENCE.as_secs()) };
+    let late = || LaunchFailure::Unknown { why: format!("no answer in {} s", PROVIDER_PATIENCE.as_secs()) };
     match verb {
         ProviderCall::Offers => {
-            let offers = tokio::time::timeout(PATIENCE, provider.offers()).await;
+            let offers = tokio::time::timeout(PROVIDER_PATIENCE, provider.offers()).await;
             ProviderReply::Offers(offers.map_or_else(|_| Err(late()), |offers| offers.map_err(|error| (&error).into())))
         }
         ProviderCall::Launch(mut order) => {
             order.join = Some(ticket(&order));
             tracing::info!(order = %order.order, pool = %order.pool, offer = %order.offer.name, nodes = order.names.len(), "launching");
-            let launched = tokio::time::timeout(PATIENCE, provider.launch(&order)).await;
+            let launched = tokio::time::timeout(PROVIDER_PATIENCE, provider.launch(&order)).await;
             let launched = launched.map_or_else(|_| Err(late()), |launched| launched.map_err(|error| (&error).into()));
             if let Err(failure) = &launched {
                 tracing::warn!(order = %order.order, pool = %order.pool, %failure, "launch failed");
@@ -56,13 +53,13 @@ async fn perform(provider: &dyn Provisioner, ticket: &TicketMaker, verb: Provide
             ProviderReply::Launched(launched)
         }
         ProviderCall::Retire(instances) => {
-            let retired = tokio::time::timeout(PATIENCE, provider.retire(&instances)).await;
+            let retired = tokio::time::timeout(PROVIDER_PATIENCE, provider.retire(&instances)).await;
             ProviderReply::Retired(
                 retired.map_or_else(|_| Err(late()), |retired| retired.map_err(|error| (&error).into())),
             )
         }
         ProviderCall::List => {
-            let listing = tokio::time::timeout(PATIENCE, provider.list()).await;
+            let listing = tokio::time::timeout(PROVIDER_PATIENCE, provider.list()).await;
             ProviderReply::Listed(
                 listing.map_or_else(|_| Err(late()), |listing| listing.map_err(|error| (&error).into())),
             )

@@ -1,6 +1,7 @@
 //! The writer thread: one commit after the other, and what keeps the journal small in between.
 
 use super::mailbox::{Mailbox, Message};
+use crate::limits::TEND_EVERY;
 use squall_core::{Cluster, Event};
 use squall_engine::{BatchId, Input};
 use squall_journal::{Journal, JournalError, PreparedBlob, SnapshotWritten};
@@ -8,9 +9,6 @@ use squall_types::Epoch;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
-
-/// How often old records are looked for.
-const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// One commit.
 pub(super) struct Batch {

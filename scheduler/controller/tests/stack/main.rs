@@ -7,5 +7,6 @@ mod agent;
 mod configuration;
 mod conversation;
 mod joining;
+mod load;
 mod stage;
 mod survival;

@@ -67,3 +67,24 @@ async fn a_job_that_ran_through_a_restart_keeps_running_and_its_end_counts() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_promises_nothing_and_ends_the_controller() {
+    let mut stage = Stage::start().await;
+    let client = stage.local().await;
+    client.submit(batch("t1")).await.unwrap();
+    // Somebody removes the lock and lets another controller take the journal: the first may write nothing more.
+    let dir = stage.dir.path().join("state/journal");
+    std::fs::remove_file(dir.join("journal.lock")).unwrap();
+    let (other, _) = squall_journal::Journal::open(&dir, squall_journal::Options::default()).unwrap();
+    let answer = client.submit(batch("t2")).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let ended = stage.controller.as_mut().unwrap().ended().await;
+    let Err(error @ RunError::Failed(_)) = ended else { panic!("{ended:?}") };
+    assert!(error.to_string().contains("another controller has taken it"), "{error}");
+    assert_eq!(error.exit_code(), 74);
+    drop(other);
+    stage.controller = None;
+    stage.up().await.unwrap();
+    assert_eq!(all_jobs(&stage.local().await).await.len(), 1, "what was not answered is not there");
+}
