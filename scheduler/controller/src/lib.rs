@@ -22,6 +22,6 @@ pub mod rpc;
 pub mod run;
 pub mod settings;
 pub mod shell;
-pub mod trace_context;
+pub mod telemetry;
 
 pub use program::main_with_args;

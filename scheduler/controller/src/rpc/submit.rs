@@ -2,7 +2,7 @@
 
 use super::caller::Who;
 use super::{Service, answered, done, refused, unexpected, unread};
-use crate::trace_context::TraceParent;
+use crate::telemetry::trace_parent_for;
 use squall_core::authz::{Object, Verb, allow};
 use squall_core::{Command, Rejection, Reply};
 use squall_journal::PreparedBlob;
@@ -35,8 +35,8 @@ impl Service {
             stored.await.map_err(|_| Failure::Internal("a submission was not stored".to_owned()))??;
         spec.script = script.as_ref().map(PreparedBlob::digest);
         spec.environment = environment.as_ref().map(PreparedBlob::digest);
-        let given = channel.traceparent.as_deref().or(spec.trace_parent.as_deref()).and_then(TraceParent::parse);
-        spec.trace_parent = Some(TraceParent::of_job(given, self.authority.cluster(), &token).to_string());
+        let given = channel.traceparent.as_deref().or(spec.trace_parent.as_deref());
+        spec.trace_parent = Some(trace_parent_for(given, self.authority.cluster(), &token));
         let command = Command::Submit { spec: Box::new(spec), token, test_only };
         let blobs = script.into_iter().chain(environment).collect();
         match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
