@@ -102,7 +102,7 @@ fn run_and_kill(dir: &Path, life: Duration) -> u64 {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_to_kill_9() {
-    let rounds = std::env::var("SQUALL_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(25);
+    let rounds = std::env::var("SQUALL_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
     let seed = story::seed();
     println!("SQUALL_SEED={seed}");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

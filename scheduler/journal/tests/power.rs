@@ -105,7 +105,7 @@ impl Life {
 fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let first = number("SQUALL_SEED", 0);
-    first..first + number("SQUALL_SEEDS", 20)
+    first..first + number("SQUALL_SEEDS", 6)
 }
 
 fn fired(lives: impl Iterator<Item = Fired>) -> Fired {

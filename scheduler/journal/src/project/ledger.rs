@@ -117,7 +117,10 @@ impl Writer<'_> {
             return Ok(());
         }
         self.edit_node(node, |row| {
-            row.launched_at.get_or_insert(at);
+            // A machine of one's own was never launched.
+            if row.order != 0 {
+                row.launched_at.get_or_insert(at);
+            }
             row.ready_at.get_or_insert(at);
         })
     }
