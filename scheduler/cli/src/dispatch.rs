@@ -37,6 +37,13 @@ pub fn command(mut words: Vec<OsString>) -> Result<(Command, Vec<String>), Failu
     Ok((command, texts))
 }
 
+/// The words behind `squall`, where it was called by that name.
+pub fn behind_squall(words: &[OsString]) -> Option<&[OsString]> {
+    let (called, rest) = words.split_first()?;
+    let name = Path::new(called).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Command::linked(name).is_none().then_some(rest)
+}
+
 /// Answers what needs nothing but the words: `--version`, `--help`, `--usage`. Nothing else has been started by then.
 ///
 /// # Errors
@@ -45,6 +52,8 @@ pub fn answered_at_once(command: Command, parsed: &Parsed, out: &mut dyn Write) 
     let given = |long: &str| parsed.set.iter().any(|set| set.opt.long == long);
     if given("version") {
         writeln!(out, "{VERSION}")?;
+    } else if given("help") && command == Command::Squall {
+        out.write_all(crate::squall::help().as_bytes())?;
     } else if given("help") {
         out.write_all(options::help(command).as_bytes())?;
     } else if given("usage") {
@@ -64,8 +73,12 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         Command::Sbatch => crate::sbatch::run(invocation, parsed),
         Command::Squeue => crate::squeue::run(invocation, parsed),
         Command::Scancel => crate::scancel::run(invocation, parsed),
-        Command::Srun | Command::Salloc | Command::Sinfo => Ok(EXIT_ERROR),
-        Command::Sacct | Command::Scontrol | Command::Squall => Ok(EXIT_ERROR),
+        Command::Sinfo => crate::sinfo::run(invocation, parsed),
+        Command::Sacct => crate::sacct::run(invocation, parsed),
+        Command::Scontrol => crate::scontrol::run(invocation, parsed),
+        Command::Srun => crate::srun::run(invocation, parsed),
+        Command::Salloc => crate::salloc::run(invocation, parsed),
+        Command::Squall => crate::squall::run(invocation, &parsed.rest),
     }
 }
 

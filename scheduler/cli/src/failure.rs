@@ -61,7 +61,9 @@ impl Failure {
 
     /// A refusal of the controller: `sbatch: error: Batch job submission failed: TEXT`, and what would work.
     pub fn refused(command: &str, what_failed: &str, refusal: &Refusal) -> Self {
-        let slurm = terminal::escaped(&refusal.slurm);
+        // Some texts of the controller bring their beginning along: it is said once.
+        let text = refusal.slurm.strip_prefix(what_failed).and_then(|rest| rest.strip_prefix(": "));
+        let slurm = terminal::escaped(text.unwrap_or(&refusal.slurm));
         let first = match what_failed {
             "" => format!("{command}: error: {slurm}"),
             what => format!("{command}: error: {what}: {slurm}"),

@@ -1,20 +1,27 @@
 //! Every command of Squall: `sbatch`, `squeue`, `srun` and the rest are names of one binary.
 #![forbid(unsafe_code)]
 
+mod allocate;
 pub mod command;
 pub mod controller;
 pub mod dispatch;
+mod embedded;
 pub mod failure;
 pub mod invocation;
 pub mod moment;
 pub mod options;
 pub mod request;
 mod sacct;
+mod salloc;
 mod sbatch;
 mod scancel;
+mod scontrol;
 pub mod script;
 pub mod select;
 pub mod show;
+mod sinfo;
+mod squall;
 mod squeue;
+mod srun;
 pub mod start;
 pub mod terminal;

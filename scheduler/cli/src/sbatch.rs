@@ -39,6 +39,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     let given = given.and_script(directives.set);
     let mut spec = request::job_spec(invocation, &given, batch(&script.name))?;
     spec.arguments = arguments;
+    spec.command = script.path;
     let request = SubmitRequest {
         environment: request::exported(invocation, &given)?,
         script: Some(script.body),

@@ -2,10 +2,10 @@
 
 use crate::command::Command;
 use crate::controller::{self, Remote};
-use crate::dispatch;
 use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::{Caller, Environment, Invocation};
 use crate::options;
+use crate::{dispatch, embedded};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{User, getgid, gethostname, getuid};
 use squall_types::{Gid, Timestamp, Uid};
@@ -17,6 +17,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Runs what the words ask for, the command's name first.
 pub fn main(words: Vec<OsString>) -> ExitCode {
     let mut err = std::io::stderr();
+    if let Some(code) = dispatch::behind_squall(&words).and_then(embedded::daemon) {
+        return code;
+    }
     let (command, arguments) = match dispatch::command(words) {
         Ok(called) => called,
         Err(failure) => return ended(&mut err, Command::Squall, &failure),

@@ -18,7 +18,7 @@ const SYSTEM_RUNTIME: &str = "/run/squall";
 const MAX_JOB_SOCKETS: usize = 64;
 
 /// Where to try, in this order, and why there.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     pub targets: Vec<Target>,
     /// What was looked for in vain, for the message when nobody answers.

@@ -3,7 +3,7 @@
 mod find;
 mod remote;
 
-pub use find::{Found, find};
+pub use find::{Found, find, personal_state};
 pub use remote::Remote;
 
 use squall_proto::ClientError;
@@ -48,6 +48,8 @@ pub trait Controller {
     fn accounting(&self, query: &AccountingQuery) -> Result<AccountingPage, ClientError>;
     fn summary(&self) -> Result<ClusterSummary, ClientError>;
     fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError>;
+    /// Another connection to the same controller, for a thread of its own; `None` where there can be none.
+    fn apart(&self) -> Option<Box<dyn Controller + Send>>;
     /// What has changed, in words.
     fn reconfigure(&self) -> Result<Vec<String>, ClientError>;
 }

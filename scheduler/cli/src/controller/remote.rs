@@ -133,6 +133,10 @@ impl Controller for Remote {
         self.call(async |client| client.config_show().await)
     }
 
+    fn apart(&self) -> Option<Box<dyn Controller + Send>> {
+        Some(Box::new(Remote::new(self.found.clone(), self.trace_parent.clone())))
+    }
+
     fn reconfigure(&self) -> Result<Vec<String>, ClientError> {
         self.call(async |client| client.reconfigure().await)
     }

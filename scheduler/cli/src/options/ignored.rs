@@ -28,6 +28,7 @@ pub static ROWS: &[Opt] = &[
         .env_named(&[(Srun, "SLURM_CPU_FREQ_REQ")])
         .ignored(FREQUENCY),
     opt("delay-boot").value("mins").on(ALLOCATES).env("DELAY_BOOT").ignored("booting is the planner's decision"),
+    opt("exact").on(SRUN).env("EXACT").ignored("steps share what their job has"),
     opt("extra").value("text").on(ALLOCATES).ignored("nothing reads it"),
     opt("extra-node-info").short('B').value("S[:C[:T]]").on(ALLOCATES).ignored(LAYOUT),
     opt("gpu-bind").value("type").on(ALLOCATES).env("GPU_BIND").ignored("each task sees the GPUs that it was given"),
@@ -53,6 +54,7 @@ pub static ROWS: &[Opt] = &[
     opt("share").on(ALLOCATES).same_as("oversubscribe"),
     opt("power").value("flags").on(ALLOCATES).env("POWER").ignored(FREQUENCY),
     opt("prefer").value("list").on(ALLOCATES).ignored("a preference that is not met stops no job"),
+    opt("preserve-env").short('E').on(SRUN).ignored("what is typed always counts for more than the environment"),
     opt("profile").value("value").on(ALLOCATES).env("PROFILE").ignored(SAMPLING),
     opt("propagate").maybe("rlimits").on(RUNS).env("PROPAGATE").ignored(LIMITS),
     opt("resv-ports").maybe("count").on(ALLOCATES).env("RESV_PORTS").ignored(NETWORK),

@@ -11,7 +11,7 @@ pub static ROWS: &[Opt] = &[
         .short('c')
         .value("ncpus")
         .on(ALLOCATES)
-        .env_named(&[(Srun, "SRUN_CPUS_PER_TASK")])
+        .env_named(&[(Srun, "SRUN_CPUS_PER_TASK"), (Srun, "SLURM_CPUS_PER_TASK")])
         .help("number of cpus required per task"),
     opt("gpus").short('G').value("n").on(ALLOCATES).env("GPUS").help("count of GPUs required for the job"),
     opt("gpus-per-node")

@@ -11,7 +11,6 @@ pub static ROWS: &[Opt] = &[
         .env("DISTRIBUTION")
         .help("distribution method for processes to nodes\n(type = block|cyclic)"),
     opt("epilog").value("program").on(SRUN).env("EPILOG").help("run \"program\" here after the job step"),
-    opt("exact").on(SRUN).env("EXACT").help("use only the resources requested for the step"),
     opt("jobid").value("id").on(SRUN).env("JOB_ID").help("run under already allocated job"),
     opt("kill-on-bad-exit")
         .short('K')
@@ -20,7 +19,6 @@ pub static ROWS: &[Opt] = &[
         .env("KILL_BAD_EXIT")
         .help("kill the step if any task terminates with a\nnon-zero exit code"),
     opt("overlap").on(SRUN).env("OVERLAP").help("allow other steps to overlap this step"),
-    opt("preserve-env").short('E').on(SRUN).help("env vars for node and task counts override\ncommand-line flags"),
     opt("prolog").value("program").on(SRUN).env("PROLOG").help("run \"program\" here before the job step"),
     opt("pty").on(SRUN).help("run task zero in pseudo terminal"),
     opt("quit-on-interrupt").on(SRUN).help("quit on single Ctrl-C"),

@@ -16,7 +16,7 @@ use crate::moment::{self, Past};
 use crate::options::Given;
 use squall_types::indices::{ArrayLimits, parse_array};
 use squall_types::span_text::TimeLimit;
-use squall_types::spec::ArraySpec;
+use squall_types::spec::{ArraySpec, SignalSpec};
 use squall_types::{Dependency, HourlyPrice, JobKind, JobSpec, MailEvents, MicroUsd, OpenMode, Span, Timestamp};
 
 /// A name longer than this names nothing.
@@ -72,7 +72,7 @@ pub fn job_spec(invocation: &Invocation<'_>, given: &Given, kind: Kind<'_>) -> R
         priority: number(invocation.name(), given, "priority", 0)?,
         nice: nice(invocation, given)?,
         requeue: given.later_of(&["requeue", "no-requeue"]).map(|which| which == "requeue"),
-        signal: parsed(invocation, given, "signal", "USR1@60, or B:TERM@120 for the script alone")?,
+        signal: warning(invocation, given)?,
         comment: text("comment"),
         wckey: text("wckey"),
         mail: parsed::<MailEvents>(invocation, given, "mail-type", "--mail-type=END,FAIL")?.unwrap_or_default(),
@@ -151,6 +151,11 @@ pub fn umask(invocation: &Invocation<'_>) -> Result<u32, Failure> {
 pub fn time_limit(invocation: &Invocation<'_>, given: &Given) -> Result<Option<Span>, Failure> {
     let limit = parsed::<TimeLimit>(invocation, given, "time", "--time=30, --time=2:00:00 or --time=1-12:00:00")?;
     Ok(limit.map(|limit| limit.whole_minutes().span().unwrap_or(Span::FOREVER)))
+}
+
+/// `--signal`: a warning before the time limit.
+pub fn warning(invocation: &Invocation<'_>, given: &Given) -> Result<Option<SignalSpec>, Failure> {
+    parsed(invocation, given, "signal", "--signal=USR1@60, or --signal=B:TERM@120 for the script alone")
 }
 
 /// An option whose type knows how to read it.

@@ -61,10 +61,12 @@ fn constraint(command: &str, given: &Given) -> Result<Option<Constraint>, Failur
 /// A text that is none.
 pub fn names(command: &str, long: &str, text: &str) -> Result<Vec<String>, Failure> {
     hostlist::parse(text).map_err(|why| {
+        // What is no option has no dashes.
+        let option = if long.is_empty() { String::new() } else { format!("--{long}=") };
         Failure::error(command, "Invalid node name specified").advising(Advice {
-            asked: format!("--{long}={text}"),
+            asked: format!("{option}{text}"),
             limit: why.to_string(),
-            try_this: format!("--{long}=n1 or --{long}='n[1-4,7]'"),
+            try_this: format!("{option}n1 or {option}'n[1-4,7]'"),
             code: "SQ0008",
             ..Advice::default()
         })

@@ -22,6 +22,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct Script {
     /// What messages call it: the file as it was given.
     pub label: String,
+    /// The file with its whole path; empty where there is none.
+    pub path: String,
     /// What the job is called unless it says otherwise.
     pub name: String,
     pub body: Vec<u8>,
@@ -34,7 +36,7 @@ pub struct Script {
 pub fn wrapped(command: &str, line: &str) -> Result<Script, Failure> {
     let body = format!("#!/bin/sh\n# This script was created by sbatch --wrap.\n\n{line}\n").into_bytes();
     check(command, &body)?;
-    Ok(Script { label: "--wrap".to_owned(), name: "wrap".to_owned(), body })
+    Ok(Script { label: "--wrap".to_owned(), path: String::new(), name: "wrap".to_owned(), body })
 }
 
 /// Reads the script in the file of this name, or on standard input where there is none.
@@ -46,6 +48,7 @@ pub fn read(invocation: &mut Invocation<'_>, name: Option<&str>) -> Result<Scrip
     let script = match name {
         None => Script {
             label: "standard input".to_owned(),
+            path: String::new(),
             name: command.to_owned(),
             body: limited(&mut *invocation.input).map_err(|error| unreadable(command, "standard input", &error))?,
         },
@@ -57,7 +60,12 @@ pub fn read(invocation: &mut Invocation<'_>, name: Option<&str>) -> Result<Scrip
             })?;
             let body = limited(opened).map_err(|error| unreadable(command, name, &error))?;
             let base = path.file_name().map(|base| base.to_string_lossy().into_owned());
-            Script { label: name.to_owned(), name: base.unwrap_or_else(|| command.to_owned()), body }
+            Script {
+                label: name.to_owned(),
+                path: path.display().to_string(),
+                name: base.unwrap_or_else(|| command.to_owned()),
+                body,
+            }
         }
     };
     check(command, &script.body)?;

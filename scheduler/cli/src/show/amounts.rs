@@ -14,6 +14,15 @@ pub fn rounded(mib: u64) -> String {
 
 /// `--units=G`: in this unit, whatever it reads like.
 pub fn fixed(mib: u64, unit: char) -> String {
+    fixed_amount(mib as f64, unit)
+}
+
+/// The same of an amount in KiB.
+pub fn fixed_kib(kib: u64, unit: char) -> String {
+    fixed_amount(kib as f64 / 1024.0, unit)
+}
+
+fn fixed_amount(mib: f64, unit: char) -> String {
     let power = match unit.to_ascii_uppercase() {
         'K' => -1,
         'G' => 1,
@@ -21,7 +30,7 @@ pub fn fixed(mib: u64, unit: char) -> String {
         'P' => 3,
         _ => 0,
     };
-    in_unit(mib as f64 / 1024f64.powi(power), unit.to_ascii_uppercase())
+    in_unit(mib / 1024f64.powi(power), unit.to_ascii_uppercase())
 }
 
 fn in_unit(amount: f64, unit: char) -> String {

@@ -6,3 +6,4 @@ pub mod format;
 pub mod ids;
 pub mod json;
 pub mod moments;
+pub mod node_state;

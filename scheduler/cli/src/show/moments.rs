@@ -48,6 +48,17 @@ impl Moments {
         }
     }
 
+    /// `14:32` today, `Thu 14:32` this week, else the whole date: for people.
+    pub fn soon(&self, at: Timestamp) -> String {
+        let (Some(moment), Some(now)) = (self.zoned(at), self.zoned(self.now)) else { return "unknown".to_owned() };
+        let days = at.since(self.now).as_secs() / 86_400;
+        match (moment.date() == now.date(), days) {
+            (true, _) => written(&moment, "%H:%M"),
+            (false, ..6) => written(&moment, "%a %H:%M"),
+            (false, _) => written(&moment, "%Y-%m-%d %H:%M"),
+        }
+    }
+
     /// `Mon Nov 23 02:30:41 2026`, above long listings.
     pub fn headline(&self) -> String {
         self.zoned(self.now).map(|moment| written(&moment, "%a %b %d %H:%M:%S %Y")).unwrap_or_default()

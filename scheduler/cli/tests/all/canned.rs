@@ -23,6 +23,7 @@ pub struct Canned {
     pub submissions: RefCell<Vec<Result<SubmitReply, ClientError>>>,
     pub results: Vec<ActionResult>,
     pub node_results: Vec<NodeActionResult>,
+    pub grant: StepGrant,
     /// What queries fail with.
     pub broken: Option<ClientError>,
     pub asked: RefCell<Vec<Asked>>,
@@ -161,7 +162,7 @@ impl Controller for Canned {
 
     fn start_step(&self, request: &StepRequest) -> Result<StepGrant, ClientError> {
         self.note(Asked::Step(request.clone()))?;
-        Ok(StepGrant { run: squall_types::Run { job: request.job, attempt: Attempt(1) }, ..StepGrant::default() })
+        Ok(StepGrant { run: squall_types::Run { job: request.job, attempt: Attempt(1) }, ..self.grant.clone() })
     }
 
     fn finish(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError> {
@@ -187,8 +188,15 @@ impl Controller for Canned {
         self.note(Asked::Accounting(query.clone()))?;
         // Pages of two, so that every reader has to ask on.
         let from: usize = query.after.parse().unwrap_or(0);
-        let jobs: Vec<AccountedJob> = self.accounting.iter().skip(from).take(2).cloned().collect();
-        let next = if from + 2 < self.accounting.len() { (from + 2).to_string() } else { String::new() };
+        let of_array = |job: &AccountedJob, named: JobId| match &job.array {
+            Some(ArrayView::Element { array, .. } | ArrayView::Pending { array, .. }) => *array == named,
+            None => false,
+        };
+        let named = |job: &AccountedJob, asked: &JobRef| job.job == asked.job || of_array(job, asked.job);
+        let wanted = |job: &&AccountedJob| query.jobs.is_empty() || query.jobs.iter().any(|asked| named(job, asked));
+        let all: Vec<AccountedJob> = self.accounting.iter().filter(wanted).cloned().collect();
+        let jobs: Vec<AccountedJob> = all.iter().skip(from).take(2).cloned().collect();
+        let next = if from + 2 < all.len() { (from + 2).to_string() } else { String::new() };
         Ok(AccountingPage { jobs, next })
     }
 
@@ -200,6 +208,10 @@ impl Controller for Canned {
     fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError> {
         self.sound()?;
         Ok(self.configuration.clone())
+    }
+
+    fn apart(&self) -> Option<Box<dyn Controller + Send>> {
+        None
     }
 
     fn reconfigure(&self) -> Result<Vec<String>, ClientError> {

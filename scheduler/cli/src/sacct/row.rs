@@ -1,0 +1,243 @@
+//! A job or a step as one line shows it.
+
+use crate::show::moments::Moments;
+use crate::show::{amounts, ids};
+use squall_types::agent::ExitStatus;
+use squall_types::api::{AccountedJob, AccountedStep, JobState};
+use squall_types::{EndState, Span, StepId, Timestamp, size, span_text};
+
+/// A job's own line, or that of one of its steps.
+pub struct Row<'a> {
+    pub job: &'a AccountedJob,
+    pub step: Option<&'a AccountedStep>,
+    pub moments: &'a Moments,
+    pub cluster: &'a str,
+    /// `--units`.
+    pub unit: Option<char>,
+    pub noconvert: bool,
+    /// `--truncate`: nothing is shown before or after.
+    pub window: Option<(Option<Timestamp>, Option<Timestamp>)>,
+}
+
+impl Row<'_> {
+    /// Empty for a step.
+    pub fn of_job(&self, value: impl Fn(&AccountedJob) -> String) -> String {
+        if self.step.is_some() { String::new() } else { value(self.job) }
+    }
+
+    /// Empty for a job.
+    pub fn of_step(&self, value: impl Fn(&AccountedStep) -> String) -> String {
+        self.step.map(value).unwrap_or_default()
+    }
+
+    fn suffixed(&self, id: String) -> String {
+        match self.step {
+            Some(step) => format!("{id}.{}", step.step.suffix()),
+            None => id,
+        }
+    }
+
+    pub fn id(&self) -> String {
+        self.suffixed(ids::job_id(self.job.job, self.job.array.as_ref(), 0))
+    }
+
+    pub fn raw_id(&self) -> String {
+        self.suffixed(self.job.job.to_string())
+    }
+
+    pub fn name(&self) -> String {
+        match self.step {
+            Some(step) if step.name.is_empty() => step.step.suffix(),
+            Some(step) => step.name.clone(),
+            None => self.job.name.clone(),
+        }
+    }
+
+    pub fn state(&self) -> String {
+        let state = self.step.map_or(self.job.state, |step| step.state);
+        match (state, self.job.cancelled_by, self.step) {
+            (JobState::Ended(EndState::Cancelled), Some(uid), None) => format!("CANCELLED by {uid}"),
+            // What Slurm keeps in accounting knows no state between waiting and running.
+            (JobState::Configuring, _, _) => "PENDING".to_owned(),
+            (JobState::Completing, _, _) => "RUNNING".to_owned(),
+            (state, _, _) => state.word().to_owned(),
+        }
+    }
+
+    fn status(&self) -> ExitStatus {
+        self.step.map_or(self.job.exit, |step| step.exit)
+    }
+
+    pub fn exit(&self) -> String {
+        let ExitStatus { code, signal } = self.status();
+        format!("{code}:{signal}")
+    }
+
+    /// The worst of what `srun` started.
+    pub fn derived_exit(&self) -> String {
+        let steps = self.job.steps.iter().filter(|step| step.step < StepId::EXTERN);
+        let worst = steps.map(|step| step.exit).max().unwrap_or_default();
+        format!("{}:{}", worst.code, worst.signal)
+    }
+
+    /// Elements that never ran have no record of a start.
+    fn never_ran(&self) -> bool {
+        self.job.started_at.is_none()
+    }
+
+    pub fn cpus(&self) -> u32 {
+        match self.step {
+            Some(step) => step.cpus,
+            None if self.never_ran() => 0,
+            None => self.job.cpus,
+        }
+    }
+
+    pub fn requested_cpus(&self) -> u32 {
+        self.step.map_or(self.job.cpus, |step| step.cpus)
+    }
+
+    pub fn node_count(&self) -> u32 {
+        match self.step {
+            Some(step) => step.nodes.len() as u32,
+            None => self.job.node_count,
+        }
+    }
+
+    pub fn requested_nodes(&self) -> u32 {
+        self.node_count()
+    }
+
+    pub fn nodes(&self) -> String {
+        let nodes = self.step.map_or(&self.job.nodes, |step| &step.nodes);
+        if nodes.is_empty() { "None assigned".to_owned() } else { ids::nodes(nodes) }
+    }
+
+    pub fn submitted_at(&self) -> Option<Timestamp> {
+        Some(self.step.map_or(self.job.submitted_at, |step| step.started_at))
+    }
+
+    pub fn eligible_at(&self) -> Option<Timestamp> {
+        match self.step {
+            Some(step) => Some(step.started_at),
+            None => self.job.eligible_at,
+        }
+    }
+
+    pub fn started_at(&self) -> Option<Timestamp> {
+        let start = self.step.map_or(self.job.started_at, |step| Some(step.started_at));
+        match self.window {
+            Some((Some(from), _)) => start.map(|start| start.max(from)),
+            _ => start,
+        }
+    }
+
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let end = self.step.map_or(self.job.ended_at, |step| step.ended_at);
+        match self.window {
+            Some((_, Some(to))) => end.map(|end| end.min(to)),
+            _ => end,
+        }
+    }
+
+    pub fn moment(&self, at: Option<Timestamp>) -> String {
+        at.map_or_else(|| "Unknown".to_owned(), |at| self.moments.at(at))
+    }
+
+    pub fn elapsed(&self) -> Span {
+        let end = self.ended_at().unwrap_or_else(|| self.moments.now());
+        self.started_at().map_or(Span::ZERO, |start| end.since(start))
+    }
+
+    pub fn cpu_time(&self) -> Span {
+        self.elapsed().times(i64::from(self.cpus()))
+    }
+
+    /// From eligible to started.
+    pub fn waited(&self) -> Span {
+        let eligible = self.job.eligible_at.unwrap_or(self.job.submitted_at);
+        let until = self.job.started_at.or(self.job.ended_at).unwrap_or_else(|| self.moments.now());
+        until.since(eligible)
+    }
+
+    pub fn cpu_of(&self, step: &AccountedStep) -> Span {
+        step.usage.user_cpu + step.usage.system_cpu
+    }
+
+    /// CPU time of one task.
+    pub fn average_cpu(&self, step: &AccountedStep) -> Span {
+        Span(self.cpu_of(step).0 / i64::from(step.tasks.max(1)))
+    }
+
+    fn over_steps(&self, of: impl Fn(&AccountedStep) -> Span) -> Span {
+        match self.step {
+            Some(step) => of(step),
+            None => self.job.steps.iter().map(of).fold(Span::ZERO, |sum, span| sum + span),
+        }
+    }
+
+    pub fn user_cpu(&self) -> Span {
+        self.over_steps(|step| step.usage.user_cpu)
+    }
+
+    pub fn system_cpu(&self) -> Span {
+        self.over_steps(|step| step.usage.system_cpu)
+    }
+
+    pub fn memory(&self, mib: u64) -> String {
+        match self.unit {
+            Some(unit) => amounts::fixed(mib, unit),
+            None if self.noconvert => size::mib_unconverted(mib),
+            None => amounts::rounded(mib),
+        }
+    }
+
+    pub fn kib(&self, kib: u64) -> String {
+        match self.unit {
+            Some(unit) => amounts::fixed_kib(kib, unit),
+            None => size::kib(kib),
+        }
+    }
+
+    pub fn alloc_tres(&self) -> String {
+        match self.step {
+            Some(step) => format!("cpu={},node={}", step.cpus, step.nodes.len()),
+            None if self.never_ran() => String::new(),
+            None => self.req_tres(),
+        }
+    }
+
+    pub fn req_tres(&self) -> String {
+        let job = self.job;
+        let memory = (job.memory_mib > 0).then(|| self.memory(job.memory_mib));
+        amounts::tres_by_name(job.cpus, memory, job.node_count, job.gpus)
+    }
+
+    pub fn usage_tres(&self, step: &AccountedStep) -> String {
+        format!("cpu={},mem={}", span_text::clock(self.cpu_of(step)), size::kib(step.usage.max_rss_kib))
+    }
+
+    fn limit(&self) -> Option<Span> {
+        self.job.time_limit.filter(|limit| *limit < Span::FOREVER)
+    }
+
+    pub fn time_limit(&self) -> String {
+        match (self.job.time_limit, self.limit()) {
+            (None, _) => "Partition_Limit".to_owned(),
+            (Some(_), None) => "UNLIMITED".to_owned(),
+            (Some(_), Some(limit)) => span_text::clock(limit),
+        }
+    }
+
+    pub fn time_limit_minutes(&self) -> String {
+        match self.limit() {
+            Some(limit) => (limit.as_secs() / 60).to_string(),
+            None => self.time_limit(),
+        }
+    }
+
+    /// As Slurm shows frequencies that nobody asked for.
+    pub fn unknown_or_zero(&self) -> String {
+        if self.step.is_some() { "0" } else { "Unknown" }.to_owned()
+    }
+}

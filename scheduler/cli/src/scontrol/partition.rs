@@ -1,0 +1,85 @@
+//! `scontrol show partition`.
+
+use super::Manner;
+use super::record::Record;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::show::ids;
+use crate::terminal::escaped;
+use squall_types::api::PartitionView;
+use squall_types::{Span, span_text};
+
+pub fn show(invocation: &mut Invocation<'_>, manner: Manner, name: Option<&str>) -> Result<i32, Failure> {
+    let partitions =
+        invocation.controller.partitions().map_err(|error| Failure::load("slurm_load_partitions", &error))?;
+    let chosen: Vec<&PartitionView> = match name {
+        None => partitions.iter().collect(),
+        Some(name) => {
+            let found: Vec<_> = partitions.iter().filter(|partition| partition.name.0 == name).collect();
+            if found.is_empty() {
+                return Err(Failure::plain(format!("Partition {} not found", escaped(name))));
+            }
+            found
+        }
+    };
+    for partition in chosen {
+        invocation.out.write_all(record(partition, manner).finished_bare().as_bytes())?;
+    }
+    Ok(0)
+}
+
+fn record(partition: &PartitionView, manner: Manner) -> Record {
+    let mut record = Record::new(manner.form);
+    let time = |limit: Option<Span>, none: &str| limit.map_or_else(|| none.to_owned(), span_text::clock);
+    let yes = |flag| if flag { "YES" } else { "NO" };
+    let accounts: Vec<&str> = partition.allow_accounts.iter().map(|name| name.as_str()).collect();
+    let accounts = if accounts.is_empty() { "ALL".to_owned() } else { accounts.join(",") };
+    record.line(format!("PartitionName={}", partition.name));
+    record.line(format!("AllowGroups=ALL AllowAccounts={accounts} AllowQos=ALL"));
+    record.line(format!("AllocNodes=ALL Default={} QoS=N/A", yes(partition.default)));
+    record.line(format!(
+        "DefaultTime={} DisableRootJobs=NO ExclusiveUser=NO GraceTime=0 Hidden=NO",
+        time(partition.default_time, "NONE")
+    ));
+    let most = partition.max_nodes.map_or_else(|| "UNLIMITED".to_owned(), |nodes| nodes.to_string());
+    record.line(format!(
+        "MaxNodes={most} MaxTime={} MinNodes=0 LLN=NO MaxCPUsPerNode=UNLIMITED",
+        time(partition.max_time, "UNLIMITED")
+    ));
+    record.line(format!("Nodes={}", ids::nodes(&partition.nodes)));
+    record.line(format!(
+        "PriorityJobFactor=1 PriorityTier={} RootOnly=NO ReqResv=NO OverSubscribe=NO",
+        partition.priority_tier
+    ));
+    record.line("OverTimeLimit=NONE PreemptMode=OFF");
+    record.line(format!(
+        "State={} TotalCPUs={} TotalNodes={} SelectTypeParameters=NONE",
+        if partition.up { "UP" } else { "DOWN" },
+        partition.total_cpus,
+        partition.total_nodes
+    ));
+    record.line(format!("JobDefaults={}", job_defaults(partition)));
+    let default_memory = match partition.def_mem_per_cpu {
+        Some(mib) => format!("DefMemPerCPU={mib}"),
+        None => "DefMemPerNode=UNLIMITED".to_owned(),
+    };
+    record.line(format!("{default_memory} MaxMemPerNode=UNLIMITED"));
+    let gpus = match partition.total_gpus {
+        0 => String::new(),
+        gpus => format!(",gres/gpu={gpus}"),
+    };
+    let (cpus, nodes) = (partition.total_cpus, partition.total_nodes);
+    record.line(format!("TRES=cpu={cpus},node={nodes},billing={cpus}{gpus}"));
+    let pools: Vec<&str> = partition.pools.iter().map(|pool| pool.as_str()).collect();
+    record.line(format!("Pools={}", pools.join(",")));
+    record
+}
+
+fn job_defaults(partition: &PartitionView) -> String {
+    let per_gpu = [
+        partition.def_cpu_per_gpu.map(|cpus| format!("DefCpuPerGPU={cpus}")),
+        partition.def_mem_per_gpu.map(|mib| format!("DefMemPerGPU={mib}")),
+    ];
+    let said: Vec<String> = per_gpu.into_iter().flatten().collect();
+    if said.is_empty() { "(null)".to_owned() } else { said.join(",") }
+}

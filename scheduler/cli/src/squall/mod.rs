@@ -1,0 +1,92 @@
+//! `squall` itself: what Slurm has no command for.
+
+mod compat;
+mod config;
+mod doctor;
+mod explain;
+mod links;
+mod why;
+
+#[cfg(feature = "embed")]
+pub use config::entries_text;
+
+use crate::command::Command;
+use crate::failure::{EXIT_ERROR, Failure};
+use crate::invocation::Invocation;
+use crate::terminal::escaped;
+use squall_types::did_you_mean;
+
+/// A command behind `squall`, with the words that follow its name.
+struct Subcommand {
+    name: &'static str,
+    operands: &'static str,
+    /// One line for the list; empty for what is called by programs alone.
+    about: &'static str,
+    run: fn(&mut Invocation<'_>, &[String]) -> Result<i32, Failure>,
+}
+
+/// In the order of the list.
+static SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { name: "why", operands: "JOB", about: "everything that a job waits for", run: why::run },
+    Subcommand { name: "explain", operands: "CODE", about: "what an error's code means", run: explain::run },
+    Subcommand { name: "doctor", operands: "", about: "what is wrong on this machine", run: doctor::run },
+    Subcommand {
+        name: "config",
+        operands: "check [FILE] | show [FILE] | schema",
+        about: "what is configured, and whether it could be",
+        run: config::run,
+    },
+    Subcommand { name: "compat", operands: "[COMMAND]", about: "which of Slurm's options act here", run: compat::run },
+    Subcommand {
+        name: "install-links",
+        operands: "DIR",
+        about: "sbatch, squeue and the others, as names of this program",
+        run: links::run,
+    },
+];
+
+/// # Errors
+/// What the subcommand refuses, or that there is none of this name.
+pub fn run(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Failure> {
+    let Some((name, rest)) = words.split_first() else {
+        invocation.err.write_all(help().as_bytes())?;
+        return Ok(EXIT_ERROR);
+    };
+    if name == "help" {
+        invocation.out.write_all(help().as_bytes())?;
+        return Ok(0);
+    }
+    match SUBCOMMANDS.iter().find(|known| known.name == name) {
+        Some(known) => (known.run)(invocation, rest),
+        None => Err(unknown(name)),
+    }
+}
+
+/// `squall --help`.
+pub fn help() -> String {
+    let mut text = "Usage: squall COMMAND [arguments...]\n\nCommands:\n".to_owned();
+    for command in SUBCOMMANDS.iter().filter(|command| !command.about.is_empty()) {
+        let call = format!("{} {}", command.name, command.operands);
+        text.push_str(&format!("  {:<42} {}\n", call.trim_end(), command.about));
+    }
+    let linked: Vec<&str> = Command::LINKED.iter().map(|command| command.name()).collect();
+    text.push_str(&format!("  {:<42} as under their own names\n", linked.join(" ")));
+    text
+}
+
+fn unknown(name: &str) -> Failure {
+    let failure = Failure::error("squall", format_args!("there is no command '{}'", escaped(name)));
+    let linked = Command::LINKED.iter().map(|command| command.name());
+    let known = SUBCOMMANDS.iter().map(|command| command.name).chain(linked);
+    let failure = match did_you_mean::closest(name, known) {
+        Some(meant) => failure.and_line(format!("squall: did you mean '{meant}'?")),
+        None => failure,
+    };
+    failure.and_line("Try \"squall --help\" for more information")
+}
+
+/// The usage of one subcommand.
+fn wrong_call(name: &str) -> Failure {
+    let operands = SUBCOMMANDS.iter().find(|known| known.name == name).map_or("", |known| known.operands);
+    Failure::plain(format!("Usage: squall {name} {operands}").trim_end())
+}
