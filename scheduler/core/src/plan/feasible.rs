@@ -21,6 +21,8 @@ struct Possible {
     shape: Shape,
     names: Vec<String>,
     count: u32,
+    /// To be bought: all offers of a pool together bring no more than its maximum.
+    bought: bool,
 }
 
 /// `None` where the job could run on an empty cluster with everything bought that may be.
@@ -52,18 +54,28 @@ fn possible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: 
         // What its agent measured is the truth; before that, what was configured.
         let measured = cluster.node_named(name).map(|node| node.shape.clone());
         let shape = measured.unwrap_or_else(|| with_features(shape));
-        found.push(Possible { shape, names: vec![name.to_string()], count: 1 });
+        found.push(Possible { shape, names: vec![name.to_string()], count: 1, bought: false });
     }
     let known = cluster.pools.get(pool).into_iter().flat_map(|state| state.offers.values());
     for offer in known.filter(|known| !known.withdrawn).map(|known| &known.offer) {
         if admissible(cluster, spec, partition, offer).is_ok() {
-            found.push(Possible { shape: with_features(&offer.shape), names: Vec::new(), count: config.max_nodes });
+            found.push(Possible {
+                shape: with_features(&offer.shape),
+                names: Vec::new(),
+                count: config.max_nodes,
+                bought: true,
+            });
         }
     }
     // Nodes that exist already and keep their names.
     for node in cluster.live_nodes_of(pool).filter(|node| !node.is_static()) {
         if spec.node_list.iter().any(|name| name == node.name.as_str()) {
-            found.push(Possible { shape: node.shape.clone(), names: vec![node.name.to_string()], count: 1 });
+            found.push(Possible {
+                shape: node.shape.clone(),
+                names: vec![node.name.to_string()],
+                count: 1,
+                bought: false,
+            });
         }
     }
     found
@@ -79,19 +91,22 @@ fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> boo
     }
     let matches = |shape: &Shape| spec.constraint.as_ref().is_none_or(|constraint| constraint.matches(&shape.features));
     let excluded = |one: &Possible| !one.names.is_empty() && one.names.iter().all(|name| spec.exclude.contains(name));
-    let mut caps: Vec<(u32, u32)> = possible
+    let mut left = possible.iter().filter(|one| one.bought).map(|one| one.count).max().unwrap_or(0);
+    let mut caps: Vec<(u32, u32, bool)> = possible
         .iter()
         .filter(|one| matches(&one.shape) && !excluded(one))
-        .map(|one| (cap(spec, &one.shape), one.count))
-        .filter(|(cap, count)| *cap > 0 && *count > 0)
+        .map(|one| (cap(spec, &one.shape), one.count, one.bought))
+        .filter(|(cap, count, _)| *cap > 0 && *count > 0)
         .collect();
     caps.sort_unstable_by(|a, b| b.cmp(a));
     let (mut nodes, mut sum) = (0u64, 0u64);
-    for (cap, count) in caps {
+    for (cap, count, bought) in caps {
+        let count = if bought { count.min(left) } else { count };
         let wanted = (u64::from(units.total).saturating_sub(sum))
             .div_ceil(u64::from(cap))
             .max(u64::from(least).saturating_sub(nodes));
         let taken = wanted.min(u64::from(count));
+        left -= if bought { taken as u32 } else { 0 };
         nodes += taken;
         sum += taken * u64::from(cap);
         if sum >= u64::from(units.total) && nodes >= u64::from(least) {
