@@ -1,5 +1,6 @@
 //! The agent's process: the real duties, with a ledger that loses what was not synced, killed at any moment.
 
+use crate::describe;
 use crate::happening::{AgentId, End, Happening, MachineId};
 use crate::machine::{Origin, Stage};
 use crate::points::Point;
@@ -152,13 +153,7 @@ impl World {
     }
 
     fn perform_duty(&mut self, id: MachineId, agent: AgentId, output: DutyOutput) {
-        self.trace.say(self.now, "duty", agent.0, || {
-            let mut text = format!("machine {} {output:?}", id.0);
-            if let Some((at, _)) = text.char_indices().nth(200) {
-                text.truncate(at);
-            }
-            text
-        });
+        self.trace.say(self.now, "duty", agent.0, || describe::short(format!("machine {} {output:?}", id.0)));
         match output {
             DutyOutput::Persist { id: record, record: content } => {
                 let after = self.dice.millis(1, 30);

@@ -1,6 +1,7 @@
 //! The controller's life: it starts from what is durable, performs what its engine says one by one, and can die
 //! between any two of them.
 
+use crate::describe;
 use crate::disk::Unsynced;
 use crate::happening::{End, Happening, ProcessId, RpcId};
 use crate::points::Point;
@@ -125,7 +126,7 @@ impl World {
         if let Input::Provider { call, .. } = &input {
             process.calls.remove(call);
         }
-        self.trace.say(now, "input", id.0, || format!("{} {}", id.0, brief(&input)));
+        self.trace.say(now, "input", id.0, || format!("{} {}", id.0, describe::input(&input)));
         let outputs = process.engine.step(now + process.ahead, input);
         self.perform_all(id, outputs);
     }
@@ -208,7 +209,7 @@ impl World {
         let bytes = self.disk.write(id.0, &events);
         self.trace.mix(bytes);
         for event in &events {
-            self.trace.say(self.now, "append", batch.0, || format!("{} {}", batch.0, describe(event)));
+            self.trace.say(self.now, "append", batch.0, || format!("{} {}", batch.0, describe::event(event)));
         }
         let slow = self.chance(self.scenario.weather.slow_disk);
         if slow {
@@ -331,21 +332,4 @@ fn points(output: &Output) -> Option<(Point, Point)> {
         Output::Tell { .. } => (Point::BeforeTell, Point::Told),
         Output::Close { .. } | Output::WakeAt(_) | Output::Published | Output::Alert { .. } => return None,
     })
-}
-
-fn brief(input: &Input) -> String {
-    let mut text = format!("{input:?}");
-    if let Some((at, _)) = text.char_indices().nth(300) {
-        text.truncate(at);
-    }
-    text
-}
-
-/// An event as one line of the trace.
-fn describe(event: &Event) -> String {
-    let mut text = format!("{:?}", event.what);
-    if let Some((at, _)) = text.char_indices().nth(400) {
-        text.truncate(at);
-    }
-    text
 }

@@ -191,8 +191,8 @@ impl World {
         let boot = self.machines[id.0].boot;
         let Some(execution) = self.machines[id.0].runs.get_mut(&run) else { return };
         let Stage::Alive { began } = execution.state else { return };
-        let limit = began.uptime + execution.assignment.detail.time_limit;
-        let over = why == StopWhy::TimeLimit && now.uptime >= limit;
+        let limit = self.history.bound.get(&run).map_or(Span::FOREVER, |bound| bound.least_limit);
+        let over = why == StopWhy::TimeLimit && now.uptime >= began.uptime + limit;
         let (launch, ignores) = (execution.launch, execution.ignores_term);
         let again = std::mem::replace(&mut execution.terminated, true);
         if !over && !self.history.was_stopped(run) && !self.was_restored() {
@@ -247,14 +247,12 @@ impl World {
     pub fn powers_itself_off(&mut self, id: MachineId, why: PowerOffWhy) {
         let now = self.machines[id.0].now(self.now);
         let boot = self.machines[id.0].boot;
-        let within = |execution: &Execution| match execution.state {
-            Stage::Alive { began } if execution.boot == boot => {
-                now.uptime < began.uptime + execution.assignment.detail.time_limit
-            }
+        let limit = |run: &Run| self.history.bound.get(run).map_or(Span::FOREVER, |bound| bound.least_limit);
+        let within = |(run, execution): &(&Run, &Execution)| match execution.state {
+            Stage::Alive { began } if execution.boot == boot => now.uptime < began.uptime + limit(run),
             _ => false,
         };
-        let cut: Vec<Run> =
-            self.machines[id.0].runs.iter().filter(|(_, execution)| within(execution)).map(|(run, _)| *run).collect();
+        let cut: Vec<Run> = self.machines[id.0].runs.iter().filter(within).map(|(run, _)| *run).collect();
         if !self.was_restored() {
             for run in cut.into_iter().filter(|run| !self.history.was_stopped(*run)).collect::<Vec<_>>() {
                 self.wrong(format!("M3: machine {} ends itself ({why:?}) under {run}, within its limit", id.0));

@@ -14,6 +14,7 @@ pub mod canaries;
 mod chaos;
 pub mod cli;
 mod controller;
+mod describe;
 mod dice;
 mod disk;
 mod durable;

@@ -44,7 +44,7 @@ pub struct Rpc {
 impl World {
     pub fn request(&mut self, wanted: Wanted) {
         let id = RpcId(self.fresh_id());
-        self.trace.say(self.now, "client", id.0, || format!("{} wants {wanted:?}", id.0));
+        self.trace.say(self.now, "client", id.0, || crate::describe::short(format!("{} wants {wanted:?}", id.0)));
         self.rpcs.insert(id, Rpc { wanted, tries: 0, done: false });
         self.send(id, Span::ZERO);
     }

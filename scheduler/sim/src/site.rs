@@ -76,7 +76,7 @@ impl World {
                 (answer.heard_at, ProviderReply::Offers(answer.result))
             }
         };
-        self.trace.say(now, "cloud", call.0, || format!("{pool} call {} → {reply:?}", call.0));
+        self.trace.say(now, "cloud", call.0, || crate::describe::short(format!("{pool} call {} → {reply:?}", call.0)));
         if cloud.unjournaled_calls() > 0 {
             self.wrong("M1: a launch reached the cloud before its token was durable".to_owned());
         }

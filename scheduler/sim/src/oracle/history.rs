@@ -5,7 +5,8 @@ use squall_core::{Event, What};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, EndState, Epoch, JobId, JobSpec, LaunchOrder, LaunchToken, NodeId, OrderId, SubmitToken, Timestamp,
+    Allocation, EndState, Epoch, JobId, JobSpec, LaunchOrder, LaunchToken, NodeId, OrderId, Span, SubmitToken,
+    Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,8 @@ pub struct JobFacts {
 #[derive(Clone, Debug)]
 pub struct BoundFacts {
     pub allocations: Vec<Allocation>,
+    /// The shortest that it ever had: an agent may not have heard of the last.
+    pub least_limit: Span,
 }
 
 /// Everything durable, and what was wrong with it.
@@ -86,7 +89,7 @@ impl History {
                     facts.claimed = false;
                 }
             }
-            What::JobBound { run, allocations, .. } => self.bind(*run, allocations, at),
+            What::JobBound { run, allocations, time_limit, .. } => self.bind(*run, allocations, *time_limit, at),
             What::PartPrepared { run, node } => {
                 self.prepared.insert((*run, *node));
             }
@@ -107,7 +110,12 @@ impl History {
             What::JobHeld { job, .. } => self.hold(*job, true),
             What::JobReleased { job } => self.hold(*job, false),
             What::JobEnded { job, end, .. } => self.ended(*job, end.state),
-            What::JobUpdated { job, spec, .. } => {
+            What::JobUpdated { job, spec, time_limit, .. } => {
+                let attempt = self.jobs.get(job).map_or(0, |facts| facts.attempt);
+                let run = Run { job: *job, attempt: squall_types::Attempt(attempt) };
+                if let (Some(limit), Some(bound)) = (time_limit, self.bound.get_mut(&run)) {
+                    bound.least_limit = bound.least_limit.min(*limit);
+                }
                 if let Some(facts) = self.alive(*job, "is updated") {
                     facts.spec = spec.as_ref().clone();
                     if let Some((array, None)) = facts.array {
@@ -181,7 +189,7 @@ impl History {
         self.jobs.insert(job, JobFacts { array: Some((array, Some(index))), ..whole });
     }
 
-    fn bind(&mut self, run: Run, allocations: &[Allocation], at: Timestamp) {
+    fn bind(&mut self, run: Run, allocations: &[Allocation], time_limit: Span, at: Timestamp) {
         let claimed = self.jobs.get(&run.job).is_some_and(|facts| facts.claimed);
         if !claimed {
             self.may_begin(run.job, at);
@@ -201,7 +209,7 @@ impl History {
         if let Some(held) = allocations.iter().find(|held| self.gone.contains(&held.node)) {
             self.wrong(format!("{run} is bound to node {}, which is gone", held.node));
         }
-        self.bound.insert(run, BoundFacts { allocations: allocations.to_vec() });
+        self.bound.insert(run, BoundFacts { allocations: allocations.to_vec(), least_limit: time_limit });
     }
 
     fn start(&mut self, run: Run, at: Timestamp) {
