@@ -165,6 +165,7 @@ impl World {
         self.machines[clone.0].joined = joined;
         self.machines[clone.0].cut = Cut::default();
         self.clones.insert(clone);
+        self.excused.extend(self.machines[clone.0].joined.as_ref().map(|(node, _)| *node));
         self.power_on(clone);
         // Somebody finds it and switches it off.
         let after = self.dice.secs(60, 600);

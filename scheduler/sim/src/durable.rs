@@ -34,14 +34,10 @@ impl World {
         self.wrongs(found);
     }
 
-    /// J5: what is taken for dead is dead. An admin's word is taken for it, and so is a restored backup's.
+    /// J5: what is taken for dead is dead.
     fn known_dead(&mut self, run: Run, node: NodeId) {
-        let lives = self.executions.living().any(|executed| {
-            executed.run == run
-                && executed.node == node
-                && !self.clones.contains(&crate::happening::MachineId(executed.machine))
-        });
-        if lives && !self.is_declared(node) && !self.was_restored() {
+        let lives = self.executions.living().any(|executed| executed.run == run && executed.node == node);
+        if lives && !self.is_excused(node) {
             self.wrong(format!("J5: the part of {run} on node {node} is taken for dead and lives"));
         }
     }
@@ -54,8 +50,9 @@ impl World {
         }
     }
 
-    pub fn is_declared(&self, node: NodeId) -> bool {
-        self.history.declared.contains(&node) || self.declared.contains(&node)
+    /// What is said of it binds nobody: an admin declared it dead, it was cloned, or a backup was restored.
+    pub fn is_excused(&self, node: NodeId) -> bool {
+        self.excused.contains(&node) || self.was_restored()
     }
 
     pub fn was_restored(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::rpc::{JobChange, Wanted};
 use crate::scenario::LIVENESS;
 use crate::world::World;
 use squall_core::explain::explain;
+use squall_core::order::OrderState;
 use squall_core::{Caller, Cluster};
 use squall_types::api::{JobRef, NodeAction};
 use squall_types::{JobId, NodeName, Span, Uid};
@@ -110,7 +111,7 @@ impl World {
         !waiting
             && self.history.live_jobs().next().is_none()
             && self.shadow.live_job_count() == 0
-            && self.shadow.open_orders().all(|order| order.nodes.iter().all(|node| self.is_kept(*node)))
+            && self.shadow.open_orders().all(|order| !matches!(order.state, OrderState::Placed))
             && self.shadow.live_nodes().all(|node| node.is_static() || self.is_kept(node.id))
             && self.shadow.pools.values().all(|pool| pool.strangers.is_empty())
             && self.sites.iter().all(|site| {

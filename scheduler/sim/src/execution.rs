@@ -97,10 +97,10 @@ impl World {
         self.trace.say(self.now, "executes", run.job.0.into(), || {
             format!("{run} rank {} on machine {} ({})", assignment.detail.rank, id.0, self.machines[id.0].name)
         });
-        if !self.was_restored() {
+        if !self.is_excused(assignment.allocation.node) {
             let names: Vec<NodeName> = assignment.detail.nodes.iter().map(|peer| peer.name.clone()).collect();
             let now = self.now;
-            let found = self.executions.execute(&self.history, id.0, &shape, &assignment, now, &names);
+            let found = self.executions.execute(&self.history, &self.excused, id.0, &shape, &assignment, now, &names);
             self.wrongs(found);
             if !self.is_recorded(id, run, launch) {
                 self.wrong(format!("J4: {run} is executed on machine {} before its record is durable", id.0));

@@ -25,7 +25,7 @@ impl World {
                 let (id, name) = nodes[nth % nodes.len()].clone();
                 if matches!(action, NodeAction::Down { .. }) {
                     // From now on the admin answers for it.
-                    self.declared.insert(id);
+                    self.excused.insert(id);
                 }
                 self.request(Wanted::Node { name, action });
             }

@@ -141,11 +141,11 @@ impl World {
 
     /// M8: what was asked to end ran nothing.
     fn machine_is_gone(&mut self, id: MachineId, why: Death) {
-        if why == Death::Retired && !self.was_restored() && !self.clones.contains(&id) {
+        if why == Death::Retired {
             let under: Vec<String> = self
                 .executions
                 .on(id.0)
-                .filter(|executed| !self.is_declared(executed.node))
+                .filter(|executed| !self.is_excused(executed.node))
                 .map(|executed| format!("M8: machine {} is ended under {}, which lives", id.0, executed.run))
                 .collect();
             self.wrongs(under);

@@ -63,11 +63,11 @@ pub struct World {
     pub rpcs: BTreeMap<RpcId, Rpc>,
     /// The job of each submission, once its client was told.
     pub jobs: BTreeMap<usize, JobId>,
-    /// Machines that bear another's identity, and whose deeds are not the controller's fault.
+    /// Machines that bear another's identity.
     pub clones: BTreeSet<MachineId>,
 
-    /// Nodes that an admin said to be dead, and answers for.
-    pub declared: BTreeSet<NodeId>,
+    /// Nodes that an admin said to be dead, or that two machines claim to be: whoever did that answers for them.
+    pub excused: BTreeSet<NodeId>,
     pub restorations: u32,
 
     pub healed: bool,
@@ -111,7 +111,7 @@ impl World {
             rpcs: BTreeMap::new(),
             jobs: BTreeMap::new(),
             clones: BTreeSet::new(),
-            declared: BTreeSet::new(),
+            excused: BTreeSet::new(),
             restorations: 0,
             healed: false,
             over: false,

@@ -53,9 +53,9 @@ impl Arrays {
         self.0.get(&array).is_none_or(|facts| facts.split.len() == facts.all.len())
     }
 
-    /// How one element ended; the outer `None` where the array is not known.
+    /// How one element ended; the outer `None` where there never was one.
     pub fn outcome(&self, array: JobId, index: u32) -> Option<Option<EndState>> {
-        self.0.get(&array).map(|facts| facts.ended.get(&index).copied())
+        self.0.get(&array).filter(|facts| facts.all.contains(&index)).map(|facts| facts.ended.get(&index).copied())
     }
 
     /// How all elements ended; `None` while some have not, and where it is no array.

@@ -93,12 +93,13 @@ impl History {
                 ends.as_ref().is_some_and(|ends| ends.iter().all(|end| *end == EndState::Completed)),
                 self.some_failed(target),
             );
-            match term.kind {
-                DependencyKind::AfterOk => some_badly,
-                DependencyKind::AfterCorr => some_badly,
-                DependencyKind::AfterNotOk => all_well,
-                _ => target.index.is_some() && !self.arrays.contains(target.job),
-            }
+            let missing = target.index.is_some_and(|index| self.arrays.outcome(target.job, index).is_none());
+            missing
+                || match term.kind {
+                    DependencyKind::AfterOk | DependencyKind::AfterCorr => some_badly,
+                    DependencyKind::AfterNotOk => all_well,
+                    _ => false,
+                }
         };
         !terms.is_empty() && if facts.spec.dependency.any { terms.iter().all(never) } else { terms.iter().any(never) }
     }

@@ -4,7 +4,7 @@ use super::history::History;
 use squall_types::agent::AssignedPhase;
 use squall_types::ids::Run;
 use squall_types::{Assignment, NodeId, NodeName, Shape, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One execution of one part of an attempt.
 #[derive(Clone, Debug)]
@@ -39,6 +39,7 @@ impl Executions {
     pub fn execute(
         &mut self,
         history: &History,
+        excused: &BTreeSet<NodeId>,
         machine: usize,
         shape: &Shape,
         assignment: &Assignment,
@@ -88,7 +89,11 @@ impl Executions {
             found.push(format!("J4: {run} is executed and no durable event starts it"));
         }
         // J5: nothing else of this job lives.
-        for other in self.alive.values().filter(|other| other.run.job == run.job && other.run != run) {
+        for other in self
+            .alive
+            .values()
+            .filter(|other| other.run.job == run.job && other.run != run && !excused.contains(&other.node))
+        {
             found.push(format!("J5: {run} is executed while {} lives on machine {}", other.run, other.machine));
         }
         self.room(machine, shape, &executed, &mut found);

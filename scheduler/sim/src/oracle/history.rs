@@ -52,8 +52,6 @@ pub struct History {
     pub orders: BTreeMap<LaunchToken, LaunchOrder>,
     pub order_of_node: BTreeMap<NodeId, OrderId>,
     pub gone: BTreeSet<NodeId>,
-    /// Nodes that an admin declared dead.
-    pub declared: BTreeSet<NodeId>,
     /// Nodes that were asked to end.
     pub retiring: BTreeSet<NodeId>,
     /// Over all that ever was, a restored backup included.
@@ -137,12 +135,9 @@ impl History {
                 }
                 self.order_of_node.extend(nodes.iter().map(|node| (*node, request.order)));
             }
-            What::NodeGone { node, why, .. } => {
+            What::NodeGone { node, .. } => {
                 if !self.gone.insert(*node) {
                     self.wrong(format!("node {node} is gone twice"));
-                }
-                if *why == squall_core::node::GoneWhy::Declared {
-                    self.declared.insert(*node);
                 }
             }
             What::NodeRetiring { node, .. } => {
