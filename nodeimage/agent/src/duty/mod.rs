@@ -290,9 +290,8 @@ impl Duty {
                 steps: self.steps.values().cloned().collect(),
             },
         );
-        if !self.fault.is_empty() {
-            self.report(now, AgentReport::Health { fault: self.fault.clone() });
-        }
+        // Also where there is none: one that the controller holds against the node may have gone in silence.
+        self.report(now, AgentReport::Health { fault: self.fault.clone() });
     }
 
     /// Says it where somebody listens; where nobody does, the next `Hello` says it.

@@ -147,3 +147,13 @@ fn a_fault_is_said_when_it_comes_and_with_every_hello() {
     assert_eq!(t.feed(DutyInput::Fault(fault)).len(), 0);
     assert_eq!(t.feed(DutyInput::Connected).len(), 2);
 }
+
+#[test]
+fn a_fault_that_went_away_in_silence_is_taken_back() {
+    let mut t = Table::synced();
+    t.feed(DutyInput::Fault("GPU 3 fell off the bus".to_owned()));
+    t.feed(DutyInput::Disconnected);
+    assert_eq!(t.duty.step(t.now, DutyInput::Fault(String::new())), []);
+    let said = t.duty.step(t.now, DutyInput::Connected);
+    assert_eq!(said.last(), Some(&DutyOutput::Report(AgentReport::Health { fault: String::new() })));
+}
