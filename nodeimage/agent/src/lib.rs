@@ -29,4 +29,6 @@ pub mod program;
 #[cfg(feature = "daemon")]
 pub mod shim;
 #[cfg(feature = "daemon")]
+pub mod steps;
+#[cfg(feature = "daemon")]
 mod sys;

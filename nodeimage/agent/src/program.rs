@@ -6,6 +6,7 @@ use crate::login::{self, LoginOptions};
 use crate::shim;
 use std::error::Error;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
@@ -26,6 +27,7 @@ pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
             Some(Ok(launch)) => shim::run(Path::new(&arguments[1]), launch, &again),
             _ => usage(),
         },
+        (Some("step"), 2) => shim::step::run(Path::new(&arguments[1]), &again),
         (Some("task"), 2) => task::run(Path::new(&arguments[1])),
         _ => usage(),
     }
@@ -65,7 +67,11 @@ fn login(arguments: &[OsString]) -> i32 {
 fn start_logging() {
     let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("info"));
     // Another subscriber, where this is a part of a larger program, stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 fn with_causes(error: &dyn Error) -> String {

@@ -6,12 +6,17 @@ mod jobs;
 mod link;
 mod membership;
 mod options;
+mod runtime_dir;
+mod server;
+mod sockets;
 mod writer;
 
-pub use driver::Over;
+pub use driver::{Over, Runs};
+pub use jobs::LiveRun;
 pub use link::LinkError;
 pub use membership::{Key, KeyError, Membership};
 pub use options::{OptionError, Options, USAGE};
+pub use runtime_dir::RuntimeDirError;
 
 use crate::cell::Ground;
 use crate::clock;
@@ -20,8 +25,11 @@ use crate::hands::Hands;
 use crate::launch::SelfCommand;
 use crate::ledger::{Ledger, LockError, StateLock};
 use crate::measure::{self, DeclaredShape, Machine, ShapeFileError};
-use driver::{Driver, INPUT_QUEUE, Runs};
+use crate::steps::StepService;
+use driver::{Driver, INPUT_QUEUE};
 use link::{Link, Pause};
+use sockets::Sockets;
+use squall_proto::server::BadCertificate;
 use squall_types::agent::MeasuredNode;
 use squall_types::{NodeName, Span};
 use std::fs;
@@ -50,6 +58,12 @@ pub enum DaemonError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Shape(#[from] ShapeFileError),
+    #[error(transparent)]
+    RuntimeDir(#[from] RuntimeDirError),
+    #[error("the step service cannot listen on {0}")]
+    Listen(String, #[source] io::Error),
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
     #[error("the agent's runtime cannot be started")]
     Runtime(#[source] io::Error),
 }
@@ -117,11 +131,13 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
     tracing::info!(%node, containment = ground.describe(), cpus = machine.shape.cpus, memory_mib = machine.shape.memory_mib,
         gpus = machine.shape.gpus.count(), "agent up");
 
+    let runtime_dir = options.runtime_dir.clone().unwrap_or_else(runtime_dir::usual);
+    runtime_dir::make(&runtime_dir)?;
     let (hands_tell, inputs) = mpsc::channel(INPUT_QUEUE);
     let (client, clients) = watch::channel(None);
     let blobs = Arc::new(blobs::Fetched::new(clients));
     let places = ledger.places().clone();
-    let hands = Hands::new(
+    let mut hands = Hands::new(
         node.clone(),
         hostname.clone(),
         places,
@@ -142,16 +158,32 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
         },
         ..DutyConfig::default()
     };
-    let measured = measured(&machine, hostname.clone(), String::new());
+    // So that what runs in a job finds its socket whoever it runs as.
+    hands.brands.push(format!("{}={}", runtime_dir::VARIABLE, runtime_dir.display()));
+    let hands = Arc::new(hands);
+    let (membership, memberships) = watch::channel(membership);
+    let (runs, live_runs) = watch::channel(Runs::new());
+    let steps = Arc::new(StepService::new(hands.clone(), live_runs.clone(), memberships.clone()));
+    let address = server::start(&options, &key, memberships.clone(), steps.clone()).await?;
+    let measured = measured(&machine, hostname.clone(), address);
     let duty = Duty::restore(config, measured, clock::now(), records);
+    for assignment in duty.assignments() {
+        steps.adopt(assignment.run);
+    }
     let (records, written) = writer::start(ledger).map_err(DaemonError::Runtime)?;
-    let (membership, _) = watch::channel(membership);
     let (events, link_events) = mpsc::channel(INPUT_QUEUE);
-    let (runs, _) = watch::channel(Runs::new());
-    let link = Link { options, key, hostname, membership, client, events };
-    tokio::spawn(Arc::new(link).run());
-    let driver =
-        Driver { duty, hands: Arc::new(hands), inputs, link: link_events, records, written, runs, reports: None };
+    let sockets = Sockets {
+        dir: runtime_dir,
+        hands: hands.clone(),
+        runs: live_runs,
+        membership: memberships,
+        options: options.clone(),
+        key: key.clone(),
+        steps,
+    };
+    tokio::spawn(sockets.run());
+    tokio::spawn(Arc::new(Link { options, key, hostname, membership, client, events }).run());
+    let driver = Driver { duty, hands, inputs, link: link_events, records, written, runs, reports: None };
     let over = driver.run().await;
     ground.remove();
     Ok(over)

@@ -31,6 +31,8 @@ pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, ch
         let hands = hands.clone();
         tokio::task::spawn_blocking(move || {
             clear(&hands, run);
+            // Shims of steps that wait for a client to come back need not: the run is over.
+            tell_shims(&hands, run);
             of_folder(&hands.folder(run)).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
         })
         .await
@@ -41,7 +43,7 @@ pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, ch
 }
 
 /// Until a process is over.
-pub(crate) async fn gone(process: Process) {
+pub async fn gone(process: Process) {
     let watched = sys::pidfd_open(process.pid).and_then(sys::watched);
     if let Ok(fd) = watched
         && process.is_alive()

@@ -10,6 +10,9 @@ mod notice;
 mod prepare;
 mod start;
 
+pub use ending::gone;
+pub use files::resolve;
+
 use crate::cell::Ground;
 use crate::duty::{DutyInput, Found};
 use crate::launch::SelfCommand;

@@ -54,6 +54,7 @@ fn append(hands: &Hands, assignment: &Assignment, text: String) -> Result<(), St
         stderr: Output::File { path, append: true },
         cpus: Vec::new(),
         reports: false,
+        terminal: false,
     };
     let at = hands.places.run(assignment.run).join("notice");
     sealed::write(&at, &plan).map_err(|error| error.to_string())?;

@@ -110,5 +110,6 @@ fn batch(hands: &Hands, assignment: &Assignment, cell: &crate::cell::Cell, cpus:
         stderr,
         cpus,
         reports: true,
+        terminal: false,
     })
 }

@@ -8,7 +8,7 @@ use super::plan::entries;
 use crate::cell::{MARKER, PART_MARKER};
 use squall_types::agent::{AssignedPhase, Assignment};
 use squall_types::ask::{CpuAsk, GpuAsk, MemoryAsk};
-use squall_types::{JobKind, NodeName, Span, hostlist};
+use squall_types::{JobKind, NodeName, Span, StepId, hostlist};
 use std::collections::BTreeMap;
 
 /// Variables of a job by name, in bytes: values may be anything.
@@ -79,6 +79,72 @@ pub fn repeated(numbers: impl Iterator<Item = u32>) -> String {
         if *count > 1 { format!("{number}(x{count})") } else { number.to_string() }
     };
     runs.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+/// What a step's tasks are told beside what their job is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepFacts {
+    pub step: StepId,
+    pub name: String,
+    /// All nodes of the step in rank order, with how many tasks each has.
+    pub nodes: Vec<(NodeName, u32)>,
+    /// Which of them this is.
+    pub node_rank: u32,
+    pub tasks: u32,
+    /// Global ranks of the tasks on this node.
+    pub ranks: Vec<u32>,
+    /// CPUs of the step on this node.
+    pub cpus: u32,
+    pub cpus_per_task: Option<u32>,
+    /// How CUDA names the GPUs of the step on this node.
+    pub devices: Vec<String>,
+    /// From where it was launched; empty where that is not known.
+    pub launched_from: String,
+}
+
+/// Adds what is true for all tasks of a step on this node.
+pub fn step(variables: Variables, facts: &StepFacts) -> Variables {
+    let mut table = Table(variables);
+    let list = host_list(facts.nodes.iter().map(|(node, _)| node));
+    for name in ["SLURM_STEP_ID", "SLURM_STEPID"] {
+        table.set(name, facts.step);
+    }
+    table.set("SLURM_STEP_NODELIST", list);
+    for name in ["SLURM_STEP_NUM_NODES", "SLURM_NNODES"] {
+        table.set(name, facts.nodes.len());
+    }
+    for name in ["SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", "SLURM_NPROCS"] {
+        table.set(name, facts.tasks);
+    }
+    let per_node = repeated(facts.nodes.iter().map(|(_, tasks)| *tasks));
+    for name in ["SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE"] {
+        table.set(name, &per_node);
+    }
+    table.set("SLURM_NODEID", facts.node_rank);
+    table.set("SLURM_CPUS_ON_NODE", facts.cpus);
+    table.set_if("SLURM_CPUS_PER_TASK", facts.cpus_per_task);
+    table.set("SLURM_GTIDS", facts.ranks.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+    table.set_if("SLURM_LAUNCH_NODE_IPADDR", Some(&facts.launched_from).filter(|text| !text.is_empty()));
+    if !facts.devices.is_empty() {
+        table.set("SLURM_STEP_GPUS", facts.devices.join(","));
+        table.set("SLURM_GPUS_ON_NODE", facts.devices.len());
+    }
+    table.0
+}
+
+/// Adds what is true for one task, by its place among the tasks on this node.
+pub fn task(
+    variables: &Variables,
+    facts: &StepFacts,
+    local: usize,
+    has_devices: bool,
+    devices: &[String],
+) -> Variables {
+    let mut table = Table(variables.clone());
+    table.set("SLURM_PROCID", facts.ranks.get(local).copied().unwrap_or_default());
+    table.set("SLURM_LOCALID", local);
+    set_devices(&mut table.0, has_devices, devices);
+    table.0
 }
 
 struct Table(Variables);

@@ -34,6 +34,9 @@ pub struct TaskPlan {
     /// Standard output is at first a pipe that takes the reason if it cannot be executed.
     #[n(10)]
     pub reports: bool,
+    /// Standard input is a terminal, which the process is to control.
+    #[n(11)]
+    pub terminal: bool,
 }
 
 /// What the process does once it is the user's.

@@ -56,7 +56,8 @@ pub fn run(plan: &Path) -> i32 {
             // The shim reads it, or is gone and nobody does.
             let _ = pipe.write_all(failure.text.as_bytes());
         }
-        None => eprintln!("squalld: error: {}", failure.text),
+        // In the words of Slurm: on a step's error output people and programs know them.
+        None => eprintln!("slurmstepd: error: {}", failure.text),
     }
     failure.code
 }
@@ -69,6 +70,9 @@ fn become_it(plan: &TaskPlan) -> Result<Option<Infallible>, Failure> {
         && errno != Errno::EPERM
     {
         return Err(Failure::new(format!("setsid: {errno}")));
+    }
+    if plan.terminal {
+        sys::control_terminal(io::stdin().as_fd()).map_err(|error| Failure::new(format!("terminal: {error}")))?;
     }
     plan.cell.join().map_err(|error| Failure::new(format!("the job's control group cannot be entered: {error}")))?;
     bind(&plan.cpus);
@@ -166,6 +170,8 @@ fn execute(plan: &TaskPlan) -> Result<Infallible, Failure> {
     if !environment.get(b"TMPDIR".as_slice()).is_some_and(|path| reachable(path)) {
         environment.insert(b"TMPDIR", b"/tmp");
     }
+    let pid = std::process::id().to_string();
+    environment.insert(b"SLURM_TASK_PID", pid.as_bytes());
     let path = environment
         .get(b"PATH".as_slice())
         .map_or(DEFAULT_PATH, |path| std::str::from_utf8(path).unwrap_or(DEFAULT_PATH));

@@ -27,14 +27,19 @@ pub enum SealedError {
 /// # Errors
 /// Any failure to write or to sync; the old content is then still there.
 pub fn write<T: Encode<()>>(path: &Path, value: &T) -> io::Result<()> {
-    let aside = write_aside(path, value)?;
+    let aside = aside(path, value, true)?;
     fs::rename(&aside, path)?;
     sync_parent(path)
 }
 
+/// As [`write`], but for what only a process that is started next will read: lost with the machine, and checked all the same.
+pub fn write_unsynced<T: Encode<()>>(path: &Path, value: &T) -> io::Result<()> {
+    fs::rename(aside(path, value, false)?, path)
+}
+
 /// As [`write`], but only where there is no such file yet: `false` where there is.
 pub fn write_new<T: Encode<()>>(path: &Path, value: &T) -> io::Result<bool> {
-    let aside = write_aside(path, value)?;
+    let aside = aside(path, value, true)?;
     let linked = fs::hard_link(&aside, path);
     fs::remove_file(&aside)?;
     match linked {
@@ -81,7 +86,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-fn write_aside<T: Encode<()>>(path: &Path, value: &T) -> io::Result<std::path::PathBuf> {
+fn aside<T: Encode<()>>(path: &Path, value: &T, synced: bool) -> io::Result<std::path::PathBuf> {
     let content = minicbor::to_vec(value).map_err(io::Error::other)?;
     if content.len() > MAX_CONTENT {
         return Err(io::Error::other(format!("{} bytes are more than a sealed file holds", content.len())));
@@ -99,7 +104,9 @@ fn write_aside<T: Encode<()>>(path: &Path, value: &T) -> io::Result<std::path::P
     bytes.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
     bytes.extend_from_slice(&content);
     file.write_all(&bytes)?;
-    file.sync_all()?;
+    if synced {
+        file.sync_all()?;
+    }
     Ok(aside)
 }
 

@@ -5,6 +5,7 @@
 //! It keeps no connection: the agent reads its folder, and signals it.
 
 pub mod records;
+pub mod step;
 
 use crate::cell::{Cell, Process};
 use crate::clock;
@@ -87,7 +88,7 @@ fn keep(folder: &Folder, launch: u32, again: &SelfCommand) -> io::Result<()> {
 }
 
 /// The agent that started this shim reads until the end of this pipe; a later agent looks into the folder.
-fn say_started() {
+pub(crate) fn say_started() {
     if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
         let _ = nix::unistd::dup2_stdout(null);
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use squall_proto::connect::{CONTROLLER_NAME, Identity, node_server_name};
 use squall_proto::credential::{Action, Credential, SigningKey};
 use squall_proto::server::{
-    Channel, Failure, Incoming, NodeApi, Outgoing, ServerTls, accept_tls, builder, node_service,
+    Channel, Failure, Incoming, NodeApi, Outgoing, ServerTls, accept_tls, builder, client_service, node_service,
 };
 use squall_types::agent::*;
 use squall_types::api::StepNode;
@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+
+mod client;
 
 pub const CLUSTER: &str = "squall";
 pub const NODE: &str = "n1";
@@ -154,7 +156,8 @@ impl Controller {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         self.port = listener.local_addr().unwrap().port();
         let tls = ServerTls::new(&self.identity, &self.inner.ca_pem).unwrap();
-        let router = builder().add_service(node_service(self.inner.clone()));
+        let router =
+            builder().add_service(node_service(self.inner.clone())).add_service(client_service(self.inner.clone()));
         let incoming = accept_tls(listener, tls);
         self.server = Some(tokio::spawn(async move { router.serve_with_incoming(incoming).await.unwrap() }));
     }
@@ -227,8 +230,14 @@ impl Controller {
         }
     }
 
-    /// A credential for a step of a run.
-    pub fn step_credential(&self, run: Run, step: u32, nodes: Vec<StepNode>) -> Vec<u8> {
+    /// A credential for a step of a run with so many tasks on this node.
+    pub fn step(&self, run: Run, step: u32, tasks: u32) -> Vec<u8> {
+        let node =
+            StepNode { name: NODE.into(), address: String::new(), ranks: (0..tasks).collect(), cpus: 1, gpus: vec![] };
+        self.step_on(run, step, vec![node])
+    }
+
+    pub fn step_on(&self, run: Run, step: u32, nodes: Vec<StepNode>) -> Vec<u8> {
         let tasks = nodes.iter().map(|node| node.ranks.len() as u32).sum();
         self.sign(run, Action::RunStep { step: StepId(step), tasks, nodes })
     }
@@ -295,6 +304,15 @@ impl Controller {
         }
     }
 
+    /// The end of the next step.
+    pub async fn step_end(&mut self) -> StepEnd {
+        loop {
+            if let AgentReport::Step(end) = self.report().await {
+                return end;
+            }
+        }
+    }
+
     /// The end of a run, acknowledged.
     pub async fn end(&mut self, run: Run) -> AttemptEnd {
         loop {
@@ -356,7 +374,7 @@ impl Agent {
     pub fn start(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_squalld"));
-        command.args(&self.arguments).env("SQUALL_LOG", "debug").stdin(Stdio::null()).stderr(log);
+        command.args(&self.arguments).env("SQUALL_LOG", "info,squalld=debug").stdin(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
 

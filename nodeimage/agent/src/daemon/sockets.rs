@@ -1,0 +1,114 @@
+//! One socket for each job on this node, for what runs in it: there it asks the controller in the job's name, and
+//! starts steps, with nothing to prove but that it is one of the job's own processes.
+
+use super::driver::Runs;
+use super::jobs::LiveRun;
+use super::link;
+use super::membership::{Key, Membership};
+use super::options::Options;
+use crate::cell::Process;
+use crate::hands::Hands;
+use crate::steps::StepService;
+use squall_proto::client::Client;
+use squall_proto::server::{Channel, Failure, Forward, bind_unix, builder, client_service, step_service};
+use squall_types::ids::Run;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Anybody may knock; who is let in is decided by who knocks.
+const MODE: u32 = 0o666;
+
+/// Serves the sockets of the jobs that live.
+pub struct Sockets {
+    pub dir: PathBuf,
+    pub hands: Arc<Hands>,
+    pub runs: watch::Receiver<Runs>,
+    pub membership: watch::Receiver<Membership>,
+    pub options: Arc<Options>,
+    pub key: Arc<Key>,
+    pub steps: Arc<StepService>,
+}
+
+impl Sockets {
+    /// Until the agent ends.
+    pub async fn run(mut self) {
+        let mut served: BTreeMap<Run, (PathBuf, JoinHandle<()>)> = BTreeMap::new();
+        loop {
+            let live: Vec<Run> = self.runs.borrow_and_update().keys().copied().collect();
+            served.retain(|run, (path, server)| {
+                let stays = live.contains(run) && !server.is_finished();
+                if !stays {
+                    server.abort();
+                    // Nobody listens there any more.
+                    let _ = std::fs::remove_file(path);
+                }
+                stays
+            });
+            for run in live {
+                if served.contains_key(&run) {
+                    continue;
+                }
+                let path = self.path(run);
+                match self.serve(&path, run).await {
+                    Ok(server) => {
+                        served.insert(run, (path, server));
+                    }
+                    Err(error) => {
+                        tracing::error!(job = %run.job, path = %path.display(), %error, "a job has no socket");
+                    }
+                }
+            }
+            if self.runs.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn path(&self, run: Run) -> PathBuf {
+        self.dir.join(format!("job-{}.{}.sock", run.job, self.hands.node))
+    }
+
+    async fn serve(&self, path: &Path, run: Run) -> io::Result<JoinHandle<()>> {
+        let incoming = bind_unix(path, MODE).await?;
+        let (hands, runs) = (self.hands.clone(), self.runs.clone());
+        let (membership, options, key) = (self.membership.clone(), self.options.clone(), self.key.clone());
+        let choose = move |channel: &Channel| {
+            let live = runs.borrow().get(&run).cloned();
+            let live = live.ok_or_else(|| Failure::Denied(format!("job {} is over here", run.job)))?;
+            admit(&hands, &live, channel)?;
+            // Made anew for each call: the certificate may have been renewed, and a connection is quickly made.
+            let target =
+                link::target(&options, &key, &membership.borrow()).map_err(|e| Failure::Internal(e.to_string()))?;
+            let client = Client::lazy(&target).map_err(Failure::from)?;
+            Ok(client.for_job(live.assignment.credential.clone()))
+        };
+        let router = builder()
+            .add_service(client_service(Arc::new(Forward::new(choose))))
+            .add_service(step_service(self.steps.clone()));
+        Ok(tokio::spawn(async move {
+            if let Err(error) = router.serve_with_incoming(incoming).await {
+                tracing::warn!(job = %run.job, %error, "a job's socket failed");
+            }
+        }))
+    }
+}
+
+/// Lets in what runs in the job, and nobody else: neither other users nor other jobs of the same one.
+fn admit(hands: &Hands, live: &LiveRun, channel: &Channel) -> Result<(), Failure> {
+    let run = live.assignment.run;
+    let denied = |why: &str| Err(Failure::Denied(format!("this is the socket of job {}: {why}", run.job)));
+    let Some(peer) = channel.peer else { return denied("nothing says who is calling") };
+    if peer.uid != live.assignment.detail.spec.uid {
+        return denied("it belongs to another user");
+    }
+    let process = peer.pid.and_then(|pid| Process::find(u32::try_from(pid).ok()?));
+    let Some(process) = process else { return denied("nothing says which process is calling") };
+    match hands.cell(run) {
+        Ok(cell) if cell.holds(process) => Ok(()),
+        _ => denied("only what runs in that job may use it"),
+    }
+}

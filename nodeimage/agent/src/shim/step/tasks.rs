@@ -1,0 +1,157 @@
+//! The tasks of a step: how they are started, and the threads of bytes that lead to and from them.
+
+use super::StepTask;
+use crate::launch::SelfCommand;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::pty::{OpenptyResult, Winsize, openpty};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::sync::{Notify, mpsc};
+
+/// One read of a task's output, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// Control-D.
+const END_OF_INPUT: u8 = 4;
+
+/// Bytes that a task wrote; `None` where it will write no more.
+#[derive(Debug)]
+pub struct Written {
+    pub rank: u32,
+    pub error: bool,
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// Input that waits for tasks to read it, all tasks together.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    bytes: AtomicUsize,
+    pub less: Notify,
+}
+
+impl Waiting {
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A task that runs, or did.
+#[derive(Debug)]
+pub struct Task {
+    pub rank: u32,
+    pub pid: u32,
+    /// `None` where its input does not come from the client, or has ended.
+    pub stdin: Option<mpsc::UnboundedSender<Arc<Vec<u8>>>>,
+    pub terminal: Option<OwnedFd>,
+    pub over: bool,
+}
+
+/// What is needed to start tasks.
+pub struct Starter<'a> {
+    pub again: &'a SelfCommand,
+    pub marker: &'a str,
+    pub dir: &'a Path,
+    pub terminal: Option<(u16, u16)>,
+    pub written: mpsc::Sender<Written>,
+    pub waiting: Arc<Waiting>,
+    /// How many streams of output are open: each ends with a `Written` without bytes.
+    pub streams: usize,
+}
+
+impl Starter<'_> {
+    pub fn start(&mut self, task: &StepTask) -> io::Result<Task> {
+        let mut command = self.again.command("task", self.marker);
+        command.arg(self.dir.join(format!("task-{}", task.rank)));
+        if task.terminal { self.start_on_terminal(task, command) } else { self.start_on_pipes(task, command) }
+    }
+
+    fn start_on_pipes(&mut self, task: &StepTask, mut command: Command) -> io::Result<Task> {
+        let given = |given: bool| if given { Stdio::piped() } else { Stdio::null() };
+        command.stdin(given(task.stdin)).stdout(given(task.stdout)).stderr(given(task.stderr));
+        let mut child = command.spawn()?;
+        if let Some(pipe) = child.stdout.take() {
+            self.read(task.rank, false, pipe::Receiver::from_owned_fd(pipe.into())?);
+        }
+        if let Some(pipe) = child.stderr.take() {
+            self.read(task.rank, true, pipe::Receiver::from_owned_fd(pipe.into())?);
+        }
+        let stdin = match child.stdin.take() {
+            Some(pipe) => Some(self.write(pipe::Sender::from_owned_fd(pipe.into())?)),
+            None => None,
+        };
+        Ok(Task { rank: task.rank, pid: child.id(), stdin, terminal: None, over: false })
+    }
+
+    fn start_on_terminal(&mut self, task: &StepTask, mut command: Command) -> io::Result<Task> {
+        let (rows, columns) = self.terminal.unwrap_or((24, 80));
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let OpenptyResult { master, slave } = openpty(Some(&size), None)?;
+        let end = |fd: &OwnedFd| fd.try_clone().map(Stdio::from);
+        command.stdin(end(&slave)?).stdout(end(&slave)?).stderr(end(&slave)?);
+        let child = command.spawn()?;
+        fcntl(&master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK))?;
+        let terminal = master.try_clone()?;
+        self.read(task.rank, false, pipe::Receiver::from_owned_fd_unchecked(master.try_clone()?)?);
+        let stdin = self.write(pipe::Sender::from_owned_fd_unchecked(master)?);
+        Ok(Task { rank: task.rank, pid: child.id(), stdin: Some(stdin), terminal: Some(terminal), over: false })
+    }
+
+    fn read(&mut self, rank: u32, error: bool, mut from: impl AsyncReadExt + Unpin + Send + 'static) {
+        self.streams += 1;
+        let written = self.written.clone();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; CHUNK];
+            // A terminal whose last process is gone says EIO: its end.
+            while let Ok(length @ 1..) = from.read(&mut buffer).await {
+                let bytes = Some(buffer[..length].to_vec());
+                if written.send(Written { rank, error, bytes }).await.is_err() {
+                    return;
+                }
+            }
+            let _ = written.send(Written { rank, error, bytes: None }).await;
+        });
+    }
+
+    fn write(&self, mut to: impl AsyncWriteExt + Unpin + Send + 'static) -> mpsc::UnboundedSender<Arc<Vec<u8>>> {
+        // Bounded by what waits for all tasks together: with too much, nothing more is taken from the client.
+        let (sender, mut queue) = mpsc::unbounded_channel::<Arc<Vec<u8>>>();
+        let waiting = self.waiting.clone();
+        tokio::spawn(async move {
+            let mut deaf = false;
+            while let Some(bytes) = queue.recv().await {
+                // A task that has closed its input is fed no more, and what comes for it is dropped.
+                deaf = deaf || to.write_all(&bytes).await.is_err();
+                waiting.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+                waiting.less.notify_one();
+            }
+        });
+        sender
+    }
+}
+
+impl Task {
+    /// Input for the task; what nobody reads any more is dropped.
+    pub fn feed(&mut self, bytes: &Arc<Vec<u8>>, end: bool, waiting: &Waiting) {
+        if let Some(stdin) = &self.stdin
+            && !bytes.is_empty()
+        {
+            waiting.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+            if stdin.send(bytes.clone()).is_err() {
+                waiting.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+            }
+        }
+        if end {
+            match (&self.stdin, &self.terminal) {
+                // A terminal cannot be closed from this side; the end of input is a character.
+                (Some(stdin), Some(_)) => drop(stdin.send(Arc::new(vec![END_OF_INPUT]))),
+                _ => self.stdin = None,
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How steps ended, and steps of an earlier agent.
+
+use crate::cell::Process;
+use crate::clock;
+use crate::duty::DutyInput;
+use crate::hands::{Hands, gone};
+use crate::ledger::sealed;
+use crate::shim::records::Folder;
+use crate::shim::step::{self, PLAN, StepPlan};
+use squall_types::agent::{ExitStatus, StepEnd, Usage};
+use squall_types::ids::Run;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a killed shim left is killed for so long before it is left to the end of the job.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What stays of a step that was collected: that it was here.
+const CLAIM: &str = "claim-1";
+
+/// Takes up the steps that an earlier agent left in the folder of a run. Returns the plans of those that live.
+pub fn adopt(hands: &Arc<Hands>, run: Run) -> Vec<StepPlan> {
+    let entries = fs::read_dir(hands.places.run(run)).into_iter().flatten().flatten();
+    let steps = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
+    let mut live = Vec::new();
+    for dir in steps.map(|entry| entry.path()) {
+        // Without a plan it was collected, or never began.
+        let Ok(plan) = sealed::read::<StepPlan>(&dir.join(PLAN)) else { continue };
+        let claim = Folder(dir.clone()).claimed(1).ok().filter(|claim| claim.boot_id == clock::boot_id());
+        let shim = claim.and_then(|claim| claim.shim);
+        if shim.is_some_and(Process::is_alive) {
+            live.push(plan.clone());
+        }
+        tokio::spawn(watch(hands.clone(), dir, plan, shim));
+    }
+    live
+}
+
+/// Waits for the end of a step's shim, and tells how the step ended.
+pub async fn watch(hands: Arc<Hands>, dir: PathBuf, plan: StepPlan, shim: Option<Process>) {
+    if let Some(shim) = shim {
+        gone(shim).await;
+    }
+    let end = tokio::task::spawn_blocking(move || {
+        let told = step::was_taken(&dir);
+        let end = step::take_end(&dir).or_else(|| (!told).then(|| abandoned(&plan)));
+        clear(&dir);
+        end
+    });
+    if let Ok(Some(end)) = end.await {
+        hands.tell(DutyInput::StepEnded(end)).await;
+    }
+}
+
+/// Tells how a step ended whose shim still waits for its client to have heard it.
+pub async fn told_finished(hands: &Arc<Hands>, dir: PathBuf) {
+    if let Ok(Some(end)) = tokio::task::spawn_blocking(move || step::take_end(&dir)).await {
+        hands.tell(DutyInput::StepEnded(end)).await;
+    }
+}
+
+/// The shim was killed: so is what it kept.
+fn abandoned(plan: &StepPlan) -> StepEnd {
+    plan.cell.clear(PATIENCE);
+    plan.cell.remove();
+    let now = clock::now().wall;
+    StepEnd {
+        run: plan.run,
+        step: plan.step,
+        exit: ExitStatus { code: 0, signal: libc::SIGKILL },
+        started_at: now,
+        ended_at: now,
+        usage: Usage::default(),
+    }
+}
+
+/// Leaves nothing but the claim, by which the step can never be started again.
+fn clear(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name() != CLAIM
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            tracing::debug!(%error, "a file of a step is left");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The service through which clients start steps.
+
+use super::layout::{self, Granted};
+use super::relay::{connect, relay};
+use super::{adopt, collect};
+use crate::cell::Process;
+use crate::clock;
+use crate::daemon::Runs;
+use crate::hands::Hands;
+use crate::ledger::sealed;
+use crate::shim::step::{PLAN, StepPlan};
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+use squall_proto::credential::{self, Action, Audience, Credential, CredentialError};
+use squall_proto::server::{Channel, Failure, Incoming, Outgoing, StepApi};
+use squall_types::StepId;
+use squall_types::agent::Assignment;
+use squall_types::ids::Run;
+use squall_types::step::{StepCommand, StepNews, StepStart};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_stream::wrappers::ReceiverStream;
+
+pub use crate::daemon::Membership;
+
+/// How long a client may take to say what it wants.
+const FIRST_COMMAND: Duration = Duration::from_secs(30);
+/// How long a step waits for its job to begin on this node: the others may be a little ahead.
+const JOB_BEGINS: Duration = Duration::from_secs(30);
+/// News that waits for the connection to take it.
+const NEWS_QUEUE: usize = 16;
+/// Steps of which it is remembered who may come back to them.
+const MAX_KNOWN: usize = 16_384;
+
+/// Runs steps for whoever bears a credential for one.
+pub struct StepService {
+    hands: Arc<Hands>,
+    runs: watch::Receiver<Runs>,
+    membership: watch::Receiver<Membership>,
+    /// By the hash of the credential that began it.
+    known: Mutex<BTreeMap<[u8; 32], (Run, StepId)>>,
+}
+
+/// A step that may begin.
+struct Admitted {
+    assignment: Assignment,
+    credential: Credential,
+}
+
+impl StepService {
+    pub fn new(hands: Arc<Hands>, runs: watch::Receiver<Runs>, membership: watch::Receiver<Membership>) -> Self {
+        StepService { hands, runs, membership, known: Mutex::default() }
+    }
+
+    /// Takes up the steps of a run that an earlier agent began.
+    pub fn adopt(&self, run: Run) {
+        for plan in adopt(&self.hands, run) {
+            self.remember(&plan.credential, plan.run, plan.step);
+        }
+    }
+
+    fn remember(&self, credential: &[u8], run: Run, step: StepId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.retain(|_, (run, step)| self.hands.places.step(*run, *step).join(PLAN).exists());
+        }
+        known.insert(Sha256::digest(credential).into(), (run, step));
+    }
+
+    fn recall(&self, credential: &[u8]) -> Option<(Run, StepId)> {
+        let hash: [u8; 32] = Sha256::digest(credential).into();
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).copied()
+    }
+
+    /// Verifies the credential, and finds the job that it is for; waits a little for a job that is about to begin.
+    async fn admit(&self, start: &StepStart) -> Result<Admitted, Failure> {
+        let denied = |error: CredentialError| Failure::Denied(error.to_string());
+        let key = self.membership.borrow().credential_key.to_vec();
+        let mut runs = self.runs.clone();
+        let until = Instant::now() + JOB_BEGINS;
+        loop {
+            {
+                let live = runs.borrow_and_update();
+                let cluster = live.values().next().map(|live| live.assignment.detail.cluster.clone());
+                if let Some(cluster) = cluster {
+                    let now = clock::now().wall;
+                    let credential =
+                        credential::verify(&key, &start.credential, &cluster, Audience::Agent, now).map_err(denied)?;
+                    if let Some(live) = live.get(&credential.run) {
+                        let assignment = live.assignment.clone();
+                        if assignment.detail.spec.uid != credential.uid {
+                            return Err(Failure::Denied("the credential is of another user".to_owned()));
+                        }
+                        return Ok(Admitted { assignment, credential });
+                    }
+                }
+            }
+            match timeout_at(until, runs.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => {
+                    return Err(Failure::Denied(format!("the job does not run on node {}", self.hands.node)));
+                }
+            }
+        }
+    }
+
+    /// Starts the step; the text says why that failed.
+    async fn begin(&self, admitted: Admitted, start: StepStart, from: String) -> Result<(UnixStream, PathBuf), String> {
+        let Admitted { assignment, credential } = admitted;
+        let run = credential.run;
+        let Action::RunStep { step, tasks, nodes } = credential.action else {
+            return Err("the credential is not for a step".to_owned());
+        };
+        let dir = self.hands.places.step(run, step);
+        let hands = self.hands.clone();
+        let bytes = start.credential.clone();
+        let launched = {
+            let dir = dir.clone();
+            tokio::task::spawn_blocking(move || {
+                let granted = Granted { run, step, nodes: &nodes, tasks, launched_from: &from };
+                launch(&hands, &dir, &assignment, &granted, &start)
+            })
+        };
+        let (plan, shim) = launched.await.map_err(|error| error.to_string())??;
+        self.remember(&bytes, run, step);
+        tokio::spawn(collect::watch(self.hands.clone(), dir.clone(), plan, Some(shim)));
+        let socket = connect(&dir).await.map_err(|error| format!("the step did not come up: {error}"))?;
+        Ok((socket, dir))
+    }
+}
+
+/// Writes the plans, and lets the step's shim loose.
+fn launch(
+    hands: &Hands,
+    dir: &Path,
+    assignment: &Assignment,
+    granted: &Granted<'_>,
+    start: &StepStart,
+) -> Result<(StepPlan, Process), String> {
+    let failed = |error: std::io::Error| format!("the node could not start the step: {error}");
+    let (plan, tasks) = layout::plan(hands, assignment, granted, start)?;
+    // Made once: whoever comes second with the same step is refused here.
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(format!("step {}.{} was started here before", granted.run.job, granted.step));
+        }
+        made => made.map_err(failed)?,
+    }
+    for (rank, task) in &tasks {
+        sealed::write_unsynced(&dir.join(format!("task-{rank}")), task).map_err(failed)?;
+    }
+    sealed::write_unsynced(&dir.join(PLAN), &plan).map_err(failed)?;
+    let mut command = hands.again.command("step", &plan.cell.marker);
+    command.arg(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().map_err(failed)?;
+    let shim = Process::find(child.id()).unwrap_or(Process { pid: child.id(), started: 0 });
+    if let Some(mut pipe) = child.stdout.take() {
+        let mut nothing = [0; 64];
+        while pipe.read(&mut nothing).is_ok_and(|length| length > 0) {}
+    }
+    // Waited for when it is over, so that it does not stay a zombie.
+    std::thread::spawn(move || child.wait());
+    Ok((plan, shim))
+}
+
+#[async_trait]
+impl StepApi for StepService {
+    async fn run_step(
+        &self,
+        channel: Channel,
+        mut commands: Incoming<StepCommand>,
+    ) -> Result<Outgoing<StepNews>, Failure> {
+        let first = timeout(FIRST_COMMAND, commands.next()).await;
+        let Ok(Some(Ok(StepCommand::Start(start)))) = first else {
+            return Err(Failure::Denied("a step begins with its start".to_owned()));
+        };
+        let had = start.resume_after.unwrap_or(0);
+        let opened = match self.recall(&start.credential) {
+            // Nobody else has these bytes; that the credential has expired meanwhile does not matter.
+            Some((run, step)) => {
+                let dir = self.hands.places.step(run, step);
+                let connected = connect(&dir).await.map_err(|_| format!("step {}.{step} is over", run.job));
+                connected.map(|socket| (socket, dir))
+            }
+            None => {
+                let admitted = self.admit(&start).await?;
+                let from = channel.remote.map_or_else(String::new, |remote| remote.ip().to_string());
+                self.begin(admitted, *start, from).await
+            }
+        };
+        let (socket, dir) = match opened {
+            Ok(opened) => opened,
+            Err(text) => return Ok(stream::iter([Ok(StepNews::Failed { text })]).boxed()),
+        };
+        let (tell, news) = mpsc::channel(NEWS_QUEUE);
+        let hands = self.hands.clone();
+        let finished = async move { collect::told_finished(&hands, dir).await };
+        tokio::spawn(relay(socket, commands, tell, had, finished));
+        Ok(ReceiverStream::new(news).boxed())
+    }
+}
