@@ -203,10 +203,10 @@ async fn too_much_memory_is_named_as_the_cause() {
 async fn cpu_time_is_counted_with_children() {
     for containment in containments() {
         let mut bench = Bench::new(containment);
-        let job = bench.job("#!/bin/sh\n(timeout 0.5 sh -c 'while :; do :; done')\nexit 0\n");
+        let job = bench.job("#!/bin/sh\n(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done)\nexit 0\n");
         let end = bench.run(&job).await;
         let used = end.usage.user_cpu + end.usage.system_cpu;
-        assert!(used >= Span::from_millis(150), "{containment:?} {:?}", end.usage);
+        assert!(used >= Span::from_millis(50), "{containment:?} {:?}", end.usage);
         assert!(end.usage.max_rss_kib > 0);
     }
 }
