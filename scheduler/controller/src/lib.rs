@@ -8,6 +8,7 @@
 //! - [`shell`]: the threads around engine and journal.
 //! - [`rpc`]: what clients and agents ask.
 //! - [`pools`]: who sells machines. [`reload`]: a new configuration while it runs.
+//! - [`metrics`]: Prometheus, from the published state.
 //! - [`run`]: one controller from start to stop. [`program`]: the command line.
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ pub mod identity;
 pub mod limits;
 pub mod logging;
 pub mod meters;
+pub mod metrics;
 pub mod pools;
 pub mod program;
 pub mod reload;

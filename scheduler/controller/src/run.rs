@@ -89,7 +89,8 @@ pub struct Controller {
     reloader: Arc<Reloader>,
     servers: servers::Servers,
     address: String,
-    looking_after: JoinHandle<()>,
+    /// What runs beside it.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> Result<Controller, RunError> {
@@ -128,10 +129,20 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         reloader.clone(),
         meters,
     );
-    let looking_after = tokio::spawn(pools.look_after_agents());
+    let mut tasks = vec![tokio::spawn(pools.look_after_agents())];
+    if let Some(address) = controller.metrics.as_deref().and_then(|address| address.parse().ok()) {
+        let served = crate::metrics::serve(address, shell.handle.clone(), service.meters.clone()).await;
+        let (address, task) = served.map_err(|source| RunError::Listen {
+            doing: "serving metrics on",
+            place: address.to_string(),
+            source,
+        })?;
+        tracing::info!(%address, "metrics at /metrics");
+        tasks.push(task);
+    }
     let advertised = addresses.advertised.clone();
     let servers = servers::Servers::start(Arc::new(service), &controller, addresses, &authority).await?;
-    Ok(Controller { shell, reloader, servers, address: advertised, looking_after })
+    Ok(Controller { shell, reloader, servers, address: advertised, tasks })
 }
 
 fn open_journal(loaded: &Loaded) -> Result<(Journal, Recovered), RunError> {
@@ -249,8 +260,8 @@ impl Controller {
     /// # Errors
     /// A commit failed at the last moment, or one is not done in time.
     pub async fn stop(self) -> Result<(), RunError> {
-        let Controller { shell, servers, looking_after, .. } = self;
-        looking_after.abort();
+        let Controller { shell, servers, tasks, .. } = self;
+        tasks.iter().for_each(JoinHandle::abort);
         tracing::info!("stopping: jobs go on running");
         servers.stop().await;
         shell.handle.stop();

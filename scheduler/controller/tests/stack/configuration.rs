@@ -40,3 +40,32 @@ async fn a_value_that_is_read_at_the_start_says_so() {
     std::fs::write(stage.file(), text).unwrap();
     assert_eq!(client.reconfigure().await.unwrap(), ["controller.disk_reserve: 1M -> 2M (from the next start)"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_what_the_state_knows() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stage = Stage::start().await;
+    stage.down().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = configuration(stage.dir.path());
+    let text = text.replace("disk_reserve", &format!("metrics = \"127.0.0.1:{port}\"\ndisk_reserve"));
+    std::fs::write(stage.file(), text).unwrap();
+    stage.up().await.unwrap();
+    stage.local().await.submit(batch("t1")).await.unwrap();
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    connection.read_to_string(&mut told).await.unwrap();
+    for line in [
+        "squall_jobs{partition=\"rack\",state=\"pending\"} 1",
+        "slurm_jobs_pending 1",
+        "slurm_node_cpus{node=\"n1\"} 4",
+        "squall_requests_total{verb=\"Submit\"} 1",
+        "squall_controller_epoch 2",
+    ] {
+        assert!(told.lines().any(|known| known == line), "{line} is not in\n{told}");
+    }
+    let families: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let names: std::collections::BTreeSet<&str> = families.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(families.len(), names.len(), "a family is told once");
+}
