@@ -10,6 +10,7 @@ use crate::reload::Reloader;
 use crate::rpc::Service;
 use crate::settings::Loaded;
 use crate::shell::{self, Clock, ExitReason, ProviderTable, Shell, ShellOptions};
+use crate::telemetry::TraceParent;
 use address::Addresses;
 use squall_core::{Caller, Command};
 use squall_engine::{Answer, Ask, Engine};
@@ -184,14 +185,17 @@ fn start_shell(
             ca_pin: ticket_authority.ca_pin().to_owned(),
             secret: ticket_authority.join_secret(order.order),
         }),
-        credential: Arc::new(move |duty| {
+        complete: Arc::new(move |duty| {
+            if let Some(parent) = TraceParent::of_assignment(duty) {
+                duty.detail.spec.trace_parent = Some(parent.to_string());
+            }
             let (spec, now) = (&duty.detail.spec, credential_clock.now());
             let signed = credential_authority.job_credential(spec.uid, spec.gid, duty.run, duty.detail.time_limit, now);
-            signed.unwrap_or_else(|error| {
+            duty.credential = signed.unwrap_or_else(|error| {
                 // The job runs all the same; commands inside it are told that they may not.
                 tracing::error!(%error, job = duty.run.job.0, "no credential for a job");
                 Vec::new()
-            })
+            });
         }),
         events: None,
         snapshot_events: loaded.settings.controller.snapshot_events,

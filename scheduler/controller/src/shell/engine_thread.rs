@@ -3,7 +3,7 @@
 use super::mailbox::{Mailbox, Message};
 use super::providers::Providers;
 use super::writer::{Batch, Writer};
-use super::{AlertBell, Clock, CredentialMaker, ExitReason, LinkEvent, Published, ShellOptions};
+use super::{AlertBell, Clock, DutyCompleter, ExitReason, LinkEvent, Published, ShellOptions};
 use crate::limits::LONGEST_SLEEP;
 use squall_core::Event;
 use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
@@ -34,7 +34,7 @@ pub(super) fn spawn(
         mailbox,
         clock,
         publish,
-        credential: options.credential,
+        complete: options.complete,
         alert: options.alert,
         events: options.events,
         waiting: BTreeMap::new(),
@@ -66,7 +66,7 @@ struct Thread {
     mailbox: Arc<Mailbox>,
     clock: Arc<Clock>,
     publish: watch::Sender<Arc<Published>>,
-    credential: CredentialMaker,
+    complete: DutyCompleter,
     alert: AlertBell,
     events: Option<mpsc::UnboundedSender<Arc<[Event]>>>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
@@ -212,9 +212,7 @@ impl Thread {
     fn tell(&mut self, session: SessionId, mut order: AgentOrder) {
         if let AgentOrder::FullSet { assignments: duties, .. } | AgentOrder::Delta { changed: duties, .. } = &mut order
         {
-            for duty in duties {
-                duty.credential = (self.credential)(duty);
-            }
+            duties.iter_mut().for_each(|duty| (self.complete)(duty));
         }
         let Some(agent) = self.agents.get(&session) else { return };
         if agent.try_send(LinkEvent::Order(order)).is_err() {

@@ -44,8 +44,8 @@ pub struct Published {
 
 /// Fills in what a launch carries to the machine: derived from the controller's key, never stored.
 pub type TicketMaker = Arc<dyn Fn(&LaunchOrder) -> JoinTicket + Send + Sync>;
-/// Signs what an agent may do in a job's name.
-pub type CredentialMaker = Arc<dyn Fn(&Assignment) -> Vec<u8> + Send + Sync>;
+/// Adds to a duty what is not stored: the credential of the job, and where the attempt stands in its trace.
+pub type DutyCompleter = Arc<dyn Fn(&mut Assignment) + Send + Sync>;
 
 /// Who sells for each pool. A new configuration may change it while the controller runs.
 pub type ProviderTable = Arc<RwLock<BTreeMap<PoolName, Arc<dyn Provisioner>>>>;
@@ -59,7 +59,7 @@ pub struct ShellOptions {
     pub providers: ProviderTable,
     pub alert: AlertBell,
     pub ticket: TicketMaker,
-    pub credential: CredentialMaker,
+    pub complete: DutyCompleter,
     /// Committed events, in order, for traces and counters.
     pub events: Option<mpsc::UnboundedSender<Arc<[Event]>>>,
     /// A snapshot is written after so many events, or after `snapshot_after` if there were any.
