@@ -191,6 +191,9 @@ pub enum HoldOwner {
     /// It is not what was bought, or two agents claim to be it.
     #[n(2)]
     Quarantine,
+    /// It is configured no longer and still in use.
+    #[n(3)]
+    Config,
 }
 
 impl Node {
@@ -211,6 +214,10 @@ impl Node {
     /// Bought and on its way.
     pub fn is_coming(&self) -> bool {
         matches!(self.state, NodeState::Ordered | NodeState::Booting { .. }) && self.holds.is_empty()
+    }
+
+    pub fn is_held_by(&self, owner: HoldOwner) -> bool {
+        self.holds.iter().any(|hold| hold.owner == owner)
     }
 
     pub fn is_static(&self) -> bool {

@@ -174,6 +174,7 @@ impl HoldOwner {
             HoldOwner::Admin => "admin",
             HoldOwner::Health => "health",
             HoldOwner::Quarantine => "quarantine",
+            HoldOwner::Config => "config",
         }
     }
 }

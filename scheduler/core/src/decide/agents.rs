@@ -29,7 +29,7 @@ impl Draft {
             Some(known) if known == key => return Ok(Reply::Joined { node: id, name }),
             Some(_) => {
                 let reason = "a second agent claimed to be this node".to_owned();
-                let quarantined = node.holds.iter().any(|hold| hold.owner == HoldOwner::Quarantine);
+                let quarantined = node.is_held_by(HoldOwner::Quarantine);
                 if !quarantined {
                     let hold = Hold { owner: HoldOwner::Quarantine, reason, at: self.now };
                     self.emit(What::NodeHeld { node: id, hold });
@@ -86,8 +86,7 @@ impl Draft {
         shape.features.extend(node.offer.shape.features.iter().cloned());
         shape.features.extend(pool.into_iter().flat_map(|pool| pool.features.iter().cloned()));
         let was_booting = matches!(node.state, NodeState::Ordered | NodeState::Booting { .. });
-        let (fixed, quarantined) =
-            (node.is_static(), node.holds.iter().any(|hold| hold.owner == HoldOwner::Quarantine));
+        let (fixed, quarantined) = (node.is_static(), node.is_held_by(HoldOwner::Quarantine));
         let (pool, offer) = (node.pool.clone(), node.offer.name.clone());
         if node.measured.as_ref() != Some(measured) || was_booting || !node.contact {
             self.emit(What::NodeRegistered { node: id, measured: measured.clone(), shape });

@@ -239,8 +239,8 @@ impl Draft {
                 self.emit(What::NodeHeld { node: id, hold });
             }
             NodeAction::Resume => {
-                let owners: Vec<_> =
-                    node.holds.iter().map(|hold| hold.owner).filter(|owner| *owner != HoldOwner::Health).collect();
+                let lasts = |owner: &HoldOwner| matches!(owner, HoldOwner::Health | HoldOwner::Config);
+                let owners: Vec<_> = node.holds.iter().map(|hold| hold.owner).filter(|owner| !lasts(owner)).collect();
                 let draining = matches!(node.state, NodeState::Draining { why: DrainWhy::Config, .. });
                 owners.into_iter().for_each(|owner| self.emit(What::NodeReleased { node: id, owner }));
                 if draining {

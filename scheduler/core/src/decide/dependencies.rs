@@ -41,7 +41,13 @@ impl Draft {
 
     fn look_again(&mut self, id: JobId) {
         let Some(job) = self.job(id).filter(|job| job.is_pending()) else { return };
-        let terms = resolve(&self.cluster, &job.spec, id);
+        let mut terms = resolve(&self.cluster, &job.spec, id);
+        for (now, before) in terms.iter_mut().zip(&job.terms) {
+            // What came true stays true, from when it did: the other job may be requeued, or an array go on ending.
+            if matches!(before, TermState::Met | TermState::MetFrom(_)) {
+                *now = *before;
+            }
+        }
         if terms == job.terms {
             return;
         }

@@ -3,9 +3,10 @@
 use super::Reply;
 use super::draft::Draft;
 use crate::budget::period_start;
+use crate::cluster::Cluster;
 use crate::config::ClusterConfig;
 use crate::event::What;
-use crate::node::{GoneWhy, Hold, HoldOwner};
+use crate::node::{GoneWhy, Hold, HoldOwner, Node};
 use crate::refuse::Rejection;
 use squall_types::{Epoch, JobId, NodeId, OrderId, Span};
 
@@ -38,7 +39,11 @@ impl Draft {
         let config = self.cluster.config.clone();
         for (pool, pool_config) in &config.pools {
             for (name, shape) in &pool_config.static_nodes {
-                if self.cluster.node_named(name).is_some() {
+                if let Some(node) = self.cluster.node_named(name) {
+                    let (node, owner) = (node.id, HoldOwner::Config);
+                    if self.cluster.nodes.get(&node).is_some_and(|node| node.is_held_by(owner)) {
+                        self.emit(What::NodeReleased { node, owner });
+                    }
                     continue;
                 }
                 let node = self.cluster.counters.next_node;
@@ -47,21 +52,21 @@ impl Draft {
                 self.emit(What::StaticNodeAdded { node, name: name.clone(), pool: pool.clone(), shape });
             }
         }
-        let removed = |node: &&crate::node::Node| {
-            let configured =
-                config.pools.get(&node.pool).is_some_and(|pool| pool.static_nodes.contains_key(&node.name));
-            node.is_static() && !configured
-        };
-        let removed: Vec<_> =
-            self.cluster.live_nodes().filter(removed).map(|node| (node.id, node.held.is_empty())).collect();
-        for (node, empty) in removed {
-            if empty {
-                self.node_gone(node, GoneWhy::Removed);
-            } else {
+        let removed: Vec<NodeId> = removed_nodes(&self.cluster).map(|node| node.id).collect();
+        for node in removed {
+            if self.cluster.nodes.get(&node).is_some_and(|node| !node.is_held_by(HoldOwner::Config)) {
                 let reason = "removed from the configuration: goes when its jobs have ended".to_owned();
-                self.emit(What::NodeHeld { node, hold: Hold { owner: HoldOwner::Admin, reason, at: self.now } });
+                self.emit(What::NodeHeld { node, hold: Hold { owner: HoldOwner::Config, reason, at: self.now } });
             }
         }
+        self.drop_removed_nodes();
+    }
+
+    /// Machines that are configured no longer, once nothing runs there.
+    pub(super) fn drop_removed_nodes(&mut self) {
+        let idle: Vec<NodeId> =
+            removed_nodes(&self.cluster).filter(|node| node.held.is_empty()).map(|node| node.id).collect();
+        idle.into_iter().for_each(|node| self.node_gone(node, GoneWhy::Removed));
     }
 
     /// Ids jump ahead of everything that may have been given out after the backup was taken.
@@ -75,4 +80,12 @@ impl Draft {
         });
         Reply::Done
     }
+}
+
+/// Static nodes that the configuration does not name any more.
+pub(super) fn removed_nodes(cluster: &Cluster) -> impl Iterator<Item = &Node> {
+    cluster.live_nodes().filter(|node| {
+        let pool = cluster.config.pools.get(&node.pool);
+        node.is_static() && pool.is_none_or(|pool| !pool.static_nodes.contains_key(&node.name))
+    })
 }

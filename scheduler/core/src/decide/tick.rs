@@ -2,6 +2,7 @@
 
 use super::Reply;
 use super::draft::Draft;
+use super::startup::removed_nodes;
 use crate::budget::period_start;
 use crate::cluster::Cluster;
 use crate::config::BudgetPeriod;
@@ -24,6 +25,7 @@ impl Draft {
         self.limits();
         self.deadlines();
         self.boots();
+        self.drop_removed_nodes();
         self.die_at();
         self.money();
         self.budgets();
@@ -230,11 +232,12 @@ fn limit_at(cluster: &Cluster, job: &crate::job::Job) -> Option<Timestamp> {
     (placement.time_limit < Span::FOREVER).then(|| *started_at + placement.time_limit + backstop)
 }
 
-/// When the die-at of a node in use is pushed out again.
+/// When the die-at of a node in use is pushed out again. One that nobody hears would not learn of it: its end stands,
+/// and is what proves that nothing runs there any more.
 fn extension_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
     let lifetime = cluster.config.pools.get(&node.pool)?.lifetime;
-    let keeps = matches!(node.state, NodeState::Booting { .. } | NodeState::Ready { .. }) || !node.held.is_empty();
-    keeps.then(|| node.die_at - Span(lifetime.0 / 2))
+    let is_kept = matches!(node.state, NodeState::Ready { .. }) || !node.held.is_empty();
+    (node.contact && is_kept).then(|| node.die_at - Span(lifetime.0 / 2))
 }
 
 /// When the next quantum of a node is reserved, or its jobs are ended because no budget covers one.
@@ -272,6 +275,7 @@ pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
         let dead_at = outlives.then(|| node.die_at + DIE_AT_BOUND);
         [ready_by, renewal_at(cluster, node), extension_at(cluster, node), dead_at].into_iter().flatten()
     });
+    let removed = removed_nodes(cluster).filter(|node| node.held.is_empty()).map(|_| now);
     let ended = cluster.ended_jobs().next().map(|(at, _)| *at + timing.min_job_age);
     let settled_by = cluster.counters.settled_by.unwrap_or(Timestamp::ZERO);
     let strangers = cluster.pools.values().flat_map(|pool| pool.strangers.values());
@@ -280,5 +284,12 @@ pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
     let quotas = cluster.pools.values().filter_map(|pool| pool.quota.as_ref().map(|quota| quota.until));
     let turns = cluster.config.budgets.values().filter(|budget| budget.period != BudgetPeriod::Total);
     let turns = turns.map(|_| period_start(BudgetPeriod::Day, now) + Span::from_hours(24));
-    jobs.chain(nodes).chain(ended).chain(strangers).chain(quotas).chain(turns).min().unwrap_or(Timestamp::NEVER)
+    jobs.chain(nodes)
+        .chain(removed)
+        .chain(ended)
+        .chain(strangers)
+        .chain(quotas)
+        .chain(turns)
+        .min()
+        .unwrap_or(Timestamp::NEVER)
 }

@@ -55,7 +55,7 @@ fn offers_of<'a>(cluster: &'a Cluster, name: &PoolName, pool: &'a PoolConfig) ->
 }
 
 pub fn node_condition(cluster: &Cluster, node: &Node) -> NodeCondition {
-    let quarantined = node.holds.iter().any(|hold| hold.owner == HoldOwner::Quarantine);
+    let quarantined = node.is_held_by(HoldOwner::Quarantine);
     match node.state {
         _ if quarantined => NodeCondition::Quarantined,
         NodeState::Draining { why: DrainWhy::Quarantined, .. } => NodeCondition::Quarantined,
