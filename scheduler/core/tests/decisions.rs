@@ -74,7 +74,7 @@ impl Desk {
 
     /// Lets time pass, with the ticks and plans that are due.
     fn pass(&mut self, span: Span) {
-        self.now = self.now + span;
+        self.now += span;
         while next_wakeup(&self.cluster, self.now) <= self.now {
             self.decide(Command::Tick);
         }
