@@ -135,11 +135,7 @@ impl History {
                 }
                 self.order_of_node.extend(nodes.iter().map(|node| (*node, request.order)));
             }
-            What::NodeGone { node, .. } => {
-                if !self.gone.insert(*node) {
-                    self.wrong(format!("node {node} is gone twice"));
-                }
-            }
+            What::NodeGone { node, .. } if !self.gone.insert(*node) => self.wrong(format!("node {node} is gone twice")),
             What::NodeRetiring { node, .. } => {
                 self.retiring.insert(*node);
             }
