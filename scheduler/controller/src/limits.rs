@@ -51,3 +51,6 @@ pub const NODES_PER_COMMAND: usize = 10_000;
 pub const REVIVE_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause before a local agent that keeps dying is started again.
 pub const REVIVE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Jobs whose traces are open at the same time; further ones have none.
+pub const TRACED_JOBS: usize = 200_000;

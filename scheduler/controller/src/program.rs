@@ -4,7 +4,7 @@ mod config;
 mod journal;
 
 use crate::settings::{ConfigError, Loaded, load};
-use crate::{logging, run};
+use crate::{run, telemetry};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,7 +103,6 @@ fn start(options: &RunArguments) -> ExitCode {
 
 /// Runs a controller with a configuration that was read elsewhere, until it is told to stop.
 pub fn run_loaded(loaded: Loaded) -> ExitCode {
-    let relog = logging::start(&loaded.settings.telemetry);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("squallctld").build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -111,7 +110,15 @@ pub fn run_loaded(loaded: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let entered = runtime.enter();
+    let telemetry = telemetry::start("squallctld", &loaded.cluster.cluster, &loaded.settings.telemetry);
+    drop(entered);
+    let relog = telemetry.relog();
     let ended = runtime.block_on(run::run(loaded, move |log: &str| relog(log)));
+    if let Err(error) = &ended {
+        tracing::error!(%error, "the controller ended");
+    }
+    telemetry.stop();
     // Calls to providers that hang are not waited for: what became of them is asked again.
     runtime.shutdown_background();
     match ended {

@@ -10,7 +10,7 @@ use crate::reload::Reloader;
 use crate::rpc::Service;
 use crate::settings::Loaded;
 use crate::shell::{self, Clock, ExitReason, ProviderTable, Shell, ShellOptions};
-use crate::telemetry::TraceParent;
+use crate::telemetry::{self, TraceParent};
 use address::Addresses;
 use squall_core::{Caller, Command};
 use squall_engine::{Answer, Ask, Engine};
@@ -174,6 +174,7 @@ fn start_shell(
     let (ticket_authority, controller) = (authority.clone(), format!("https://{advertised}"));
     let (credential_authority, credential_clock) = (authority.clone(), clock.clone());
     let alerts = meters.clone();
+    let events = telemetry::follow(&recovered.cluster);
     shell::start(ShellOptions {
         engine: Engine::new(recovered.cluster, recovered.epoch, VERSION),
         journal,
@@ -197,7 +198,7 @@ fn start_shell(
                 Vec::new()
             });
         }),
-        events: None,
+        events,
         snapshot_events: loaded.settings.controller.snapshot_events,
         snapshot_after: duration(loaded.settings.controller.snapshot_every.0),
         disk_every: crate::limits::DISK_EVERY,
