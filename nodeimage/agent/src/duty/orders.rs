@@ -155,13 +155,16 @@ impl Duty {
         match self.lives.get_mut(&run) {
             Some(Life::Live(live)) => {
                 let same_grant = live.assignment.allocation == assignment.allocation;
-                if live.merge(now, assignment) {
-                    self.update_record(run);
-                }
+                let changed = live.merge(now, assignment);
                 if !same_grant {
                     self.refuse(Refusal::AllocationChanged(run));
                 }
+                let written = self.last_record;
                 self.advance(now, run);
+                // Going on has often written it down already.
+                if changed && self.last_record == written {
+                    self.update_record(run);
+                }
             }
             Some(Life::Ended(end)) => {
                 let state = AttemptState::Ended(end.clone());
@@ -198,7 +201,7 @@ impl Duty {
             return;
         }
         let record = self.persist(Record::Run { run, stage: Box::new(Stage::Accepted(assignment.clone())) });
-        let live = Live { assignment, launch: 0, warned: false, phase: Phase::Recording(record) };
+        let live = Live { assignment, launch: 0, warned: false, restored: false, phase: Phase::Recording(record) };
         self.lives.insert(run, Life::Live(Box::new(live)));
         if canary::active(canary::EXEC_BEFORE_PERSIST) {
             self.recorded(now, run);

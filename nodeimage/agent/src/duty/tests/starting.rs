@@ -26,7 +26,7 @@ fn a_gang_member_prepares_and_waits_for_the_word() {
     t.delta(vec![assignment(A(), &[], AssignedPhase::Prepare)], vec![]);
     assert_eq!(t.flush(), ["prepare 7.1"]);
     assert_eq!(t.feed(DutyInput::Prepared { run: A() }), ["report 7.1 prepared"]);
-    assert_eq!(t.delta(vec![assignment(A(), &[], RUN)], vec![]), ["persist 7.1 accepted", "persist 7.1 starting 1"]);
+    assert_eq!(t.delta(vec![assignment(A(), &[], RUN)], vec![]), ["persist 7.1 starting 1"]);
     assert_eq!(t.flush(), ["start 7.1 1"]);
 }
 
@@ -71,7 +71,7 @@ fn what_provably_never_began_starts_after_a_crash_under_a_new_launch() {
     assert_eq!(t.flush(), ["start 7.1 1"]);
     t.crash();
     assert_eq!(t.feed(DutyInput::Found { run: A(), found: Found::NeverBegan }), Vec::<String>::new());
-    assert_eq!(t.feed(DutyInput::Connected), ["hello"]);
+    assert_eq!(t.feed(DutyInput::Connected), ["hello 7.1=prepared"]);
     assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), ["prepare 7.1"]);
     t.feed(DutyInput::Prepared { run: A() });
     assert_eq!(t.flush(), ["start 7.1 2"]);
@@ -86,7 +86,7 @@ fn a_crash_between_record_and_shim_loses_nothing() {
     t.full(1, vec![assignment(A(), &[], RUN)]);
     assert_eq!(t.flush(), ["prepare 7.1"]);
     t.crash(); // recorded, not prepared
-    assert_eq!(t.feed(DutyInput::Connected), ["hello"]);
+    assert_eq!(t.feed(DutyInput::Connected), ["hello 7.1=prepared"]);
     assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), ["prepare 7.1"]);
 }
 
