@@ -18,6 +18,7 @@ async fn an_agent_joins_says_what_it_measured_and_stays_in_touch() {
     let (measured, attempts) = controller.hello().await;
     assert!(measured.shape.cpus > 0 && measured.shape.memory_mib > 0 && !measured.boot_id.is_empty());
     assert!(attempts.is_empty());
+    assert_eq!(controller.report().await, AgentReport::Health { fault: String::new() });
     assert_eq!(controller.report().await, AgentReport::Heartbeat);
     let joins = controller.joins();
     assert_eq!((joins.len(), &joins[0].join_as), (1, &JoinAs::StaticNode("n1".into())));

@@ -92,18 +92,25 @@ impl Ground {
     /// # Errors
     /// Where a group cannot be made, or a limit not be set.
     pub fn cell(&self, name: &str, marker: &str, dir: &Path, limits: Limits) -> io::Result<Cell> {
+        let cell = self.named(name, marker, dir);
+        if let Kind::Groups(groups) = &cell.kind {
+            self.make_groups(groups, limits)?;
+        }
+        Ok(cell)
+    }
+
+    /// The cell as [`Ground::cell`] makes it, whether it was made or not.
+    pub fn named(&self, name: &str, marker: &str, dir: &Path) -> Cell {
+        let path = |folder: &Path| folder.join(name).to_string_lossy().into_owned();
         let kind = if self.unified.is_none() && self.v1.is_empty() {
             Kind::Bare
         } else {
-            let path = |folder: &Path| folder.join(name).to_string_lossy().into_owned();
-            let groups = Groups {
+            Kind::Groups(Groups {
                 unified: self.unified.as_deref().map(path),
                 v1: self.v1.iter().map(|(controller, folder)| (controller.clone(), path(folder))).collect(),
-            };
-            self.make_groups(&groups, limits)?;
-            Kind::Groups(groups)
+            })
         };
-        Ok(Cell { marker: marker.to_owned(), dir: dir.to_string_lossy().into_owned(), kind })
+        Cell { marker: marker.to_owned(), dir: dir.to_string_lossy().into_owned(), kind }
     }
 
     fn make_groups(&self, groups: &Groups, limits: Limits) -> io::Result<()> {

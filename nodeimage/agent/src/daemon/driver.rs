@@ -126,8 +126,8 @@ impl Driver {
             DutyOutput::Kill { run } => self.hands.kill(run),
             DutyOutput::Signal { run, target, signal } => self.hands.signal(run, target, signal),
             DutyOutput::Report(report) => self.report(report),
-            // Cleared away by the ledger's thread, after it has written down that the run was here.
-            DutyOutput::Forget { run: _ } => {}
+            // Its folder is cleared away by the ledger's thread, after it has written down that the run was here.
+            DutyOutput::Forget { run } => self.hands.discard(run),
             DutyOutput::PowerOff { why } => return Some(Over::PowerOff(why)),
             DutyOutput::Quit { why } => return Some(Over::Refused(why)),
             DutyOutput::Reconnect => self.reports = None,

@@ -30,8 +30,6 @@ pub(super) struct Live {
     pub assignment: Assignment,
     pub launch: u32,
     pub warned: bool,
-    /// Written down by an earlier agent: what is missing of its preparation is made again before it runs.
-    pub restored: bool,
     pub phase: Phase,
 }
 
@@ -46,7 +44,7 @@ pub(super) enum Phase {
     Committing(RecordId),
     /// The shim was told to execute.
     Starting,
-    /// After a restart: may have been executed, and is being looked for.
+    /// After a restart: how far it came is being looked for.
     Examining,
     Running {
         began: Now,
@@ -64,12 +62,12 @@ impl Life {
     pub fn restored(stage: Stage) -> Life {
         match stage {
             Stage::Accepted(assignment) => {
-                let (launch, warned, phase) = (0, false, Phase::Recorded);
-                Life::Live(Box::new(Live { assignment, launch, warned, restored: true, phase }))
+                let phase = Phase::Examining;
+                Life::Live(Box::new(Live { assignment, launch: 0, warned: false, phase }))
             }
             Stage::Starting { assignment, launch, warned } => {
                 let phase = Phase::Examining;
-                Life::Live(Box::new(Live { assignment, launch, warned, restored: true, phase }))
+                Life::Live(Box::new(Live { assignment, launch, warned, phase }))
             }
             Stage::Ended(end) => Life::Ended(end),
         }
@@ -101,8 +99,6 @@ impl Life {
     pub fn state(&self) -> Option<AttemptState> {
         match self {
             Life::Live(live) => match live.phase {
-                // The controller may have heard that it was prepared: to leave it out would be to lose it.
-                Phase::Recorded | Phase::Preparing if live.restored => Some(AttemptState::Prepared),
                 Phase::Recording(_) | Phase::Recorded | Phase::Preparing | Phase::Examining => None,
                 Phase::Prepared | Phase::Committing(_) | Phase::Starting => Some(AttemptState::Prepared),
                 Phase::Running { began, .. } => Some(AttemptState::Running { since: began.wall }),

@@ -224,8 +224,9 @@ impl Duty {
         std::mem::take(&mut self.out)
     }
 
-    /// Runs whose record says that they may have been executed, and of which nobody has said yet what
-    /// was found. The answer for a run with a damaged record must leave nothing of it alive.
+    /// Runs that an earlier agent wrote down and that were not over, each with its launch, and of which nobody has said
+    /// yet what was found. Launch 0 was never told to execute, and is only asked whether it is set up; `None` is a run
+    /// with a damaged record, of which the answer must leave nothing alive.
     pub fn to_examine(&self) -> Vec<(Run, Option<u32>)> {
         self.lives
             .iter()
@@ -330,6 +331,10 @@ impl Duty {
             (Some(Life::Live(live)), found) if live.phase == Phase::Examining => match found {
                 Found::NeverBegan => {
                     live.phase = Phase::Recorded;
+                    None
+                }
+                Found::Prepared => {
+                    live.phase = Phase::Prepared;
                     None
                 }
                 _ if canary::active(canary::RESTART_BEGUN_RUN) => {

@@ -83,11 +83,13 @@ pub enum Stage {
     Ended(#[n(0)] AttemptEnd),
 }
 
-/// What was found of an attempt whose record says that it may have been executed.
+/// What was found of an attempt that an earlier agent wrote down and that is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Proved: this launch has executed nothing, and never will.
+    /// Proved: this launch has executed nothing, and never will. What it needs is not set up.
     NeverBegan,
+    /// Proved too, and all that it needs is set up.
+    Prepared,
     /// It runs, since then.
     Running(Now),
     /// It ended meanwhile, and nothing of it lives.

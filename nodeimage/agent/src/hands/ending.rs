@@ -1,7 +1,7 @@
 //! Stops, signals, and what is left when a run is over.
 
 use super::Hands;
-use crate::cell::{Cell, Limits, Process};
+use crate::cell::{Cell, Process};
 use crate::clock;
 use crate::duty::DutyInput;
 use crate::shim::records::{self, Folder};
@@ -70,15 +70,8 @@ pub(super) fn clear(hands: &Hands, run: Run) {
 }
 
 /// The cell of a run, as written down or, where that is lost, as it must have been.
-fn whole(hands: &Hands, run: Run) -> Cell {
-    hands.cell(run).unwrap_or_else(|_| {
-        let made = super::prepare::cell(hands, run, Limits::default());
-        made.unwrap_or_else(|error| {
-            tracing::error!(job = %run.job, attempt = %run.attempt, %error, "the cell of a job is out of reach");
-            let dir = hands.places.run(run).to_string_lossy().into_owned();
-            Cell { marker: format!("{}={}/{run}", crate::cell::MARKER, hands.mark), dir, kind: crate::cell::Kind::Bare }
-        })
-    })
+pub(super) fn whole(hands: &Hands, run: Run) -> Cell {
+    hands.cell(run).unwrap_or_else(|_| super::prepare::cell_named(hands, run))
 }
 
 /// The end of a run as its shim wrote it down.

@@ -1,6 +1,6 @@
 //! What became of a run that may have been executed.
 
-use super::{Hands, ending};
+use super::{Hands, ending, prepare};
 use crate::cell::Process;
 use crate::clock;
 use crate::duty::Found;
@@ -22,7 +22,14 @@ pub(super) async fn examine(hands: &Arc<Hands>, run: Run, launch: Option<u32>) -
         let _ = tokio::task::spawn_blocking(move || destroy(&hands, run)).await;
         return Found::Lost { detail: "its record on this node was damaged".to_owned() };
     };
-    let found = resolve(hands, run, launch).await;
+    let found = match launch {
+        // It was never told to execute.
+        0 => Found::NeverBegan,
+        launch => resolve(hands, run, launch).await,
+    };
+    if found == Found::NeverBegan && prepare::is_prepared(hands, run) {
+        return Found::Prepared;
+    }
     if let Found::Running(_) = found {
         let folder = hands.folder(run);
         if let Ok(plan) = crate::ledger::sealed::read::<ShimPlan>(&folder.0.join("shim")) {

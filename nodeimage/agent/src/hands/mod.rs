@@ -114,13 +114,11 @@ impl Hands {
         self.discard(run);
     }
 
-    /// Clears away what was prepared for a run that executed nothing.
+    /// Clears away what was prepared for a run that executes nothing any more.
     pub fn discard(self: &Arc<Self>, run: Run) {
         let hands = self.clone();
         tokio::task::spawn_blocking(move || {
-            if let Ok(cell) = hands.cell(run) {
-                cell.remove();
-            }
+            ending::whole(&hands, run).remove();
             let spool = hands.places.spool(run);
             if let Err(error) = std::fs::remove_dir_all(&spool)
                 && error.kind() != std::io::ErrorKind::NotFound

@@ -3,6 +3,7 @@
 use super::Hands;
 use super::files::{self, executes};
 use crate::cell::{Cell, Limits, MARKER};
+use crate::clock;
 use crate::launch::Identity;
 use crate::ledger::make_dir;
 use squall_types::agent::Assignment;
@@ -40,18 +41,35 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
         fs::write(environment_path(&hands, run), &*environment)?;
         let limits = Limits { memory_mib: allocation.memory_mib, cpus: allocation.cpus };
         cell(&hands, run, limits)?;
-        match script {
-            Some(script) => write_script(&script_path(&hands, run), &script, &identity),
-            None => Ok(()),
+        if let Some(script) = script {
+            write_script(&script_path(&hands, run), &script, &identity)?;
         }
+        fs::write(marker(&hands, run), clock::boot_id())
     };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
     done.map_err(|error| format!("the node could not prepare the job: {error}"))
 }
 
+/// Whether all that the run needs is set up. What the machine keeps only while it is up is gone after a restart of it.
+pub(super) fn is_prepared(hands: &Hands, run: Run) -> bool {
+    fs::read_to_string(marker(hands, run)).is_ok_and(|boot| boot == clock::boot_id())
+}
+
+fn marker(hands: &Hands, run: Run) -> PathBuf {
+    hands.places.run(run).join("prepared")
+}
+
 pub(super) fn cell(hands: &Hands, run: Run, limits: Limits) -> io::Result<Cell> {
-    let marker = format!("{MARKER}={}/{run}", hands.mark);
-    hands.ground.cell(&run.to_string(), &marker, &hands.places.run(run), limits)
+    hands.ground.cell(&run.to_string(), &cell_marker(hands, run), &hands.places.run(run), limits)
+}
+
+/// The cell as it is made here; nothing is made.
+pub(super) fn cell_named(hands: &Hands, run: Run) -> Cell {
+    hands.ground.named(&run.to_string(), &cell_marker(hands, run), &hands.places.run(run))
+}
+
+fn cell_marker(hands: &Hands, run: Run) -> String {
+    format!("{MARKER}={}/{run}", hands.mark)
 }
 
 pub(super) fn script_path(hands: &Hands, run: Run) -> PathBuf {

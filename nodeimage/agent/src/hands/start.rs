@@ -35,7 +35,7 @@ pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32
             tokio::spawn(ending::watch(hands, run, shim, Some(child)));
             return;
         }
-        Found::NeverBegan => {
+        Found::NeverBegan | Found::Prepared => {
             let detail = "the job's shim ended before it began".to_owned();
             hands.tell(DutyInput::ShimFailed { run, detail }).await;
             return ending::reap(child).await;

@@ -71,7 +71,7 @@ fn what_provably_never_began_starts_after_a_crash_under_a_new_launch() {
     assert_eq!(t.flush(), ["start 7.1 1"]);
     t.crash();
     assert_eq!(t.feed(DutyInput::Found { run: A(), found: Found::NeverBegan }), Vec::<String>::new());
-    assert_eq!(t.feed(DutyInput::Connected), ["hello 7.1=prepared"]);
+    assert_eq!(t.feed(DutyInput::Connected), ["hello"]);
     assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), ["prepare 7.1"]);
     t.feed(DutyInput::Prepared { run: A() });
     assert_eq!(t.flush(), ["start 7.1 2"]);
@@ -85,9 +85,15 @@ fn a_crash_between_record_and_shim_loses_nothing() {
     assert_eq!(t.feed(DutyInput::Connected), ["hello"]);
     t.full(1, vec![assignment(A(), &[], RUN)]);
     assert_eq!(t.flush(), ["prepare 7.1"]);
-    t.crash(); // recorded, not prepared
-    assert_eq!(t.feed(DutyInput::Connected), ["hello 7.1=prepared"]);
-    assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), ["prepare 7.1"]);
+    for (found, hello, next) in
+        [(Found::NeverBegan, "hello", "prepare 7.1"), (Found::Prepared, "hello 7.1=prepared", "persist 7.1 starting 1")]
+    {
+        t.crash();
+        assert_eq!(t.duty.to_examine(), [(A(), Some(0))]);
+        t.feed(DutyInput::Found { run: A(), found });
+        assert_eq!(t.feed(DutyInput::Connected), [hello]);
+        assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), [next]);
+    }
 }
 
 #[test]
