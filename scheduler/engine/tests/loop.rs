@@ -62,6 +62,10 @@ fn a_job_that_no_shape_can_run_is_refused_with_what_would_work() {
         refused,
         Err("at most 4 nodes can be had there at once, the largest with 16 CPUs and 8 GPUs".to_owned())
     );
+    // Advice that would be refused itself is none.
+    let refused = world.submit("z", |spec| spec.ask.gpus = GpuAsk::PerNode(1_000, None));
+    let limit = "the largest node type there has 8 GPUs, and at most 4 of it can be had at once";
+    assert_eq!(refused, Err(limit.to_owned()));
 }
 
 #[test]

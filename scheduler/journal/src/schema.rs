@@ -102,6 +102,7 @@ CREATE TABLE charges (
     sum INTEGER NOT NULL,
     PRIMARY KEY (job, seq, part)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX charges_by_node ON charges (node);
 
 CREATE TABLE nodes (
     node INTEGER PRIMARY KEY,

@@ -546,6 +546,8 @@ pub struct LedgerRow {
     pub gone_at: Option<Timestamp>,
     pub gone_why: String,
     pub cost: MicroUsd,
+    /// What of the cost receipts of jobs bear; the rest is idle tail.
+    pub charged: MicroUsd,
 }
 
 /// Paged query of the ledger of nodes, in the order in which they were ordered.

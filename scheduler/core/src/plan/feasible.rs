@@ -205,15 +205,18 @@ fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &
     let gpus = most(&|shape| shape.gpus.indices(model).count() as u64);
     let (per_node, total) = gpus_asked(&spec.ask);
     if per_node > gpus {
+        let largest = shapes.iter().filter(|one| one.shape.gpus.indices(model).count() as u64 == gpus);
+        let count = largest.map(|one| u64::from(one.count)).max().unwrap_or(0).max(1);
         let nodes = total.max(per_node).div_ceil(gpus.max(1));
-        let fits = gpus > 0;
-        let split = total.max(per_node) / nodes.max(1) + u64::from(!total.max(per_node).is_multiple_of(nodes.max(1)));
-        let try_this = if fits { format!("--nodes={nodes} --gpus-per-node={split}") } else { String::new() };
-        return misfit(
-            format!("--gpus-per-node={per_node}"),
-            format!("the largest node type there has {gpus} GPUs"),
-            try_this,
-        );
+        let mut limit = format!("the largest node type there has {gpus} GPUs");
+        if nodes > count && gpus > 0 {
+            limit.push_str(&format!(", and at most {count} of it can be had at once"));
+        }
+        // Where not even all nodes together have so many, the most that can be had is what would work.
+        let split = total.max(per_node).div_ceil(nodes.max(1)).min(gpus);
+        let nodes = nodes.min(count);
+        let try_this = if gpus > 0 { format!("--nodes={nodes} --gpus-per-node={split}") } else { String::new() };
+        return misfit(format!("--gpus-per-node={per_node}"), limit, try_this);
     }
     let cpus = most(&|shape| u64::from(shape.cpus));
     let one = |shape: &Shape| spec.ask.need(shape, spec.ask.units().per_node.unwrap_or(1)).is_some();

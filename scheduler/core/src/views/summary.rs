@@ -103,6 +103,7 @@ fn row(node: &Node, order: u64, now: Timestamp) -> LedgerRow {
         gone_at,
         gone_why: gone.map(|(why, _)| why.words().to_owned()).unwrap_or_default(),
         cost: node.settled.unwrap_or_else(|| node_cost(node, gone_at.unwrap_or(now))),
+        charged: node.charged,
     }
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use squall_core::event::ChargeKind;
 use squall_types::api::{LedgerPage, LedgerQuery, LedgerRow};
 use squall_types::{HourlyPrice, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, Timestamp};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// An order as accounting tells it.
@@ -89,11 +90,50 @@ fn page(
 pub(crate) fn ledger(connection: &Connection, db: &Path, query: &LedgerQuery) -> Result<LedgerPage, JournalError> {
     let sql = "SELECT node, gone_at, body, sum FROM nodes WHERE node > ?1 ORDER BY node LIMIT ?2";
     let (stored, next) = page(connection, db, sql, query)?;
-    let rows = stored.iter().map(|stored| stored.open_node(db).map(view)).collect::<Result<_, _>>()?;
-    Ok(LedgerPage { rows, next })
+    let charged = charged(connection, db, &stored)?;
+    let view = |stored: &Stored| {
+        let charged = charged.get(&stored.key).copied().unwrap_or(MicroUsd::ZERO);
+        stored.open_node(db).map(|row| view(row, charged))
+    };
+    Ok(LedgerPage { rows: stored.iter().map(view).collect::<Result<_, _>>()?, next })
 }
 
-fn view(row: NodeRow) -> LedgerRow {
+/// What receipts bear of each node of a page.
+fn charged(connection: &Connection, db: &Path, page: &[Stored]) -> Result<BTreeMap<i64, MicroUsd>, JournalError> {
+    let mut charged: BTreeMap<i64, MicroUsd> = BTreeMap::new();
+    let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(charged) };
+    let read = || -> rusqlite::Result<Vec<(StoredCharge, i64)>> {
+        let sql = "SELECT job, seq, part, node, kind, amount, sum FROM charges WHERE node BETWEEN ?1 AND ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_map([first.key, last.key], read_charge)?.collect()
+    };
+    for (charge, sum) in read().map_err(JournalError::sql("reading charges", db))? {
+        check_charge(db, &charge, sum)?;
+        *charged.entry(charge.node).or_default() += MicroUsd(charge.amount);
+    }
+    Ok(charged)
+}
+
+fn read_charge(row: &Row<'_>) -> rusqlite::Result<(StoredCharge, i64)> {
+    let charge = StoredCharge {
+        job: row.get(0)?,
+        seq: row.get(1)?,
+        part: row.get(2)?,
+        node: row.get(3)?,
+        kind: row.get(4)?,
+        amount: row.get(5)?,
+    };
+    Ok((charge, row.get(6)?))
+}
+
+fn check_charge(db: &Path, charge: &StoredCharge, sum: i64) -> Result<(), JournalError> {
+    if sum == i64::from(charge.seal()) {
+        return Ok(());
+    }
+    Err(JournalError::damaged(db, format!("a charge of job {} is not what was written", charge.job)))
+}
+
+fn view(row: NodeRow, charged: MicroUsd) -> LedgerRow {
     LedgerRow {
         node: row.name,
         pool: row.pool,
@@ -109,6 +149,7 @@ fn view(row: NodeRow) -> LedgerRow {
         gone_at: row.gone_at,
         gone_why: row.gone_why,
         cost: row.cost,
+        charged,
     }
 }
 
@@ -139,27 +180,14 @@ pub(crate) fn receipt(connection: &Connection, db: &Path, job: JobId) -> Result<
     let read = || -> rusqlite::Result<Vec<(StoredCharge, i64)>> {
         let sql = "SELECT job, seq, part, node, kind, amount, sum FROM charges WHERE job = ?1 ORDER BY seq, part";
         let mut statement = connection.prepare_cached(sql)?;
-        let rows = statement.query_map([job.0], |row| {
-            let charge = StoredCharge {
-                job: row.get(0)?,
-                seq: row.get(1)?,
-                part: row.get(2)?,
-                node: row.get(3)?,
-                kind: row.get(4)?,
-                amount: row.get(5)?,
-            };
-            Ok((charge, row.get(6)?))
-        })?;
-        rows.collect()
+        statement.query_map([job.0], read_charge)?.collect()
     };
     let charges = read().map_err(JournalError::sql("reading a receipt", db))?;
     charges.into_iter().map(|(charge, sum)| line(connection, db, charge, sum)).collect()
 }
 
 fn line(connection: &Connection, db: &Path, charge: StoredCharge, sum: i64) -> Result<ReceiptLine, JournalError> {
-    if sum != i64::from(charge.seal()) {
-        return Err(JournalError::damaged(db, format!("a charge of job {} is not what was written", charge.job)));
-    }
+    check_charge(db, &charge, sum)?;
     let find = || {
         let sql = "SELECT node, gone_at, body, sum FROM nodes WHERE node = ?1";
         connection.prepare_cached(sql)?.query_row([charge.node], Stored::read).optional()

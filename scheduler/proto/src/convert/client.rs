@@ -49,7 +49,7 @@ message! {
     LedgerQuery { after, limit }
     LedgerRow {
         node, pool, order, instance, offer, price, caused_by, ordered_at, launched_at, ready_at, first_job_at, gone_at,
-        gone_why, cost,
+        gone_why, cost, charged,
     }
     LedgerPage { rows, next }
     ClusterSummary {

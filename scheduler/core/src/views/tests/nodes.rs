@@ -105,6 +105,7 @@ fn the_summary_and_the_ledger_tell_the_same_money() {
     let rows = ledger(&stage.0, at(210));
     assert_eq!((rows.len(), rows[0].order, rows[0].caused_by), (1, 1, Some(JobId(1))));
     assert_eq!(rows.iter().map(|row| row.cost).sum::<MicroUsd>(), now.spent);
+    assert_eq!(rows[0].charged, MicroUsd::ZERO, "a job is charged when it ends");
 
     let cost = MicroUsd::from_dollars(3);
     stage.happens(310, What::NodeGone { node: NodeId(2), why: GoneWhy::Lost, cost });
