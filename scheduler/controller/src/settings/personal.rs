@@ -18,9 +18,11 @@ pub struct Personal {
     pub idle_after: String,
     /// How long demand is collected before nodes are ordered, for example `1s`.
     pub batch_idle: String,
+    /// How often it is looked which nodes there are, for example `5s`: a node that left is gone after two looks.
+    pub listing_every: String,
 }
 
-/// A kind of node, declared rather than measured.
+/// A kind of node.
 #[derive(Clone, Debug)]
 pub struct PersonalShape {
     pub partition: String,
@@ -28,6 +30,8 @@ pub struct PersonalShape {
     pub memory_mib: u64,
     /// `MODEL:COUNT`, or empty.
     pub gpus: String,
+    /// They are this machine's own; else they are declared, and only numbers.
+    pub real_gpus: bool,
     pub gpu_memory_mib: u64,
     /// Dollars for an hour of one node, for example `32.00`.
     pub price: String,
@@ -48,7 +52,7 @@ impl Personal {
         ));
         line(format_args!("cluster = {}", quoted(&self.cluster)));
         line(format_args!("admins = [\"{user}\"]\n"));
-        line(format_args!("[controller]\nstate_dir = {}\nsocket = {}", path("state"), path("squall.sock")));
+        line(format_args!("[controller]\nstate_dir = {}\nsocket = {}", path("state"), path("ctld.sock")));
         line(format_args!(
             "socket_mode = \"0600\"\nlisten = \"127.0.0.1:0\"\nheartbeat = \"1s\"\ndisk_reserve = \"64M\"\n"
         ));
@@ -59,11 +63,13 @@ impl Personal {
             line(format_args!("default_time = \"1h\"\nmax_time = \"7d\"\n"));
             line(format_args!("[pools.{name}]\nprovisioner = \"local\"\nmax_nodes = {}", shape.max_nodes));
             line(format_args!("idle_after = {}\nmin_lifetime = \"0s\"\nsettle = \"0s\"", quoted(&self.idle_after)));
-            line(format_args!("listing_every = \"5s\"\nabsence_grace = \"5s\"\nregister_within = \"2m\""));
+            let every = quoted(&self.listing_every);
+            line(format_args!("listing_every = {every}\nabsence_grace = {every}\nregister_within = \"2m\""));
             line(format_args!("local = {{ agent ={agent}, dir = {} }}\n", path("nodes")));
             line(format_args!("[pools.{name}.offers.{name}]\ncpus = {}\nmemory = {}", shape.cpus, shape.memory_mib));
             if !shape.gpus.is_empty() {
                 line(format_args!("gpus = {}\ngpu_memory = {}", quoted(&shape.gpus), shape.gpu_memory_mib));
+                line(format_args!("real_gpus = {}", shape.real_gpus));
             }
             line(format_args!("price = {}\ntypical_boot = \"2s\"", quoted(&shape.price)));
         }

@@ -109,6 +109,7 @@ fn a_personal_configuration_is_one_like_any_other() {
         memory_mib: 65_536,
         gpus: gpus.to_owned(),
         gpu_memory_mib: 81_920,
+        real_gpus: gpus == "h200:1",
         price: "32.00".to_owned(),
         max_nodes: 4,
     };
@@ -116,14 +117,17 @@ fn a_personal_configuration_is_one_like_any_other() {
         cluster: "demo".to_owned(),
         dir: "/tmp/odd \"folder\"".into(),
         agent: vec!["/usr/bin/squall".to_owned(), "agent".to_owned()],
-        shapes: vec![shape("gpu", "h100:8"), shape("cpu", "")],
+        shapes: vec![shape("gpu", "h100:8"), shape("own", "h200:1"), shape("cpu", "")],
         idle_after: "10s".to_owned(),
         batch_idle: "200ms".to_owned(),
+        listing_every: "2s".to_owned(),
     };
     let loaded = personal.load().unwrap_or_else(|errors| panic!("{errors:?}\n{}", personal.text()));
     assert_eq!(loaded.cluster.default_partition(), Some(&PartitionName::new("gpu")));
     assert_eq!(loaded.settings.controller.state_dir, Path::new("/tmp/odd \"folder\"/state"));
     assert_eq!(loaded.settings.pools["cpu"].local.agent, personal.agent);
+    let declared = |pool: &str| loaded.cluster.pools[&PoolName::new(pool)].offers[0].shape.gpus.0[0].declared;
+    assert_eq!((declared("gpu"), declared("own")), (true, false));
 }
 
 #[test]

@@ -241,7 +241,7 @@ impl Lower<'_> {
             };
             let memory_mib = machine.gpu_memory.map_or(0, |memory| memory.0);
             let count = u16::try_from(request.count).unwrap_or(u16::MAX);
-            groups.push(GpuGroup { model, count, memory_mib, declared: true });
+            groups.push(GpuGroup { model, count, memory_mib, declared: !machine.real_gpus });
         }
         Gpus(groups)
     }

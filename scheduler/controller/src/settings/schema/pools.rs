@@ -115,6 +115,9 @@ pub struct Machine {
     pub gpus: String,
     /// Of one GPU.
     pub gpu_memory: Option<Size>,
+    /// For nodes that are processes of one machine: their GPUs are that machine's own, not only declared.
+    #[serde(default)]
+    pub real_gpus: bool,
     /// What `--constraint` can name, beside the pool's.
     #[serde(default)]
     pub features: Vec<String>,
