@@ -2,14 +2,19 @@
 #![forbid(unsafe_code)]
 
 mod allocate;
+mod asked;
+mod books;
 pub mod command;
 pub mod controller;
+mod demo;
 pub mod dispatch;
 mod embedded;
 pub mod failure;
 pub mod invocation;
 pub mod moment;
 pub mod options;
+mod personal;
+mod replay;
 pub mod request;
 mod sacct;
 mod salloc;

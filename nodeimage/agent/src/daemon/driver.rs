@@ -3,11 +3,12 @@
 use super::link::LinkEvent;
 use super::writer::Written;
 use crate::clock;
-use crate::duty::{Duty, DutyInput, DutyOutput, PowerOffWhy, Record, RecordId};
+use crate::duty::{Duty, DutyInput, DutyOutput, Now, PowerOffWhy, Record, RecordId};
 use crate::hands::Hands;
 use squall_types::Span;
-use squall_types::agent::{AgentReport, AttemptState};
+use squall_types::agent::{AgentReport, Assignment, AttemptState};
 use squall_types::ids::Run;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio::sync::{mpsc, watch};
 pub const INPUT_QUEUE: usize = 1024;
 /// With nothing to wait for, the duties are asked again after so long all the same.
 const IDLE: Duration = Duration::from_secs(60);
+/// A job waits so long for its socket before it starts without one.
+const SOCKET_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the agent ends.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub enum Over {
 }
 
 /// What others on this node may know of the runs: which are live, with what they were assigned.
-pub type Runs = std::collections::BTreeMap<Run, Arc<crate::daemon::jobs::LiveRun>>;
+pub type Runs = BTreeMap<Run, Arc<crate::daemon::jobs::LiveRun>>;
 
 /// The loop of the agent.
 pub struct Driver {
@@ -40,6 +43,10 @@ pub struct Driver {
     pub records: mpsc::UnboundedSender<(RecordId, Record)>,
     pub written: mpsc::UnboundedReceiver<Written>,
     pub runs: watch::Sender<Runs>,
+    /// Which runs have a socket.
+    pub served: watch::Receiver<BTreeSet<Run>>,
+    /// Let loose, and not yet known to be executed.
+    pub starting: BTreeMap<Run, Now>,
     pub reports: Option<mpsc::Sender<AgentReport>>,
 }
 
@@ -118,7 +125,7 @@ impl Driver {
             }
             DutyOutput::Prepare { assignment } => self.hands.prepare(*assignment),
             DutyOutput::Abandon { run } => self.hands.abandon(run),
-            DutyOutput::StartShim { assignment, launch } => self.hands.start(*assignment, launch),
+            DutyOutput::StartShim { assignment, launch } => self.start(*assignment, launch),
             DutyOutput::StopShim { run, why, .. } => {
                 tracing::info!(job = %run.job, attempt = %run.attempt, reason = ?why, "stopping");
                 self.hands.stop(self.duty.assignment(run), run, why);
@@ -134,6 +141,20 @@ impl Driver {
             DutyOutput::Refuse(refusal) => tracing::warn!(reason = ?refusal, "an order was not obeyed"),
         }
         None
+    }
+
+    /// Lets a shim loose as soon as there is a socket for what it executes: a script may ask at once.
+    fn start(&mut self, assignment: Assignment, launch: u32) {
+        let (hands, mut served, run) = (self.hands.clone(), self.served.clone(), assignment.run);
+        self.starting.insert(run, clock::now());
+        tokio::spawn(async move {
+            let there = served.wait_for(|served| served.contains(&run));
+            // A job that never asks needs none.
+            if tokio::time::timeout(SOCKET_WITHIN, there).await.is_err() {
+                tracing::warn!(job = %run.job, attempt = %run.attempt, "it starts without a socket");
+            }
+            hands.start(assignment, launch);
+        });
     }
 
     fn report(&mut self, report: AgentReport) {
@@ -155,16 +176,18 @@ impl Driver {
     }
 
     /// Tells the other parts of the agent which runs are live now.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.starting.retain(|run, _| self.duty.assignment(*run).is_some() && self.duty.running_since(*run).is_none());
+        let live = |run: Run| self.duty.running_since(run).or_else(|| self.starting.get(&run).copied());
         self.runs.send_if_modified(|runs| {
             let mut changed = false;
             runs.retain(|run, _| {
-                let stays = self.duty.running_since(*run).is_some();
+                let stays = live(*run).is_some();
                 changed |= !stays;
                 stays
             });
             for assignment in self.duty.assignments() {
-                let Some(began) = self.duty.running_since(assignment.run) else { continue };
+                let Some(began) = live(assignment.run) else { continue };
                 let known = runs.get(&assignment.run).is_some_and(|live| live.is_same(assignment));
                 if !known {
                     let live = crate::daemon::jobs::LiveRun { assignment: assignment.clone(), began };

@@ -32,6 +32,7 @@ use sockets::Sockets;
 use squall_proto::server::BadCertificate;
 use squall_types::agent::MeasuredNode;
 use squall_types::{NodeName, Span};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -172,6 +173,7 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
     }
     let (records, written) = writer::start(ledger).map_err(DaemonError::Runtime)?;
     let (events, link_events) = mpsc::channel(INPUT_QUEUE);
+    let (told, served) = watch::channel(BTreeSet::new());
     let sockets = Sockets {
         dir: runtime_dir,
         hands: hands.clone(),
@@ -180,10 +182,12 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
         options: options.clone(),
         key: key.clone(),
         steps,
+        told,
     };
     tokio::spawn(sockets.run());
     tokio::spawn(Arc::new(Link { options, key, hostname, membership, client, events }).run());
-    let driver = Driver { duty, hands, inputs, link: link_events, records, written, runs, reports: None };
+    let (link, starting) = (link_events, BTreeMap::new());
+    let driver = Driver { duty, hands, inputs, link, records, written, runs, served, starting, reports: None };
     let over = driver.run().await;
     ground.remove();
     Ok(over)

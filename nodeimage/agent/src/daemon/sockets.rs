@@ -12,7 +12,7 @@ use crate::steps::StepService;
 use squall_proto::client::Client;
 use squall_proto::server::{Channel, Failure, Forward, bind_unix, builder, client_service, step_service};
 use squall_types::ids::Run;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Sockets {
     pub options: Arc<Options>,
     pub key: Arc<Key>,
     pub steps: Arc<StepService>,
+    /// Hears which runs have a socket.
+    pub told: watch::Sender<BTreeSet<Run>>,
 }
 
 impl Sockets {
@@ -62,6 +64,7 @@ impl Sockets {
                     }
                 }
             }
+            self.told.send_replace(served.keys().copied().collect());
             if self.runs.changed().await.is_err() {
                 return;
             }

@@ -27,6 +27,30 @@ struct Subcommand {
 
 /// In the order of the list.
 static SUBCOMMANDS: &[Subcommand] = &[
+    #[cfg(feature = "embed")]
+    Subcommand {
+        name: "demo",
+        operands: "[--plain] [--keep]",
+        about: "a cluster that shows what it does, and checks it",
+        run: crate::demo::demo,
+    },
+    #[cfg(feature = "embed")]
+    Subcommand {
+        name: "up",
+        operands: "[--detach]",
+        about: "a cluster of your own on this machine",
+        run: crate::personal::up,
+    },
+    Subcommand { name: "down", operands: "[--yes]", about: "ends it", run: crate::personal::down },
+    Subcommand {
+        name: "replay",
+        operands: "[OPTIONS] TRACE",
+        about: "the jobs of a real trace as real processes",
+        run: crate::replay::replay,
+    },
+    Subcommand { name: "demo-task", operands: "", about: "", run: crate::demo::task::task },
+    Subcommand { name: "demo-count", operands: "", about: "", run: crate::demo::task::count },
+    Subcommand { name: "demo-rank", operands: "", about: "", run: crate::demo::rank::rank },
     Subcommand { name: "why", operands: "JOB", about: "everything that a job waits for", run: why::run },
     Subcommand { name: "explain", operands: "CODE", about: "what an error's code means", run: explain::run },
     Subcommand { name: "doctor", operands: "", about: "what is wrong on this machine", run: doctor::run },
