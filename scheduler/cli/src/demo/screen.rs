@@ -47,7 +47,7 @@ impl Screen {
     /// # Errors
     /// A terminal that is gone.
     pub fn close(&self, out: &mut dyn Write) -> io::Result<()> {
-        write!(out, "{WRAP}{SHOW_CURSOR}\n")?;
+        writeln!(out, "{WRAP}{SHOW_CURSOR}")?;
         out.flush()
     }
 
