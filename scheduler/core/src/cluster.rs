@@ -10,8 +10,10 @@ use crate::table::Table;
 use imbl::{OrdMap, OrdSet};
 use minicbor::{Decode, Encode};
 use squall_types::{
-    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid,
+    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, Span, SubmitToken, Timestamp,
+    Uid,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The state of the cluster. A clone is a snapshot and costs almost nothing.
@@ -27,6 +29,8 @@ pub struct Cluster {
     pub budgets: Table<BudgetName, BudgetState>,
     /// How jobs ended that are no longer in memory, for dependencies on them.
     pub past: Arc<Past>,
+    /// Tokens of jobs that were purged, by when.
+    pub(crate) spent_tokens: OrdMap<(Timestamp, SubmitToken), JobId>,
     pub(crate) index: Index,
     /// Set when an event met a state that it cannot follow: launching stops, jobs go on, an alert is raised.
     pub alarm: Option<String>,
@@ -77,7 +81,23 @@ pub struct Past {
     pub completed: IndexSet,
     #[n(1)]
     pub failed: IndexSet,
+    /// How the elements of arrays ended that somebody still waits for.
+    #[n(2)]
+    pub elements: BTreeMap<JobId, Outcomes>,
 }
+
+/// Elements of an array by how they ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Outcomes {
+    #[n(0)]
+    pub completed: IndexSet,
+    /// In any other way.
+    #[n(1)]
+    pub failed: IndexSet,
+}
+
+/// How long after its job was purged a repeated submission is still known to be the same.
+pub const TOKEN_KEPT: Span = Span::from_mins(10);
 
 /// Derived orders and look-ups: rebuilt from the tables, never stored.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,6 +145,7 @@ impl Cluster {
             pools: Table::default(),
             budgets: Table::default(),
             past: Arc::new(Past::default()),
+            spent_tokens: OrdMap::new(),
             index: Index::default(),
             alarm: None,
         }
@@ -320,6 +341,8 @@ impl Cluster {
         // An array answers to its token until its last element is purged.
         let tokens = self.arrays.values().map(|array| (array.token.clone(), array.array));
         self.index.tokens.extend(tokens);
+        let spent = self.spent_tokens.iter().map(|((_, token), job)| (token.clone(), *job));
+        self.index.tokens.extend(spent);
         self
     }
 

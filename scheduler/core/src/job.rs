@@ -56,6 +56,9 @@ pub struct Job {
     /// Number of the next step of the present attempt.
     #[n(15)]
     pub next_step: u32,
+    /// Some attempt of it has started.
+    #[n(16)]
+    pub has_run: bool,
 }
 
 /// Where a record stands in an array.

@@ -7,7 +7,7 @@ use crate::job::{ArrayRecord, Job};
 use crate::node::Node;
 use crate::order::{Order, PoolState};
 use minicbor::{Decode, Encode};
-use squall_types::{BudgetName, PoolName};
+use squall_types::{BudgetName, JobId, PoolName, SubmitToken, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ struct Stored {
     alarm: Option<String>,
     #[n(10)]
     past: Past,
+    #[n(11)]
+    spent_tokens: Vec<((Timestamp, SubmitToken), JobId)>,
 }
 
 /// A snapshot that cannot be read.
@@ -64,6 +66,7 @@ impl Cluster {
             budgets: self.budgets.iter().map(|(name, state)| (name.clone(), state.clone())).collect(),
             alarm: self.alarm.clone(),
             past: self.past.as_ref().clone(),
+            spent_tokens: self.spent_tokens.iter().map(|(key, job)| (key.clone(), *job)).collect(),
         };
         minicbor::to_vec(&stored).expect("writing to memory cannot fail")
     }
@@ -80,6 +83,7 @@ impl Cluster {
         cluster.counters = stored.counters;
         cluster.alarm = stored.alarm;
         cluster.past = Arc::new(stored.past);
+        cluster.spent_tokens = stored.spent_tokens.into_iter().collect();
         for (name, state) in stored.pools {
             cluster.pools.insert(name, state);
         }

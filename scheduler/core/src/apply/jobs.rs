@@ -1,10 +1,10 @@
 //! Events of jobs, arrays and steps.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Outcomes, TOKEN_KEPT};
 use crate::event::{Charge, What};
 use crate::job::{ArrayRecord, ArrayRole, Claim, Job, JobPhase, Part, Placement};
 use squall_types::ids::Run;
-use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, Timestamp, Uid};
+use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, SubmitToken, Timestamp, Uid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,6 +53,7 @@ impl Cluster {
                     charged: Default::default(),
                     last_reason: Reason::None,
                     next_step: 0,
+                    has_run: false,
                 });
             }
             What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
@@ -109,6 +110,7 @@ impl Cluster {
             What::PartPrepared { run, node } => self.edit_part(*run, *node, |part| *part = Part::Prepared),
             What::JobStarted { run } => {
                 self.edit_job(run.job, |job| {
+                    job.has_run = true;
                     if let JobPhase::Bound(placement) = &job.phase {
                         job.phase = JobPhase::Running { placement: placement.clone(), started_at: at };
                     }
@@ -190,7 +192,10 @@ impl Cluster {
                 job.terms = terms.clone();
                 job.eligible_at = *eligible_at;
             }),
-            What::JobsPurged { jobs } => jobs.iter().for_each(|job| self.purge_job(*job)),
+            What::JobsPurged { jobs } => {
+                jobs.iter().for_each(|job| self.purge_job(*job, at));
+                self.forget_what_is_old(at);
+            }
             // Accounting alone keeps steps.
             What::StepStarted { run, step, .. } => {
                 self.edit_job(run.job, |job| job.next_step = step.0.saturating_add(1));
@@ -258,7 +263,7 @@ impl Cluster {
         }
     }
 
-    fn purge_job(&mut self, id: JobId) {
+    fn purge_job(&mut self, id: JobId, at: Timestamp) {
         let Some(job) = self.jobs.get(&id).cloned() else { return };
         self.drop_job(id);
         // An array's own record counts when the whole array is over, below.
@@ -274,13 +279,36 @@ impl Cluster {
         if let (Some(array), Some(index)) = (job.array(), job.index()) {
             self.arrays.edit(&array, |record| record.records.remove(&index));
         }
-        let Some(array) = job.array() else { return self.forget_token(&job.token) };
+        let Some(array) = job.array() else { return self.spend_token(&job.token, id, at) };
         let empty = self.arrays.get(&array).is_some_and(|record| record.live == 0 && record.records.is_empty());
         if empty && self.jobs.get(&array).is_none() {
-            let completed = self.arrays.get(&array).is_some_and(|record| record.failed.is_empty());
-            self.remember(array, completed);
-            self.arrays.remove(&array);
-            self.forget_token(&job.token);
+            let Some(record) = self.arrays.remove(&array) else { return };
+            self.remember(array, record.failed.is_empty());
+            if self.dependants_of(array).next().is_some() {
+                let outcomes = Outcomes { completed: record.completed.clone(), failed: record.failed.clone() };
+                Arc::make_mut(&mut self.past).elements.insert(array, outcomes);
+            }
+            self.spend_token(&job.token, array, at);
+        }
+    }
+
+    /// A submission that is repeated late is still the same job: its token outlives the purge for a while.
+    fn spend_token(&mut self, token: &SubmitToken, job: JobId, at: Timestamp) {
+        self.spent_tokens.insert((at, token.clone()), job);
+    }
+
+    fn forget_what_is_old(&mut self, at: Timestamp) {
+        while let Some((key, _)) = self.spent_tokens.get_min().filter(|((spent_at, _), _)| *spent_at + TOKEN_KEPT <= at)
+        {
+            let key = key.clone();
+            self.spent_tokens.remove(&key);
+            self.forget_token(&key.1);
+        }
+        let unneeded = |array: &JobId| self.dependants_of(*array).next().is_none();
+        let unneeded: Vec<JobId> = self.past.elements.keys().copied().filter(unneeded).collect();
+        if !unneeded.is_empty() {
+            let past = Arc::make_mut(&mut self.past);
+            past.elements.retain(|array, _| !unneeded.contains(array));
         }
     }
 

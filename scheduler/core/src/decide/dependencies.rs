@@ -131,8 +131,9 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
         );
         let ended = !waiting && array.live == 0;
         let failed = !array.failed.is_empty();
-        let unstarted =
-            || array.records.values().any(|job| cluster.jobs.get(job).is_some_and(|job| job.attempt.0 == 0));
+        let unstarted = || {
+            array.records.values().any(|job| cluster.jobs.get(job).is_some_and(|job| !job.has_run && !job.is_ended()))
+        };
         let started_at = (!waiting && array.started && !unstarted()).then_some(cluster.counters.at);
         return Some(Progress { started_at, ended, failed, completed: ended && !failed });
     }
@@ -143,6 +144,10 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
 }
 
 fn progress_of_element(cluster: &Cluster, array: JobId, index: u32) -> Option<Progress> {
+    if let Some(ended) = cluster.past.elements.get(&array) {
+        let (completed, failed) = (ended.completed.contains(index), ended.failed.contains(index));
+        return (completed || failed).then_some(Progress { started_at: None, ended: true, failed, completed });
+    }
     let Some(record) = cluster.arrays.get(&array) else { return progress_of_past(cluster, array) };
     if !record.all.contains(index) {
         return None;

@@ -86,6 +86,7 @@ impl Draft {
             charged: Default::default(),
             last_reason: Reason::None,
             next_step: 0,
+            has_run: false,
         }
     }
 
