@@ -18,23 +18,25 @@ impl History {
 
     fn is_met(&self, job: JobId, facts: &JobFacts, term: &DependencyTerm, at: Timestamp) -> bool {
         let Some(target) = term.target else { return self.is_alone(job, facts) };
+        // Which elements a purged array had is not remembered: one that never was counts as the whole.
+        let never_was = target.index.is_some_and(|index| self.arrays.outcome(target.job, index).is_none());
+        let target = if never_was { TargetJob { index: None, ..target } } else { target };
         match term.kind {
             DependencyKind::After(delay) => self.started(target).is_none_or(|started| started + delay <= at),
             DependencyKind::AfterAny | DependencyKind::AfterBurstBuffer => self.ends(target).is_some(),
             DependencyKind::AfterCorr => match facts.array {
                 Some((_, Some(index))) if target.index.is_none() && self.arrays.contains(target.job) => {
-                    self.arrays.outcome(target.job, index) == Some(Some(EndState::Completed))
+                    match self.arrays.outcome(target.job, index) {
+                        Some(end) => end == Some(EndState::Completed),
+                        None => self.ends(target).is_some_and(all_well),
+                    }
                 }
                 // Which element it will be is known when it has a record.
                 Some((_, None)) => true,
-                _ => self.ends(target).is_some_and(|ends| ends.iter().all(|end| *end == EndState::Completed)),
+                _ => self.ends(target).is_some_and(all_well),
             },
-            DependencyKind::AfterOk => {
-                self.ends(target).is_some_and(|ends| ends.iter().all(|end| *end == EndState::Completed))
-            }
-            DependencyKind::AfterNotOk => {
-                self.ends(target).is_some_and(|ends| ends.iter().any(|end| *end != EndState::Completed))
-            }
+            DependencyKind::AfterOk => self.ends(target).is_some_and(all_well),
+            DependencyKind::AfterNotOk => self.ends(target).is_some_and(|ends| !all_well(ends)),
             DependencyKind::Singleton => true,
         }
     }
@@ -93,6 +95,8 @@ impl History {
                 ends.as_ref().is_some_and(|ends| ends.iter().all(|end| *end == EndState::Completed)),
                 self.some_failed(target),
             );
+            // Elements without a counterpart wait as long as those whose counterpart failed.
+            let some_badly = some_badly || (term.kind == DependencyKind::AfterCorr && ends.is_some());
             let missing = target.index.is_some_and(|index| self.arrays.outcome(target.job, index).is_none());
             missing
                 || match term.kind {
@@ -114,4 +118,8 @@ impl History {
             None => self.arrays.any_ended(target.job, bad),
         }
     }
+}
+
+fn all_well(ends: Vec<EndState>) -> bool {
+    ends.iter().all(|end| *end == EndState::Completed)
 }
