@@ -178,7 +178,13 @@ pub enum Part {
     Prepared,
     /// Its agent said so: everything that it started is dead.
     #[n(2)]
-    Ended(#[n(0)] AttemptEnd),
+    Ended {
+        #[n(0)]
+        end: AttemptEnd,
+        /// By the controller's clock: what it held was free from then on.
+        #[n(1)]
+        at: Timestamp,
+    },
     /// Its machine can run nothing any more.
     #[n(3)]
     Gone(#[n(0)] Timestamp),
@@ -187,7 +193,7 @@ pub enum Part {
 impl Part {
     /// Known dead: silence alone never is.
     pub fn is_dead(&self) -> bool {
-        matches!(self, Part::Ended(_) | Part::Gone(_))
+        matches!(self, Part::Ended { .. } | Part::Gone(_))
     }
 }
 

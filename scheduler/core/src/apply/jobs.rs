@@ -121,7 +121,7 @@ impl Cluster {
             }
             What::PartEnded { run, node, end } => {
                 self.release_part(*run, *node, at);
-                self.edit_part(*run, *node, |part| *part = Part::Ended(end.clone()));
+                self.edit_part(*run, *node, |part| *part = Part::Ended { end: end.clone(), at });
             }
             What::PartGone { run, node } => {
                 self.release_part(*run, *node, at);

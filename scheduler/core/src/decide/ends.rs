@@ -48,7 +48,7 @@ impl Draft {
         for (held, part) in placement.allocations.iter().zip(&placement.parts) {
             let Some(node) = self.cluster.nodes.get(&held.node) else { continue };
             let until = match part {
-                Part::Gone(at) => *at,
+                Part::Ended { at, .. } | Part::Gone(at) => *at,
                 _ => self.now,
             };
             let whole = cost_down(node.offer.price, until.since(placement.bound_at));

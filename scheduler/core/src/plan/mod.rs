@@ -140,6 +140,8 @@ impl<'a> Planner<'a> {
                 ArrayRole::Single | ArrayRole::Element { .. } => {
                     if !self.array_has_room(job) {
                         self.note(job.id, Reason::JobArrayTaskLimit, None);
+                    } else if !job.index().is_none_or(|index| element_may_go(self.cluster, &job.spec, index)) {
+                        self.note(job.id, Reason::Dependency, None);
                     } else if let Tried::Waits(note) = self.attempt(job, Target::Job(job.id)) {
                         self.plan.notes.insert(job.id, note);
                     }

@@ -42,8 +42,7 @@ fn cost_of(cluster: &Cluster, placement: &Placement, now: Timestamp) -> MicroUsd
     let costs = parts.filter_map(|(held, part)| {
         let node = cluster.nodes.get(&held.node)?;
         let until = match part {
-            Part::Ended(end) => end.ended_at.min(now),
-            Part::Gone(at) => (*at).min(now),
+            Part::Ended { at, .. } | Part::Gone(at) => (*at).min(now),
             Part::Bound | Part::Prepared => now,
         };
         let whole = cost_down(node.offer.price, until.since(placement.bound_at));
