@@ -2,8 +2,10 @@
 
 use crate::happening::{Happening, ProcessId};
 use crate::world::World;
+use squall_core::node::GoneWhy;
 use squall_core::{Event, What};
 use squall_engine::SessionId;
+use squall_provisioner_sim::MachineState;
 use squall_types::agent::{AgentOrder, AssignedPhase};
 use squall_types::ids::Run;
 use squall_types::{Assignment, JobKind, NodeId};
@@ -27,6 +29,7 @@ impl World {
                 }
                 What::PartEnded { run, node, .. } | What::PartGone { run, node } => self.known_dead(*run, *node),
                 What::JobStarted { run } => self.job_started(*run),
+                What::NodeGone { node, why, .. } => self.row_closes(*node, *why),
                 _ => {}
             }
         }
@@ -39,6 +42,20 @@ impl World {
         let lives = self.executions.living().any(|executed| executed.run == run && executed.node == node);
         if lives && !self.is_excused(node) {
             self.wrong(format!("J5: the part of {run} on node {node} is taken for dead and lives"));
+        }
+    }
+
+    /// M4: a row is closed when its machine ends, and not before.
+    fn row_closes(&mut self, id: NodeId, why: GoneWhy) {
+        let Some(node) = self.shadow.nodes.get(&id) else { return };
+        let (name, pool) = (node.name.clone(), node.pool.clone());
+        let Some(instance) = node.instance.clone().filter(|_| why != GoneWhy::Declared && !self.is_excused(id)) else {
+            return;
+        };
+        let site = self.sites.iter().find(|site| site.pool == pool);
+        let machine = site.and_then(|site| site.cloud.machine(&instance));
+        if machine.is_some_and(|machine| matches!(machine.state, MachineState::Booting | MachineState::Running)) {
+            self.wrong(format!("M4: row {name} is closed ({why:?}) while {instance} runs"));
         }
     }
 

@@ -2,7 +2,6 @@
 //! nothing left of either.
 
 use crate::happening::{Happening, MachineId};
-use crate::oracle::audit_money;
 use crate::rpc::{JobChange, Wanted};
 use crate::scenario::LIVENESS;
 use crate::world::World;
@@ -177,7 +176,9 @@ impl World {
                 found.push("an instance that is not ours was retired".to_owned());
             }
         }
-        found.extend(audit_money(self));
+        for site in &self.sites {
+            found.extend(self.history.rows.audit(&site.pool, site.cloud.bill()));
+        }
         self.wrongs(found);
     }
 

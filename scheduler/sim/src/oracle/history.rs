@@ -1,6 +1,7 @@
 //! The reference model: what the durable events say, folded by rules so short that they are plainly right.
 
 use super::arrays::Arrays;
+use super::money::Rows;
 use squall_core::{Event, What};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
@@ -56,6 +57,7 @@ pub struct History {
     pub retiring: BTreeSet<NodeId>,
     /// Over all that ever was, a restored backup included.
     pub highest_job: JobId,
+    pub rows: Rows,
     pub found: Vec<String>,
 }
 
@@ -63,6 +65,7 @@ impl History {
     /// Takes in one durable event.
     pub fn take(&mut self, event: &Event) {
         self.length += 1;
+        self.rows.take(event);
         let at = event.at;
         match &event.what {
             What::ControllerStarted { epoch, .. } => {

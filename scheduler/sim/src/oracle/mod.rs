@@ -10,5 +10,4 @@ mod promises;
 
 pub use executions::Executions;
 pub use history::History;
-pub use money::audit as audit_money;
 pub use promises::Promises;

@@ -1,49 +1,120 @@
-//! M4, M7: the ledger against the cloud's own bill, node by node.
+//! M4, M7: the ledger's rows against the cloud's own bill.
 
-use crate::world::World;
-use squall_core::node::{GoneWhy, Node, NodeState};
-use squall_types::{MicroUsd, Span};
+use squall_core::node::GoneWhy;
+use squall_core::{Event, What};
+use squall_provisioner_sim::{Bill, BillLine};
+use squall_types::{HourlyPrice, InstanceId, MicroUsd, NodeId, NodeName, PoolName, Span, Timestamp};
+use std::collections::BTreeMap;
 
-/// Everything in which ledger and bill disagree beyond what a lost answer or a late listing explains.
-pub fn audit(world: &World) -> Vec<String> {
-    let mut found = Vec::new();
-    for site in &world.sites {
-        let bill = site.cloud.bill();
-        let rows = world.shadow.nodes.values().filter(|node| node.pool == site.pool && !node.is_static());
-        for node in rows {
-            let line = bill.lines.iter().find(|line| Some(&line.instance) == node.instance.as_ref());
-            let NodeState::Gone { why, at } = node.state else { continue };
-            match line {
-                None if why != GoneWhy::NeverLaunched && node.launched_at.is_some() => {
-                    found.push(format!("M7: node {} cost money, and the cloud never sold it", node.name));
-                }
-                Some(line) if line.ended_at.is_none_or(|ended| ended > at) && why == GoneWhy::Retired => {
-                    found.push(format!("M4: row {} was closed before its machine was gone", node.name));
-                }
-                Some(line) => found.extend(compare(node, line.cost(world.now), line.started_at, line.ended_at, at)),
-                None => {}
-            }
-        }
-    }
-    found
+/// How far the clocks of a controller and the one that took over from it may be apart.
+const CLOCK: Span = Span::from_secs(61);
+
+/// One row, as the durable events tell it; kept when the ledger itself forgets it.
+#[derive(Clone, Debug)]
+struct Row {
+    name: NodeName,
+    pool: PoolName,
+    price: HourlyPrice,
+    minimum_billed: Span,
+    instance: Option<InstanceId>,
+    launched_at: Option<Timestamp>,
+    gone: Option<(GoneWhy, MicroUsd, Timestamp)>,
 }
 
-/// The ledger counts from the launch's answer to the observed end; the bill from launch to end.
-fn compare(
-    node: &Node,
-    billed: MicroUsd,
-    started_at: squall_types::Timestamp,
-    ended_at: Option<squall_types::Timestamp>,
-    gone_at: squall_types::Timestamp,
-) -> Option<String> {
-    let launched_at = node.launched_at?;
-    let counted = squall_core::cost::node_cost(node, gone_at);
-    let late_start = launched_at.since(started_at);
-    let late_end = ended_at.map_or(Span::ZERO, |ended| gone_at.since(ended));
-    let slack = node.offer.price.cost_of(late_start + late_end + Span::from_secs(1));
-    let difference = MicroUsd((counted.0 - billed.0).abs());
-    // What a stale price said is not the bill's.
-    let fair = billed.0 > 0 && node.offer.minimum_billed == Span::ZERO;
-    (fair && difference > slack && counted < billed && billed.0 < counted.0 * 2)
-        .then(|| format!("M7: node {} counts {counted}, the bill says {billed}, {slack} are explained", node.name))
+#[derive(Clone, Debug, Default)]
+pub struct Rows(BTreeMap<NodeId, Row>);
+
+impl Rows {
+    pub fn take(&mut self, event: &Event) {
+        match &event.what {
+            What::OrderPlaced { request, nodes, .. } => {
+                for (node, name) in nodes.iter().zip(&request.names) {
+                    let row = Row {
+                        name: name.clone(),
+                        pool: request.pool.clone(),
+                        price: request.offer.price,
+                        minimum_billed: request.offer.minimum_billed,
+                        instance: None,
+                        launched_at: None,
+                        gone: None,
+                    };
+                    self.0.insert(*node, row);
+                }
+            }
+            What::OrderLaunched { instances, .. } => {
+                for (node, instance) in instances {
+                    if let Some(row) = self.0.get_mut(node) {
+                        row.instance = Some(instance.clone());
+                        row.launched_at.get_or_insert(event.at);
+                    }
+                }
+            }
+            What::NodeJoined { node, instance: Some(instance), .. } => {
+                if let Some(row) = self.0.get_mut(node) {
+                    row.instance.get_or_insert(instance.clone());
+                }
+            }
+            What::NodeRegistered { node, .. } => {
+                if let Some(row) = self.0.get_mut(node) {
+                    row.launched_at.get_or_insert(event.at);
+                }
+            }
+            What::NodeGone { node, why, cost } => {
+                if let Some(row) = self.0.get_mut(node) {
+                    row.gone = Some((*why, *cost, event.at));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Everything in which the rows of a pool and its bill disagree.
+    pub fn audit(&self, pool: &PoolName, bill: &Bill) -> Vec<String> {
+        self.0.values().filter(|row| row.pool == *pool).filter_map(|row| row.audit(bill)).collect()
+    }
+}
+
+impl Row {
+    fn audit(&self, bill: &Bill) -> Option<String> {
+        let (why, cost, gone_at) = self.gone?;
+        let name = &self.name;
+        let line = bill.lines.iter().find(|line| Some(&line.instance) == self.instance.as_ref());
+        let Some(line) = line else {
+            let unbought = why == GoneWhy::NeverLaunched || self.launched_at.is_none();
+            return (!unbought || cost != MicroUsd::ZERO)
+                .then(|| format!("M7: row {name} cost {cost}, and the cloud never sold it"));
+        };
+        let Some(launched_at) = self.launched_at else {
+            return Some(format!("M7: {} was bought for row {name}, which never counted it", line.instance));
+        };
+        let counted = self.price.cost_of(gone_at.since(launched_at).max(self.minimum_billed));
+        if counted != cost {
+            return Some(format!("M7: row {name} is settled at {cost}, its time cost {counted}"));
+        }
+        if launched_at + CLOCK < line.started_at {
+            return Some(format!("M7: row {name} counts from before its machine was bought"));
+        }
+        self.compare(line, cost)
+    }
+
+    /// Where the price stayed as it was ordered, the two differ by what was heard late, and by nothing else.
+    fn compare(&self, line: &BillLine, cost: MicroUsd) -> Option<String> {
+        let ((_, _, gone_at), launched_at) = (self.gone?, self.launched_at?);
+        let ended_at = line.ended_at?;
+        let same_price = line.prices.iter().all(|(_, price)| *price == self.price);
+        let billed = line.cost(gone_at);
+        let late_start = self.price.cost_of(launched_at.since(line.started_at));
+        let late_end = self.price.cost_of(gone_at.since(ended_at));
+        let early_end = self.price.cost_of(ended_at.since(gone_at));
+        let clock = self.price.cost_of(CLOCK);
+        let most = billed + late_end + clock;
+        let least = billed - late_start - early_end - clock;
+        let minimum = self.price.cost_of(self.minimum_billed);
+        (same_price && (cost > most.max(minimum) || cost < least.min(minimum))).then(|| {
+            format!(
+                "M7: row {} cost {cost}, the bill says {billed}: between {least} and {most} are explained",
+                self.name
+            )
+        })
+    }
 }
