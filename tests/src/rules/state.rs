@@ -27,6 +27,8 @@ fn nobody_but_the_core_takes_the_state_to_change_it() {
     let mut broken = Vec::new();
     for file in tree::texts().iter().filter(|file| file.is_product() && !file.path.starts_with("scheduler/core/src/")) {
         let text = tokens::product(file).to_string();
+        // The configuration has a name that begins the same and is anybody's to build.
+        let text = text.replace("ClusterConfig", "");
         if text.contains("& mut Cluster") || text.contains("&mut Cluster") {
             broken.push(file.path.clone());
         }
