@@ -107,7 +107,7 @@ fn stage_of(job: &Job, now: Timestamp) -> Stage {
         JobPhase::Bound(placement) => Stage::Preparing { since: placement.bound_at, grant: bound(placement) },
         JobPhase::Running { placement, started_at } => {
             let ended = |part: &Part| match part {
-                Part::Ended(end) => Some(end.ended_at),
+                Part::Ended { end, .. } => Some(end.ended_at),
                 _ => None,
             };
             let script_ended_at = placement.parts.iter().filter_map(ended).min();
