@@ -2,6 +2,7 @@
 
 use crate::budget::BudgetState;
 use crate::config::ClusterConfig;
+use crate::due::{Calendar, Due, is_without_money, job_due, node_due};
 use crate::job::{ArrayRecord, ArrayRole, Job, JobPhase};
 use crate::node::{Node, NodeState};
 use crate::order::{Order, OrderState, PoolState};
@@ -14,6 +15,7 @@ use squall_types::{
     Uid,
 };
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 use std::sync::Arc;
 
 /// The state of the cluster. A clone is a snapshot and costs almost nothing.
@@ -119,6 +121,13 @@ pub(crate) struct Index {
     pub live_nodes: OrdSet<NodeId>,
     pub node_names: OrdMap<NodeName, NodeId>,
     pub open_orders: OrdSet<OrderId>,
+    /// Of those: whose outcome is not known.
+    pub placed_orders: OrdSet<OrderId>,
+    /// Nodes of which something is outstanding that only their provider can settle.
+    pub unsettled: OrdSet<NodeId>,
+    /// Nodes that are gone by time, for the purge.
+    pub gone: OrdSet<(Timestamp, NodeId)>,
+    pub calendar: Calendar,
 }
 
 impl Default for Cluster {
@@ -188,6 +197,22 @@ impl Cluster {
         self.index.open_orders.iter().filter_map(|order| self.orders.get(order))
     }
 
+    /// Orders whose outcome is not known.
+    pub fn placed_orders(&self) -> impl Iterator<Item = &Order> {
+        self.index.placed_orders.iter().filter_map(|order| self.orders.get(order))
+    }
+
+    /// Nodes of which something is outstanding that only their provider can settle: asked to end and not seen gone,
+    /// missing from a listing, or out of contact.
+    pub fn unsettled_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.index.unsettled.iter().filter_map(|node| self.nodes.get(node))
+    }
+
+    /// Nodes that were gone first come first.
+    pub(crate) fn gone_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.index.gone.iter().filter_map(|(_, node)| self.nodes.get(node))
+    }
+
     pub fn node_named(&self, name: &NodeName) -> Option<&Node> {
         self.index.node_names.get(name).and_then(|node| self.nodes.get(node))
     }
@@ -218,8 +243,9 @@ impl Cluster {
 
     /// The one place where a job's record enters or changes: keeps every look-up true.
     pub(crate) fn put_job(&mut self, job: Job) {
-        self.drop_job(job.id);
+        let before = self.drop_job(job.id);
         let index = &mut self.index;
+        index.calendar.set(Due::Job(job.id), job_due(&self.config, &job));
         if let Some(key) = QueueKey::of(&job, &self.config) {
             index.queue.insert(key);
         }
@@ -241,7 +267,21 @@ impl Cluster {
         if !matches!(job.role, ArrayRole::Element { array, .. } if array != job.id) {
             index.tokens.insert(job.token.clone(), job.id);
         }
-        self.jobs.insert(job.id, job);
+        let id = job.id;
+        let moved = before.filter(|before| discriminant(&before.phase) != discriminant(&job.phase));
+        self.jobs.insert(id, job);
+        if let Some(before) = moved {
+            self.recount_nodes_of(&before);
+        }
+    }
+
+    /// What is due for a node without money depends on what its jobs do.
+    fn recount_nodes_of(&mut self, job: &Job) {
+        for held in job.placement().into_iter().flat_map(|placement| &placement.allocations) {
+            if let Some(node) = self.nodes.get(&held.node).filter(|node| is_without_money(node)) {
+                self.index.calendar.set(Due::Node(node.id), node_due(&self.config, &self.jobs, node));
+            }
+        }
     }
 
     /// Changes a job and its place in every look-up.
@@ -254,9 +294,10 @@ impl Cluster {
     }
 
     /// Takes a record out of the tables and look-ups. Its token stays until the purge.
-    pub(crate) fn drop_job(&mut self, id: JobId) {
-        let Some(job) = self.jobs.remove(&id) else { return };
+    pub(crate) fn drop_job(&mut self, id: JobId) -> Option<Arc<Job>> {
+        let job = self.jobs.remove(&id)?;
         let index = &mut self.index;
+        index.calendar.set(Due::Job(id), Timestamp::NEVER);
         if let Some(key) = QueueKey::of(&job, &self.config) {
             index.queue.remove(&key);
         }
@@ -280,6 +321,7 @@ impl Cluster {
                 }
             }
         }
+        Some(job)
     }
 
     pub(crate) fn forget_token(&mut self, token: &SubmitToken) {
@@ -287,8 +329,15 @@ impl Cluster {
     }
 
     pub(crate) fn put_node(&mut self, node: Node) {
+        self.index.calendar.set(Due::Node(node.id), node_due(&self.config, &self.jobs, &node));
+        if is_unsettled(&node) {
+            self.index.unsettled.insert(node.id);
+        } else {
+            self.index.unsettled.remove(&node.id);
+        }
         match node.state {
-            NodeState::Gone { .. } => {
+            NodeState::Gone { at, .. } => {
+                self.index.gone.insert((at, node.id));
                 self.index.live_nodes.remove(&node.id);
                 if self.index.node_names.get(&node.name) == Some(&node.id) {
                     self.index.node_names.remove(&node.name);
@@ -311,7 +360,22 @@ impl Cluster {
         self.put_node(node);
     }
 
+    /// Takes the record of a node that is gone out of the tables and look-ups.
+    pub(crate) fn drop_node(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.remove(&id)
+            && let NodeState::Gone { at, .. } = node.state
+        {
+            self.index.gone.remove(&(at, id));
+        }
+    }
+
     pub(crate) fn put_order(&mut self, order: Order) {
+        let placed = matches!(order.state, OrderState::Placed);
+        if placed {
+            self.index.placed_orders.insert(order.id);
+        } else {
+            self.index.placed_orders.remove(&order.id);
+        }
         let open = match order.state {
             OrderState::Placed => true,
             _ => order.nodes.iter().any(|node| self.nodes.get(node).is_some_and(|node| !node.is_gone())),
@@ -324,9 +388,14 @@ impl Cluster {
         self.orders.insert(order.id, order);
     }
 
-    /// Ranks changed for all jobs: the configuration did.
+    /// Ranks and times changed for all jobs and nodes: the configuration did.
     pub(crate) fn reindex(&mut self) {
-        self.index.queue = self.jobs.values().filter_map(|job| QueueKey::of(job, &self.config)).collect();
+        let config = &self.config;
+        self.index.queue = self.jobs.values().filter_map(|job| QueueKey::of(job, config)).collect();
+        let mut calendar = Calendar::default();
+        self.jobs.values().for_each(|job| calendar.set(Due::Job(job.id), job_due(config, job)));
+        self.nodes.values().for_each(|node| calendar.set(Due::Node(node.id), node_due(config, &self.jobs, node)));
+        self.index.calendar = calendar;
     }
 
     /// Builds every look-up from the tables: after a snapshot was read, and to check them.
@@ -349,4 +418,10 @@ impl Cluster {
     pub(crate) fn fault(&mut self, text: String) {
         self.alarm.get_or_insert(text);
     }
+}
+
+/// Only the provider can say what became of it.
+fn is_unsettled(node: &Node) -> bool {
+    let retiring = matches!(node.state, NodeState::Retiring { .. });
+    !node.is_gone() && (retiring || node.missing_since.is_some() || (!node.contact && node.instance.is_some()))
 }

@@ -15,6 +15,7 @@ pub mod command;
 pub mod config;
 pub mod cost;
 mod decide;
+mod due;
 pub mod duties;
 pub mod event;
 pub mod explain;

@@ -1,8 +1,6 @@
 //! When each provider is asked what exists and what can be bought.
 
 use crate::Engine;
-use squall_core::node::NodeState;
-use squall_core::order::OrderState;
 use squall_types::{PoolName, Span, Timestamp};
 use std::collections::BTreeMap;
 
@@ -94,15 +92,10 @@ impl Engine {
     }
 
     fn is_outstanding(&self, pool: &PoolName) -> bool {
-        let nodes = self.cluster.live_nodes_of(pool).any(|node| {
-            matches!(node.state, NodeState::Retiring { .. })
-                || node.missing_since.is_some()
-                || (!node.contact && node.instance.is_some())
-        });
+        let nodes = self.cluster.unsettled_nodes().any(|node| node.pool == *pool);
         let orders = || {
-            self.cluster.open_orders().any(|order| {
-                order.request.pool == *pool && matches!(order.state, OrderState::Placed) && order.accept_by <= self.now
-            })
+            let mut placed = self.cluster.placed_orders();
+            placed.any(|order| order.request.pool == *pool && order.accept_by <= self.now)
         };
         let strangers = || self.cluster.pools.get(pool).is_some_and(|state| !state.strangers.is_empty());
         nodes || orders() || strangers()

@@ -78,7 +78,7 @@ impl Engine {
     fn launch(&mut self) {
         let mut owed = Vec::new();
         let mut under_way: BTreeMap<&PoolName, usize> = BTreeMap::new();
-        for order in self.cluster.open_orders().filter(|order| matches!(order.state, OrderState::Placed)) {
+        for order in self.cluster.placed_orders() {
             let effort = self.reconciler.launches.get(&order.id).copied().unwrap_or_default();
             let calls = under_way.entry(&order.request.pool).or_default();
             *calls += usize::from(effort.under_way);
@@ -107,7 +107,7 @@ impl Engine {
     fn retire(&mut self) {
         let mut owed: BTreeMap<PoolName, Vec<InstanceId>> = BTreeMap::new();
         let mut wanted = std::collections::BTreeSet::new();
-        let retiring = self.cluster.live_nodes().filter(|node| matches!(node.state, NodeState::Retiring { .. }));
+        let retiring = self.cluster.unsettled_nodes().filter(|node| matches!(node.state, NodeState::Retiring { .. }));
         let nodes = retiring.filter_map(|node| node.instance.clone().map(|instance| (node.pool.clone(), instance)));
         let strangers = self.cluster.pools.iter().flat_map(|(pool, state)| {
             let retiring = state.strangers.iter().filter(|(_, stranger)| stranger.retiring);

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Sessions {
     open: BTreeMap<SessionId, Session>,
     by_node: BTreeMap<NodeId, SessionId>,
+    /// No session was last heard before. What was heard only grows, so all of them are looked at once in a while.
+    heard_by_all: Timestamp,
 }
 
 struct Session {
@@ -41,9 +43,9 @@ impl Sessions {
         self.open.get(session).filter(|open| open.told.is_some()).map(|_| *session)
     }
 
-    /// When the first of them will have been silent for too long.
+    /// Not before this has any of them been silent for too long.
     pub fn first_silence(&self, timeout: squall_types::Span) -> Option<Timestamp> {
-        self.open.values().map(|session| session.heard_at + timeout).min()
+        (!self.open.is_empty()).then(|| self.heard_by_all + timeout)
     }
 }
 
@@ -79,6 +81,9 @@ impl Engine {
     /// An agent that was not heard for too long has no contact, whatever its connection says.
     pub(crate) fn silent_agents(&mut self) {
         let timeout = self.cluster.config.timing.contact_timeout;
+        if self.sessions.first_silence(timeout).is_none_or(|at| at > self.now) {
+            return;
+        }
         let silent =
             |(session, open): (&SessionId, &Session)| (open.heard_at + timeout <= self.now).then_some(*session);
         let silent: Vec<SessionId> = self.sessions.open.iter().filter_map(silent).collect();
@@ -86,6 +91,8 @@ impl Engine {
             self.batches.send(Output::Close { session, why: "nothing was heard for too long".to_owned() });
             self.agent_closed(session);
         }
+        let heard = self.sessions.open.values().map(|open| open.heard_at);
+        self.sessions.heard_by_all = heard.min().unwrap_or(self.now);
     }
 
     pub(crate) fn agent_said(&mut self, session: SessionId, report: AgentReport) {

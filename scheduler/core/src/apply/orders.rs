@@ -106,7 +106,7 @@ impl Cluster {
             }
             What::LedgerPurged { nodes, orders } => {
                 nodes.iter().for_each(|node| {
-                    self.nodes.remove(node);
+                    self.drop_node(*node);
                 });
                 orders.iter().for_each(|order| {
                     self.orders.remove(order);

@@ -107,7 +107,7 @@ impl Draft {
     }
 
     fn outcomes_wait(&self, pool: &PoolName) -> bool {
-        self.cluster.open_orders().any(|order| order.request.pool == *pool && matches!(order.state, OrderState::Placed))
+        self.cluster.placed_orders().any(|order| order.request.pool == *pool)
     }
 
     /// Past the token's life, a complete listing that was asked for later and shows nothing is the answer.
@@ -115,8 +115,8 @@ impl Draft {
         let grace = self.pool_config(pool).absence_grace;
         let over: Vec<OrderId> = self
             .cluster
-            .open_orders()
-            .filter(|order| order.request.pool == *pool && matches!(order.state, OrderState::Placed))
+            .placed_orders()
+            .filter(|order| order.request.pool == *pool)
             .filter(|order| order.accept_by + grace < asked_at)
             .map(|order| order.id)
             .collect();

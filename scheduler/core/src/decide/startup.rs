@@ -3,10 +3,10 @@
 use super::Reply;
 use super::draft::Draft;
 use crate::budget::period_start;
-use crate::cluster::Cluster;
 use crate::config::ClusterConfig;
+use crate::due::is_removed;
 use crate::event::What;
-use crate::node::{GoneWhy, Hold, HoldOwner, Node};
+use crate::node::{GoneWhy, Hold, HoldOwner};
 use crate::refuse::Rejection;
 use squall_types::{Epoch, JobId, NodeId, OrderId, Span};
 
@@ -52,21 +52,25 @@ impl Draft {
                 self.emit(What::StaticNodeAdded { node, name: name.clone(), pool: pool.clone(), shape });
             }
         }
-        let removed: Vec<NodeId> = removed_nodes(&self.cluster).map(|node| node.id).collect();
-        for node in removed {
+        let removed = self.cluster.live_nodes().filter(|node| is_removed(&config, node));
+        let removed: Vec<NodeId> = removed.map(|node| node.id).collect();
+        for node in removed.iter().copied() {
             if self.cluster.nodes.get(&node).is_some_and(|node| !node.is_held_by(HoldOwner::Config)) {
                 let reason = "removed from the configuration: goes when its jobs have ended".to_owned();
                 self.emit(What::NodeHeld { node, hold: Hold { owner: HoldOwner::Config, reason, at: self.now } });
             }
         }
-        self.drop_removed_nodes();
+        self.drop_removed_nodes(&removed);
     }
 
-    /// Machines that are configured no longer, once nothing runs there.
-    pub(super) fn drop_removed_nodes(&mut self) {
-        let idle: Vec<NodeId> =
-            removed_nodes(&self.cluster).filter(|node| node.held.is_empty()).map(|node| node.id).collect();
-        idle.into_iter().for_each(|node| self.node_gone(node, GoneWhy::Removed));
+    /// Those of `nodes` go that are configured no longer and on which nothing runs.
+    pub(super) fn drop_removed_nodes(&mut self, nodes: &[NodeId]) {
+        for id in nodes {
+            let node = self.cluster.nodes.get(id);
+            if node.is_some_and(|node| !node.is_gone() && node.held.is_empty() && is_removed(&self.cluster.config, node)) {
+                self.node_gone(*id, GoneWhy::Removed);
+            }
+        }
     }
 
     /// Ids jump ahead of everything that may have been given out after the backup was taken.
@@ -80,12 +84,4 @@ impl Draft {
         });
         Reply::Done
     }
-}
-
-/// Static nodes that the configuration does not name any more.
-pub(super) fn removed_nodes(cluster: &Cluster) -> impl Iterator<Item = &Node> {
-    cluster.live_nodes().filter(|node| {
-        let pool = cluster.config.pools.get(&node.pool);
-        node.is_static() && pool.is_none_or(|pool| !pool.static_nodes.contains_key(&node.name))
-    })
 }

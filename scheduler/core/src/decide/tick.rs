@@ -2,21 +2,18 @@
 
 use super::Reply;
 use super::draft::Draft;
-use super::startup::removed_nodes;
 use crate::budget::period_start;
 use crate::cluster::Cluster;
 use crate::config::BudgetPeriod;
+use crate::due::{DIE_AT_BOUND, extension_at, limit_at, outlives, renewal_at, stop_margin};
 use crate::event::What;
 use crate::job::{ArrayRole, JobPhase, Outcome};
 use crate::node::{DrainWhy, Node, NodeState};
-use crate::order::OrderState;
+use crate::order::{Order, OrderState};
 use squall_types::agent::StopWhy;
 use squall_types::{EndState, ExitStatus, JobId, NodeId, OrderId, Reason, Span, Timestamp};
+use std::collections::BTreeSet;
 
-/// An agent ends an attempt at its limit; the controller does so itself only this much later.
-const LIMIT_BACKSTOP: Span = Span::from_secs(30);
-/// A machine ends itself at its die-at; so long after it can run nothing any more.
-const DIE_AT_BOUND: Span = Span::from_mins(5);
 /// Records that one tick removes.
 const PURGE_CHUNK: usize = 500;
 
@@ -25,7 +22,7 @@ impl Draft {
         self.limits();
         self.deadlines();
         self.boots();
-        self.drop_removed_nodes();
+        self.removed();
         self.die_at();
         self.money();
         self.budgets();
@@ -38,8 +35,8 @@ impl Draft {
     fn limits(&mut self) {
         let over: Vec<_> = self
             .cluster
-            .active_jobs()
-            .filter(|job| limit_at(&self.cluster, job).is_some_and(|at| self.past(at)))
+            .jobs_due(self.now)
+            .filter(|job| limit_at(&self.cluster.config, job).is_some_and(|at| self.past(at)))
             .map(|job| job.run())
             .collect();
         for run in over {
@@ -55,7 +52,7 @@ impl Draft {
 
     fn deadlines(&mut self) {
         let late = |job: &&crate::job::Job| job.is_pending() && job.spec.end_by.is_some_and(|by| self.past(by));
-        let late: Vec<JobId> = self.cluster.live_jobs().filter(late).map(|job| job.id).collect();
+        let late: Vec<JobId> = self.cluster.jobs_due(self.now).filter(late).map(|job| job.id).collect();
         for id in late {
             match self.job(id).map(|job| job.role.clone()) {
                 Some(ArrayRole::Pending { indices }) => {
@@ -69,18 +66,23 @@ impl Draft {
 
     fn boots(&mut self) {
         let late = |node: &&Node| matches!(node.state, NodeState::Booting { ready_by } if self.past(ready_by));
-        let late: Vec<NodeId> = self.cluster.live_nodes().filter(late).map(|node| node.id).collect();
+        let late: Vec<NodeId> = self.cluster.nodes_due(self.now).filter(late).map(|node| node.id).collect();
         late.into_iter().for_each(|node| self.boot_failed(node));
+    }
+
+    fn removed(&mut self) {
+        let due: Vec<NodeId> = self.cluster.nodes_due(self.now).map(|node| node.id).collect();
+        self.drop_removed_nodes(&due);
     }
 
     /// A cloud node in use has its end pushed out; one past its end by the bound is dead.
     fn die_at(&mut self) {
         let mut extend = Vec::new();
         let mut dead = Vec::new();
-        for node in self.cluster.live_nodes().filter(|node| !node.is_static()) {
-            if self.past(node.die_at + DIE_AT_BOUND) && !node.contact && !node.held.is_empty() {
+        for node in self.cluster.nodes_due(self.now) {
+            if outlives(node) && self.past(node.die_at + DIE_AT_BOUND) {
                 dead.push(node.id);
-            } else if let Some(at) = extension_at(&self.cluster, node)
+            } else if let Some(at) = extension_at(&self.cluster.config, node)
                 && self.past(at)
             {
                 let lifetime = self.pool_config(&node.pool).lifetime;
@@ -98,8 +100,8 @@ impl Draft {
     fn money(&mut self) {
         let due: Vec<Node> = self
             .cluster
-            .live_nodes()
-            .filter(|node| renewal_at(&self.cluster, node).is_some_and(|at| self.past(at)))
+            .nodes_due(self.now)
+            .filter(|node| renewal_at(&self.cluster.config, &self.cluster.jobs, node).is_some_and(|at| self.past(at)))
             .cloned()
             .collect();
         for node in due {
@@ -117,7 +119,7 @@ impl Draft {
                 self.drop_claims_on(node.id);
                 self.emit(What::NodeDraining { node: node.id, why: DrainWhy::Money });
             }
-            if self.past(node.paid_until - stop_margin(&self.cluster, config.prepaid)) {
+            if self.past(node.paid_until - stop_margin(&self.cluster.config, config.prepaid)) {
                 for run in node.held.keys().copied().collect::<Vec<_>>() {
                     self.stop_for_money(run);
                 }
@@ -202,80 +204,35 @@ impl Draft {
         if !jobs.is_empty() {
             self.emit(What::JobsPurged { jobs });
         }
-        let gone = |node: &&Node| match node.state {
-            NodeState::Gone { at, .. } => self.past(at + timing.ledger_age) && node.held.is_empty(),
-            _ => false,
+        let old = |node: &&Node| matches!(node.state, NodeState::Gone { at, .. } if self.past(at + timing.ledger_age));
+        let nodes: BTreeSet<NodeId> = self
+            .cluster
+            .gone_nodes()
+            .take_while(old)
+            .filter(|node| node.held.is_empty())
+            .map(|node| node.id)
+            .take(PURGE_CHUNK)
+            .collect();
+        // An order goes with the last of its nodes.
+        let closed = |order: &&Order| {
+            let is_gone = |node| self.cluster.nodes.get(node).is_none() || nodes.contains(node);
+            !matches!(order.state, OrderState::Placed) && order.nodes.iter().all(is_gone)
         };
-        let nodes: Vec<NodeId> =
-            self.cluster.nodes.values().filter(gone).map(|node| node.id).take(PURGE_CHUNK).collect();
-        let closed = |order: &&crate::order::Order| {
-            let since = match &order.state {
-                OrderState::Placed => return false,
-                OrderState::Launched { at } | OrderState::Failed { at, .. } => *at,
-            };
-            let all_gone =
-                order.nodes.iter().all(|node| self.cluster.nodes.get(node).is_none() || nodes.contains(node));
-            all_gone && self.past(since + timing.ledger_age)
-        };
-        let orders: Vec<OrderId> =
-            self.cluster.orders.values().filter(closed).map(|order| order.id).take(PURGE_CHUNK).collect();
-        if !nodes.is_empty() || !orders.is_empty() {
+        let of_nodes = nodes.iter().filter_map(|node| self.cluster.nodes.get(node)?.order);
+        let orders: BTreeSet<OrderId> = of_nodes.collect();
+        let orders = orders.iter().filter_map(|order| self.cluster.orders.get(order)).filter(closed);
+        let orders: Vec<OrderId> = orders.map(|order| order.id).collect();
+        let nodes: Vec<NodeId> = nodes.into_iter().collect();
+        if !nodes.is_empty() {
             self.emit(What::LedgerPurged { nodes, orders });
         }
     }
-}
-
-/// When the controller itself ends an attempt whose agent did not.
-fn limit_at(cluster: &Cluster, job: &crate::job::Job) -> Option<Timestamp> {
-    let JobPhase::Running { placement, started_at } = &job.phase else { return None };
-    let backstop = cluster.config.timing.kill_wait + LIMIT_BACKSTOP;
-    (placement.time_limit < Span::FOREVER).then(|| *started_at + placement.time_limit + backstop)
-}
-
-/// When the die-at of a node in use is pushed out again. One that nobody hears would not learn of it: its end stands,
-/// and is what proves that nothing runs there any more.
-fn extension_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
-    let lifetime = cluster.config.pools.get(&node.pool)?.lifetime;
-    let is_kept = matches!(node.state, NodeState::Ready { .. }) || !node.held.is_empty();
-    (node.contact && is_kept).then(|| node.die_at - Span(lifetime.0 / 2))
-}
-
-/// When the next quantum of a node is reserved, or its jobs are ended because no budget covers one.
-fn renewal_at(cluster: &Cluster, node: &Node) -> Option<Timestamp> {
-    let prepaid = cluster.config.pools.get(&node.pool)?.prepaid;
-    node.order?;
-    if !matches!(node.state, NodeState::Draining { why: DrainWhy::Money, .. }) {
-        return Some(node.paid_until - Span(prepaid.0 / 4));
-    }
-    let runs = |run: &squall_types::ids::Run| {
-        cluster.jobs.get(&run.job).is_some_and(|job| matches!(job.phase, JobPhase::Bound(_) | JobPhase::Running { .. }))
-    };
-    node.held.keys().any(runs).then(|| node.paid_until - stop_margin(cluster, prepaid))
-}
-
-/// Jobs on a node without money are ended so long before its paid time is over.
-fn stop_margin(cluster: &Cluster, prepaid: Span) -> Span {
-    Span(prepaid.0 / 4).min(cluster.config.timing.kill_wait.times(2))
 }
 
 /// When a tick has something to do next; `NEVER` where only news can change anything. A tick settles whatever is due,
 /// so this is later than `now` after it. What only a plan can settle is not in here: plans say when to plan again.
 pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
     let timing = &cluster.config.timing;
-    let jobs = cluster.live_jobs().flat_map(|job| {
-        let deadline = job.spec.end_by.filter(|_| job.is_pending());
-        deadline.into_iter().chain(limit_at(cluster, job))
-    });
-    let nodes = cluster.live_nodes().flat_map(|node| {
-        let ready_by = match &node.state {
-            NodeState::Booting { ready_by } => Some(*ready_by),
-            _ => None,
-        };
-        let outlives = !node.is_static() && !node.contact && !node.held.is_empty();
-        let dead_at = outlives.then(|| node.die_at + DIE_AT_BOUND);
-        [ready_by, renewal_at(cluster, node), extension_at(cluster, node), dead_at].into_iter().flatten()
-    });
-    let removed = removed_nodes(cluster).filter(|node| node.held.is_empty()).map(|_| now);
     let ended = cluster.ended_jobs().next().map(|(at, _)| *at + timing.min_job_age);
     let settled_by = cluster.counters.settled_by.unwrap_or(Timestamp::ZERO);
     let strangers = cluster.pools.values().flat_map(|pool| pool.strangers.values());
@@ -284,12 +241,5 @@ pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
     let quotas = cluster.pools.values().filter_map(|pool| pool.quota.as_ref().map(|quota| quota.until));
     let turns = cluster.config.budgets.values().filter(|budget| budget.period != BudgetPeriod::Total);
     let turns = turns.map(|_| period_start(BudgetPeriod::Day, now) + Span::from_hours(24));
-    jobs.chain(nodes)
-        .chain(removed)
-        .chain(ended)
-        .chain(strangers)
-        .chain(quotas)
-        .chain(turns)
-        .min()
-        .unwrap_or(Timestamp::NEVER)
+    ended.into_iter().chain(strangers).chain(quotas).chain(turns).fold(cluster.index.calendar.next(), Timestamp::min)
 }
