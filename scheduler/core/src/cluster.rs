@@ -404,9 +404,10 @@ impl Cluster {
         let nodes = std::mem::take(&mut self.nodes);
         let orders = std::mem::take(&mut self.orders);
         self.index = Index::default();
+        // What is due for a node may depend on its jobs, and whether an order is open on its nodes.
+        jobs.values().for_each(|job| self.put_job(job.clone()));
         nodes.values().for_each(|node| self.put_node(node.clone()));
         orders.values().for_each(|order| self.put_order(order.clone()));
-        jobs.values().for_each(|job| self.put_job(job.clone()));
         // An array answers to its token until its last element is purged.
         let tokens = self.arrays.values().map(|array| (array.token.clone(), array.array));
         self.index.tokens.extend(tokens);
