@@ -67,7 +67,9 @@ impl Draft {
     pub(super) fn drop_removed_nodes(&mut self, nodes: &[NodeId]) {
         for id in nodes {
             let node = self.cluster.nodes.get(id);
-            if node.is_some_and(|node| !node.is_gone() && node.held.is_empty() && is_removed(&self.cluster.config, node)) {
+            if node
+                .is_some_and(|node| !node.is_gone() && node.held.is_empty() && is_removed(&self.cluster.config, node))
+            {
                 self.node_gone(*id, GoneWhy::Removed);
             }
         }
