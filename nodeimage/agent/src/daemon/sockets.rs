@@ -38,6 +38,7 @@ pub struct Sockets {
 impl Sockets {
     /// Until the agent ends.
     pub async fn run(mut self) {
+        self.sweep();
         let mut served: BTreeMap<Run, (PathBuf, JoinHandle<()>)> = BTreeMap::new();
         loop {
             let live: Vec<Run> = self.runs.borrow_and_update().keys().copied().collect();
@@ -71,8 +72,25 @@ impl Sockets {
         }
     }
 
+    /// `job-<id>.<node>.<agent>.sock`: clusters that share a machine number their jobs and nodes alike.
     fn path(&self, run: Run) -> PathBuf {
-        self.dir.join(format!("job-{}.{}.sock", run.job, self.hands.node))
+        self.dir.join(format!("job-{}{}", run.job, self.ending()))
+    }
+
+    fn ending(&self) -> String {
+        format!(".{}.{:08x}.sock", self.hands.node, crc32fast::hash(self.hands.mark.as_bytes()))
+    }
+
+    /// Removes what an agent that was killed has left of jobs that have ended meanwhile; those that live get theirs
+    /// anew.
+    fn sweep(&self) {
+        let ending = self.ending();
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with("job-") && name.ends_with(&ending)) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     async fn serve(&self, path: &Path, run: Run) -> io::Result<JoinHandle<()>> {

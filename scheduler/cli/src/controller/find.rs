@@ -131,16 +131,16 @@ fn runtime_folders(environment: &Environment, uid: u32) -> Vec<PathBuf> {
     folders
 }
 
-/// `job-<id>.<node>.sock`, the one of this node first where the environment still names it.
+/// `job-<id>.<node>.<agent>.sock`, those of this node first where the environment still names it.
 fn job_sockets(environment: &Environment, uid: u32, job: &str, found: &mut Found) {
     if job.parse::<u32>().is_err() {
         return;
     }
     let start = format!("job-{job}.");
-    let here = environment.filled("SLURMD_NODENAME").map(|node| format!("{start}{node}.sock"));
+    let here = environment.filled("SLURMD_NODENAME").map(|node| format!("{start}{node}."));
     for folder in runtime_folders(environment, uid) {
         let mut names = sockets_in(&folder, uid, &start);
-        names.sort_by_key(|name| (Some(name) != here.as_ref(), name.clone()));
+        names.sort_by_key(|name| (!here.as_ref().is_some_and(|here| name.starts_with(here)), name.clone()));
         if names.is_empty() {
             found.missing.push(format!("unix:{}/{start}*.sock", folder.display()));
         }
@@ -174,17 +174,17 @@ mod tests {
     #[test]
     fn inside_a_job_its_number_alone_leads_to_the_agent() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["job-7.n2.sock", "job-7.n1.sock", "job-70.n1.sock", "job-8.n1.sock", "job-7.n3.pid"] {
+        for name in ["job-7.n2.a.sock", "job-7.n1.b.sock", "job-70.n1.b.sock", "job-8.n1.b.sock", "job-7.n3.pid"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let runtime = folder.path().to_str().unwrap();
         let uid = fs::metadata(folder.path()).unwrap().uid();
         let found = find(&environment(&[("SQUALL_RUNTIME_DIR", runtime), ("SLURM_JOB_ID", "7")]), uid, folder.path());
-        let expected = [format!("unix:{runtime}/job-7.n1.sock"), format!("unix:{runtime}/job-7.n2.sock")];
+        let expected = [format!("unix:{runtime}/job-7.n1.b.sock"), format!("unix:{runtime}/job-7.n2.a.sock")];
         assert_eq!(targets(&found.unwrap()), expected);
         let here = [("SQUALL_RUNTIME_DIR", runtime), ("SLURM_JOB_ID", "7"), ("SLURMD_NODENAME", "n2")];
         let found = find(&environment(&here), uid, folder.path()).unwrap();
-        assert_eq!(targets(&found)[0], format!("unix:{runtime}/job-7.n2.sock"));
+        assert_eq!(targets(&found)[0], format!("unix:{runtime}/job-7.n2.a.sock"));
     }
 
     #[test]

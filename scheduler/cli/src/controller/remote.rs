@@ -40,7 +40,8 @@ impl Remote {
         self.runtime.get().ok_or_else(|| ClientError::Other("no runtime".to_owned()))
     }
 
-    /// The first of the targets that answers.
+    /// The first of the targets that answers, and lets this process in: of jobs' sockets with one number, those of
+    /// another cluster's jobs do not.
     fn client(&self) -> Result<Client, ClientError> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
@@ -53,7 +54,19 @@ impl Remote {
         };
         let mut last = Err(nowhere());
         for target in &found.targets {
-            last = runtime.block_on(Client::connect(target));
+            let answered = runtime.block_on(async {
+                let client = Client::connect(target).await?;
+                if found.targets.len() > 1
+                    && let Err(error @ ClientError::Denied(_)) = client.ping().await
+                {
+                    return Err(error);
+                }
+                Ok(client)
+            });
+            // What one says who has a reason is worth more than that others are not there.
+            if answered.is_ok() || !matches!(last, Err(ClientError::Denied(_))) {
+                last = answered;
+            }
             if last.is_ok() {
                 break;
             }
