@@ -1,3 +1,10 @@
 //! What holds for the whole of Squall: one test program, one module for each concern.
 
+mod adoption;
+mod bad_input;
+mod crash;
+mod demo;
+mod personal;
 mod rules;
+mod stage;
+mod trace;
