@@ -20,6 +20,7 @@ use squall_proto::server::{BadCertificate, Failure};
 use squall_types::Span;
 use squall_types::offer::JoinTicket;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +130,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         reader,
         reloader.clone(),
         meters,
+        addresses.advertised.clone(),
     );
     let mut tasks = vec![tokio::spawn(pools.look_after_agents())];
     if let Some(address) = controller.metrics.as_deref().and_then(|address| address.parse().ok()) {
@@ -146,8 +148,16 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
     Ok(Controller { shell, reloader, servers, address: advertised, tasks })
 }
 
+/// Others may pass through the state folder, and look into nothing that is kept there but what is meant for them: jobs
+/// of all users have their scripts below it where nodes are processes of this machine.
+fn make_state_dir(dir: &Path) -> Result<(), RunError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(dir);
+    made.map_err(|source| RunError::Listen { doing: "making", place: dir.display().to_string(), source })
+}
+
 fn open_journal(loaded: &Loaded) -> Result<(Journal, Recovered), RunError> {
     let controller = &loaded.settings.controller;
+    make_state_dir(&controller.state_dir)?;
     let retention = Retention { history: controller.retention.limited(), ..Options::default().retention };
     let options =
         Options { retention, reserve_bytes: controller.disk_reserve.0.saturating_mul(1 << 20), ..Options::default() };

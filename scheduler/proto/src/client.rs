@@ -10,6 +10,7 @@ use crate::page::{Pages, gather};
 use crate::pb::squall_client::SquallClient;
 use futures_util::stream::BoxStream;
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
 use std::time::Duration;
 use tonic::transport::Channel;
@@ -184,9 +185,9 @@ impl Client {
         Ok(reply.texts)
     }
 
-    /// A token with which a machine may join.
-    pub async fn join_token(&self, joiner: JoinTokenFor) -> Result<String, ClientError> {
+    /// A token with which a machine may join, and where.
+    pub async fn join_token(&self, joiner: JoinTokenFor) -> Result<JoinTicket, ClientError> {
         let reply: JoinTokenReply = self.link.call(joiner, async |mut stub, ask| stub.join_token(ask).await).await?;
-        Ok(reply.token)
+        Ok(JoinTicket { controller: reply.controller, ca_pin: reply.ca_pin, secret: reply.token })
     }
 }

@@ -101,7 +101,8 @@ pub struct LaunchOrder {
     pub join: Option<JoinTicket>,
 }
 
-/// What user data carries to a new node. Not part of any stored event.
+/// What a machine joins with: what user data carries to a new node, and what an admin takes to a machine of one's own.
+/// Not part of any stored event.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct JoinTicket {
     /// `https://host:port` of the controller.
@@ -110,7 +111,7 @@ pub struct JoinTicket {
     /// SHA-256 of the cluster CA's certificate, in hexadecimal.
     #[n(1)]
     pub ca_pin: String,
-    /// HMAC of the order under the controller's key.
+    /// HMAC of the order under the controller's key, or a token for one machine.
     #[n(2)]
     pub secret: String,
 }

@@ -1,7 +1,7 @@
 //! A second one of what there may be once: a controller on the same state, an agent with the same identity.
 
 use super::Scene;
-use crate::stage::{Process, Said, program};
+use crate::stage::{Process, Said, Stage, program};
 use std::path::Path;
 use std::process::Command;
 
@@ -37,6 +37,19 @@ fn again(agent: &Process, others: &[(&str, &str)]) -> Vec<String> {
     words
 }
 
+/// What runs a command where the machine has another name; `None` where that is not allowed.
+fn on_another_machine(stage: &Stage) -> Option<Command> {
+    [&["--uts"][..], &["--map-root-user", "--uts"]].into_iter().find_map(|how| {
+        let unshare = |then: &str| {
+            let mut command = stage.command("unshare");
+            command.args(how).args(["sh", "-c", then, "sh"]);
+            command
+        };
+        let allowed = unshare("hostname another-machine").output().is_ok_and(|output| output.status.success());
+        allowed.then(|| unshare("hostname another-machine && exec \"$@\""))
+    })
+}
+
 #[test]
 fn a_second_agent_is_refused_on_the_same_state_and_with_the_same_identity() {
     let scene = Scene::set();
@@ -54,20 +67,21 @@ fn a_second_agent_is_refused_on_the_same_state_and_with_the_same_identity() {
         std::fs::copy(state.join(file), copy.join(file)).expect("a file that can be copied");
     }
     let words = again(&agent, &[("--state-dir", copy.to_str().expect("text")), ("--instance", "clone")]);
-    let mut unshare = scene.stage.command("unshare");
-    unshare.args(["--map-root-user", "--uts", "sh", "-c", "hostname another-machine && exec \"$@\"", "sh"]).args(words);
+    let Some(mut clone) = on_another_machine(&scene.stage) else {
+        println!("NOT TESTED: a clone, since nobody here may call a machine otherwise");
+        return scene.nothing_was_lost();
+    };
     let log = std::fs::File::create(scene.stage.path("copy.log")).expect("a log");
-    unshare.stdout(log.try_clone().expect("a second handle")).stderr(log);
-    let mut cloned = unshare.spawn().expect("unshare is here");
+    clone.args(words).stdout(log.try_clone().expect("a second handle")).stderr(log);
+    let mut clone = clone.spawn().expect("unshare is here");
     scene.stage.eventually("the second agent is refused, and somebody is told", || {
-        let namespaces = cloned.try_wait().expect("a child can be asked").is_none();
-        let log = std::fs::read_to_string(scene.stage.path("controller.log")).unwrap_or_default();
-        assert!(namespaces, "{}", std::fs::read_to_string(scene.stage.path("copy.log")).unwrap_or_default());
-        log.contains("a second agent with its identity was refused").then_some(())
+        let read = |name| std::fs::read_to_string(scene.stage.path(name)).unwrap_or_default();
+        let told = read("copy.log");
+        assert_eq!(clone.try_wait().expect("a child can be asked"), None, "{told}");
+        let refused = told.contains("another agent with this identity is connected");
+        (refused && read("controller.log").contains("a second agent with its identity was refused")).then_some(())
     });
-    let told = std::fs::read_to_string(scene.stage.path("copy.log")).unwrap_or_default();
-    cloned.kill().expect("it can be ended");
-    cloned.wait().expect("it can be waited for");
-    assert!(told.contains("another agent with this identity is connected"), "{told}");
+    clone.kill().expect("it can be ended");
+    clone.wait().expect("it can be waited for");
     scene.nothing_was_lost();
 }

@@ -30,7 +30,7 @@ fn a_jobs_trace_tells_its_way_from_submission_to_end_with_the_launch_of_its_node
     let mut sbatch = stage.command(stage.path("bin/sbatch"));
     sbatch.args(["--parsable", "--wait", "job.sh", "given"]);
     sbatch.env("TRACEPARENT", format!("00-{GIVEN_TRACE}-{GIVEN_SPAN}-01"));
-    assert!(sbatch.status().expect("sbatch can be executed").success());
+    assert!(sbatch.output().expect("sbatch can be executed").status.success());
     stage.ends_empty();
 
     // What a job was told is where its run stands.
@@ -42,7 +42,7 @@ fn a_jobs_trace_tells_its_way_from_submission_to_end_with_the_launch_of_its_node
     let root = one("job");
     assert!(root.parent_span_id.is_empty(), "it begins the trace");
     assert_eq!(attribute(root, "squall.job.id").as_deref(), Some(first.trim()));
-    for name in ["submit", "wait", "order", "configure", "prepare", "run", "end"] {
+    for name in ["submit", "wait", "order", "configure", "run", "end"] {
         assert_eq!(one(name).parent_span_id, root.span_id, "{name}");
         assert!(within(one(name), root), "{name}");
     }
@@ -51,7 +51,7 @@ fn a_jobs_trace_tells_its_way_from_submission_to_end_with_the_launch_of_its_node
     }
     assert_eq!(hex(&one("run").span_id), span, "the job's own spans go below its run");
     assert_eq!(one("step").parent_span_id, one("run").span_id);
-    let way = ["submit", "launch", "boot", "join", "prepare", "run", "end"];
+    let way = ["submit", "launch", "boot", "join", "run", "end"];
     for pair in way.windows(2) {
         let (before, after) = (one(pair[0]), one(pair[1]));
         let in_order = before.end_time_unix_nano <= after.end_time_unix_nano

@@ -4,6 +4,7 @@ use super::Inner;
 use async_trait::async_trait;
 use squall_proto::server::{Channel, ClientApi, Failure, Outgoing, Parts};
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
 
 fn no<T>() -> Result<T, Failure> {
@@ -67,7 +68,7 @@ impl ClientApi for Inner {
     async fn reconfigure(&self, _: Channel) -> Result<Vec<String>, Failure> {
         no()
     }
-    async fn join_token(&self, _: Channel, _: JoinTokenFor) -> Result<String, Failure> {
+    async fn join_token(&self, _: Channel, _: JoinTokenFor) -> Result<JoinTicket, Failure> {
         no()
     }
 }

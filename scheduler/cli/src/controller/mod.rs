@@ -11,9 +11,10 @@ use squall_types::JobId;
 use squall_types::agent::ExitStatus;
 use squall_types::api::{
     AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, Explanation, JobAction, JobDetail,
-    JobFilter, JobNews, JobRef, JobView, NodeAction, NodeActionResult, NodeView, PartitionView, PingReply, StepGrant,
-    StepRequest, SubmitReply, SubmitRequest,
+    JobFilter, JobNews, JobRef, JobView, JoinTokenFor, NodeAction, NodeActionResult, NodeView, PartitionView,
+    PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest,
 };
+use squall_types::offer::JoinTicket;
 use std::ops::ControlFlow;
 
 /// What somebody hears who watches a job.
@@ -50,6 +51,8 @@ pub trait Controller {
     fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError>;
     /// Another connection to the same controller, for a thread of its own; `None` where there can be none.
     fn apart(&self) -> Option<Box<dyn Controller + Send>>;
+    /// What one machine may join with.
+    fn join_token(&self, joiner: &JoinTokenFor) -> Result<JoinTicket, ClientError>;
     /// What has changed, in words.
     fn reconfigure(&self) -> Result<Vec<String>, ClientError>;
 }

@@ -8,6 +8,7 @@ use squall_proto::client::Client;
 use squall_types::JobId;
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -148,6 +149,10 @@ impl Controller for Remote {
 
     fn apart(&self) -> Option<Box<dyn Controller + Send>> {
         Some(Box::new(Remote::new(self.found.clone(), self.trace_parent.clone())))
+    }
+
+    fn join_token(&self, joiner: &JoinTokenFor) -> Result<JoinTicket, ClientError> {
+        self.call(async |client| client.join_token(joiner.clone()).await)
     }
 
     fn reconfigure(&self) -> Result<Vec<String>, ClientError> {

@@ -4,6 +4,7 @@ mod compat;
 mod config;
 mod doctor;
 mod explain;
+mod join;
 mod links;
 mod why;
 
@@ -59,6 +60,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         operands: "check [FILE] | show [FILE] | schema",
         about: "what is configured, and whether it could be",
         run: config::run,
+    },
+    Subcommand {
+        name: "join-token",
+        operands: "--node=NAME | --login-host=NAME",
+        about: "lets a machine of one's own join, once",
+        run: join::run,
     },
     Subcommand { name: "compat", operands: "[COMMAND]", about: "which of Slurm's options act here", run: compat::run },
     Subcommand {

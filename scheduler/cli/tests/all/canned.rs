@@ -4,6 +4,7 @@ use squall::controller::{Controller, Heard};
 use squall_proto::ClientError;
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::{Attempt, JobId};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -40,6 +41,7 @@ pub enum Asked {
     Accounting(AccountingQuery),
     Step(StepRequest),
     Finish(JobId, ExitStatus),
+    JoinToken(JoinTokenFor),
     Reconfigure,
 }
 
@@ -212,6 +214,12 @@ impl Controller for Canned {
 
     fn apart(&self) -> Option<Box<dyn Controller + Send>> {
         None
+    }
+
+    fn join_token(&self, joiner: &JoinTokenFor) -> Result<JoinTicket, ClientError> {
+        self.note(Asked::JoinToken(joiner.clone()))?;
+        let (controller, secret) = ("https://head:6820".to_owned(), "5ec2e7".to_owned());
+        Ok(JoinTicket { controller, ca_pin: "ab".repeat(32), secret })
     }
 
     fn reconfigure(&self) -> Result<Vec<String>, ClientError> {

@@ -43,6 +43,18 @@ fn why_tells_every_blocker_with_numbers() {
 }
 
 #[test]
+fn a_join_token_comes_with_the_command_that_uses_it() {
+    let desk = Desk::new(Canned::default());
+    insta::assert_snapshot!(desk.transcripts(&[
+        "squall join-token --login-host login1",
+        "squall join-token --node=n1",
+        "squall join-token",
+        "squall join-token --node=n1 --login-host=login1",
+        "squall join-token --nodes=n1",
+    ]));
+}
+
+#[test]
 fn squall_says_what_it_can_do() {
     let desk = Desk::new(Canned::default());
     insta::assert_snapshot!(desk.transcripts(&[

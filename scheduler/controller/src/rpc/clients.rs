@@ -15,6 +15,7 @@ use squall_engine::{Answer, Ask};
 use squall_proto::VERSION;
 use squall_proto::server::{Channel, ClientApi, Failure, Outgoing, Parts};
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId, NodeName, hostlist};
 
 /// Nodes that are changed at the same time by one command.
@@ -195,7 +196,7 @@ impl ClientApi for Service {
         self.reloader.reload(who.caller).await
     }
 
-    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<String, Failure> {
+    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure> {
         self.enter(&channel, Verb::MakeJoinToken)?;
         let known = match &joiner {
             JoinTokenFor::StaticNode(name) => {
@@ -211,6 +212,11 @@ impl ClientApi for Service {
             let rejection = Rejection::new("SQ3003", "Invalid node name specified").asked(what);
             return Err(refused(rejection.limit("it is not configured").try_this(format!("name it under [{table}]"))));
         }
-        self.tokens.make(&self.authority, &joiner, self.handle.now()).map_err(|error| denied(error.to_string()))
+        let token = self.tokens.make(&self.authority, &joiner, self.handle.now());
+        Ok(JoinTicket {
+            controller: format!("https://{}", self.address),
+            ca_pin: self.authority.ca_pin().to_owned(),
+            secret: token.map_err(|error| denied(error.to_string()))?,
+        })
     }
 }

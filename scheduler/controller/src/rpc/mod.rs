@@ -41,6 +41,8 @@ pub struct Service {
     pub reloader: Arc<Reloader>,
     pub meters: Arc<Meters>,
     pub hostname: String,
+    /// `HOST:PORT` under which machines reach this controller.
+    pub address: String,
     rates: Rates,
     users: Users,
     /// Walks over the state or the accounting at once.
@@ -58,6 +60,7 @@ impl Service {
         journal: Reader,
         reloader: Arc<Reloader>,
         meters: Arc<Meters>,
+        address: String,
     ) -> Service {
         Service {
             handle,
@@ -68,6 +71,7 @@ impl Service {
             reloader,
             meters,
             hostname: hostname(),
+            address,
             rates: Rates::default(),
             users: Users::default(),
             queries: Arc::new(Semaphore::new(QUERIES)),

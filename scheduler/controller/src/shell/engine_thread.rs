@@ -5,11 +5,11 @@ use super::providers::Providers;
 use super::writer::{Batch, Writer};
 use super::{AlertBell, Clock, DutyCompleter, ExitReason, LinkEvent, Published, ShellOptions};
 use crate::limits::LONGEST_SLEEP;
-use squall_core::Event;
+use squall_core::{Event, What};
 use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
 use squall_journal::PreparedBlob;
 use squall_types::Timestamp;
-use squall_types::agent::AgentOrder;
+use squall_types::agent::{AgentOrder, EndCause};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -192,6 +192,7 @@ impl Thread {
     }
 
     fn append(&mut self, id: squall_engine::BatchId, events: Vec<Event>) {
+        events.iter().for_each(log_failed_launch);
         if self.events.is_some() {
             self.in_flight.push_back(events.clone().into());
         }
@@ -219,5 +220,14 @@ impl Thread {
             self.agents.remove(&session);
             self.mailbox.put_now(Message::Input(Input::AgentClosed { session }));
         }
+    }
+}
+
+/// A node's own log goes with the node: why a job could not begin there is told here as well.
+fn log_failed_launch(event: &Event) {
+    if let What::PartEnded { run, node, end } = &event.what
+        && end.cause == EndCause::LaunchFailed
+    {
+        tracing::warn!(job = run.job.0, attempt = run.attempt.0, node = node.0, reason = %end.detail, "a job could not be launched");
     }
 }

@@ -54,7 +54,7 @@ impl Machine {
 /// A machine that has joined as a static node.
 pub async fn joined(stage: &Stage, name: &str) -> (Machine, JoinReply) {
     let admin = stage.local().await;
-    let token = admin.join_token(JoinTokenFor::StaticNode(NodeName::new(name))).await.unwrap();
+    let token = admin.join_token(JoinTokenFor::StaticNode(NodeName::new(name))).await.unwrap().secret;
     let machine = Machine::new(name);
     let reply = machine.join(stage, JoinAs::StaticNode(NodeName::new(name)), &token).await.unwrap();
     (machine, reply)
@@ -63,7 +63,7 @@ pub async fn joined(stage: &Stage, name: &str) -> (Machine, JoinReply) {
 /// A machine that has enrolled as a login host.
 pub async fn login_host(stage: &Stage) -> (Machine, JoinReply) {
     let admin = stage.local().await;
-    let token = admin.join_token(JoinTokenFor::LoginHost("login1".to_owned())).await.unwrap();
+    let token = admin.join_token(JoinTokenFor::LoginHost("login1".to_owned())).await.unwrap().secret;
     let machine = Machine::new("login1");
     let reply = machine.join(stage, JoinAs::LoginHost("login1".to_owned()), &token).await.unwrap();
     (machine, reply)

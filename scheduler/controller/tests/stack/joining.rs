@@ -15,7 +15,7 @@ fn n1() -> JoinAs {
 async fn only_a_machine_with_its_token_joins() {
     let stage = Stage::start().await;
     let admin = stage.local().await;
-    let token = admin.join_token(JoinTokenFor::StaticNode(NodeName::new("n1"))).await.unwrap();
+    let token = admin.join_token(JoinTokenFor::StaticNode(NodeName::new("n1"))).await.unwrap().secret;
     let machine = Machine::new("n1");
     for (join_as, secret) in [
         (n1(), "guessed".to_owned()),
@@ -42,7 +42,7 @@ async fn a_second_machine_with_a_token_of_its_own_quarantines_both() {
     let stage = Stage::start().await;
     joined(&stage, "n1").await;
     let admin = stage.local().await;
-    let token = admin.join_token(JoinTokenFor::StaticNode(NodeName::new("n1"))).await.unwrap();
+    let token = admin.join_token(JoinTokenFor::StaticNode(NodeName::new("n1"))).await.unwrap().secret;
     let second = Machine::new("n1").join(&stage, n1(), &token).await;
     assert!(matches!(second, Err(ClientError::Refused(_))), "{second:?}");
     let nodes = admin.nodes().await.unwrap();

@@ -22,7 +22,7 @@ envelope! {
     PartitionsReply { partitions: Vec<PartitionView>; }
     ConfigReply { entries: Vec<ConfigEntry>; }
     TextList { texts: Vec<String>; }
-    JoinTokenReply { token: String; }
+    JoinTokenReply { token: String; controller: String; ca_pin: String; }
     RenewRequest { csr_pem: String; }
     FetchBlobRequest { digest: BlobDigest; run: Run, required; }
     BlobChunk { bytes: Vec<u8>; }

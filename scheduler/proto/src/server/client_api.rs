@@ -9,6 +9,7 @@ use crate::pb::squall_server::{Squall, SquallServer};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
 use std::sync::Arc;
 use tonic::service::Interceptor;
@@ -60,7 +61,7 @@ pub trait ClientApi: Send + Sync + 'static {
     async fn config_show(&self, channel: Channel) -> Result<Vec<ConfigEntry>, Failure>;
     /// What changed, in words.
     async fn reconfigure(&self, channel: Channel) -> Result<Vec<String>, Failure>;
-    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<String, Failure>;
+    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure>;
 }
 
 /// The service for a tonic server.
@@ -186,6 +187,7 @@ impl<A: ClientApi> Squall for Adaptor<A> {
 
     async fn join_token(&self, request: Request<pb::JoinTokenFor>) -> Result<Response<pb::JoinTokenReply>, Status> {
         let (channel, joiner) = open(request)?;
-        answer(self.0.join_token(channel, joiner).await.map(|token| JoinTokenReply { token }))
+        let made = self.0.join_token(channel, joiner).await;
+        answer(made.map(|made| JoinTokenReply { token: made.secret, controller: made.controller, ca_pin: made.ca_pin }))
     }
 }

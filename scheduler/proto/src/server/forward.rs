@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
 
 /// Answers every call by making the same call through the client that `choose` finds for the caller: one that bears the
@@ -119,7 +120,7 @@ where
         Ok(self.client(&channel)?.reconfigure().await?)
     }
 
-    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<String, Failure> {
+    async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure> {
         Ok(self.client(&channel)?.join_token(joiner).await?)
     }
 }

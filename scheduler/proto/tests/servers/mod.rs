@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use squall_proto::server::*;
 use squall_types::agent::*;
 use squall_types::api::*;
+use squall_types::offer::JoinTicket;
 use squall_types::step::*;
 use squall_types::*;
 use std::path::Path;
@@ -141,8 +142,9 @@ impl ClientApi for Answers {
     async fn reconfigure(&self, _: Channel) -> Result<Vec<String>, Failure> {
         Err(Failure::Standby("this controller does not lead".into()))
     }
-    async fn join_token(&self, _: Channel, joiner: JoinTokenFor) -> Result<String, Failure> {
-        Ok(format!("{joiner:?}"))
+    async fn join_token(&self, _: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure> {
+        let (controller, ca_pin) = ("https://c:1".to_owned(), "ab".repeat(32));
+        Ok(JoinTicket { controller, ca_pin, secret: format!("{joiner:?}") })
     }
 }
 
