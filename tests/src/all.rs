@@ -4,6 +4,7 @@ mod adoption;
 mod bad_input;
 mod crash;
 mod demo;
+mod login;
 mod personal;
 mod rules;
 mod stage;

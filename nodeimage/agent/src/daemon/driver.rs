@@ -188,9 +188,10 @@ impl Driver {
             });
             for assignment in self.duty.assignments() {
                 let Some(began) = live(assignment.run) else { continue };
-                let known = runs.get(&assignment.run).is_some_and(|live| live.is_same(assignment));
+                let is_up = self.duty.running_since(assignment.run).is_some();
+                let known = runs.get(&assignment.run).is_some_and(|live| live.is_same(assignment, is_up));
                 if !known {
-                    let live = crate::daemon::jobs::LiveRun { assignment: assignment.clone(), began };
+                    let live = crate::daemon::jobs::LiveRun { assignment: assignment.clone(), began, is_up };
                     runs.insert(assignment.run, Arc::new(live));
                     changed = true;
                 }

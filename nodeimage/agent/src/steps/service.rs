@@ -94,7 +94,7 @@ impl StepService {
                     let now = clock::now().wall;
                     let credential =
                         credential::verify(&key, &start.credential, &cluster, Audience::Agent, now).map_err(denied)?;
-                    if let Some(live) = live.get(&credential.run) {
+                    if let Some(live) = live.get(&credential.run).filter(|live| live.is_up) {
                         let assignment = live.assignment.clone();
                         if assignment.detail.spec.uid != credential.uid {
                             return Err(Failure::Denied("the credential is of another user".to_owned()));
