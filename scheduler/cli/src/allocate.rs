@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::Given;
 use crate::request::{self, Kind, whole_number};
+use crate::submission;
 use crate::terminal::escaped;
 use squall_proto::ClientError;
 use squall_types::agent::ExitStatus;
@@ -38,13 +39,8 @@ pub fn submit(
         token: request::submit_token(invocation.command)?,
         test_only: given.has("test-only"),
     };
-    let answered = match invocation.controller.submit(&request) {
-        Err(ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Busy(_)) => {
-            invocation.controller.submit(&request)
-        }
-        answered => answered,
-    };
-    answered.map_err(|error| Failure::call(invocation.name(), what_failed(invocation.name()), &error))
+    submission::submit(invocation, &request)
+        .map_err(|error| Failure::call(invocation.name(), what_failed(invocation.name()), &error))
 }
 
 /// How long somebody waits for resources: `None` is as long as it takes.

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Who runs the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub struct Invocation<'a> {
     pub caller: Caller,
     pub zone: TimeZone,
     pub clock: fn() -> Timestamp,
+    /// Lets time pass before something is tried again.
+    pub pause: fn(Duration),
     pub input: &'a mut dyn Read,
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,

@@ -29,4 +29,5 @@ mod squall;
 mod squeue;
 mod srun;
 pub mod start;
+mod submission;
 pub mod terminal;

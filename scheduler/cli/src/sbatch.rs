@@ -7,6 +7,7 @@ use crate::options::{Given, Parsed};
 use crate::request::{self, Kind};
 use crate::script::{self, Script};
 use crate::show::moments::Moments;
+use crate::submission;
 use crate::terminal::escaped;
 use squall_proto::ClientError;
 use squall_types::agent::ExitStatus;
@@ -48,7 +49,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         spec,
     };
     let cluster = cluster(invocation, &given)?;
-    let reply = submit(invocation, &request).map_err(|error| Failure::call("sbatch", FAILED, &error))?;
+    let reply = submission::submit(invocation, &request).map_err(|error| Failure::call("sbatch", FAILED, &error))?;
     if given.has("verbose") {
         say_more(invocation, &given, &reply)?;
     }
@@ -116,16 +117,6 @@ fn cluster(invocation: &Invocation<'_>, given: &Given) -> Result<Option<String>,
         "sbatch: error: '{shown}' can't be reached now, or it is an invalid entry for --cluster.  \
          Use 'sacctmgr list clusters' to see available clusters."
     )))
-}
-
-/// An answer that was lost is asked for once more, with the same token: the job is there once in any case.
-fn submit(invocation: &Invocation<'_>, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
-    match invocation.controller.submit(request) {
-        Err(ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Busy(_)) => {
-            invocation.controller.submit(request)
-        }
-        answered => answered,
-    }
 }
 
 fn say_more(invocation: &mut Invocation<'_>, given: &Given, reply: &SubmitReply) -> Result<(), Failure> {

@@ -62,6 +62,7 @@ fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut 
         caller,
         zone: jiff::tz::TimeZone::system(),
         clock: now,
+        pause: std::thread::sleep,
         input: &mut input,
         out,
         err,

@@ -6,19 +6,19 @@ use std::sync::OnceLock;
 
 /// A folder with programs to be tested instead, such as those of a release.
 const VARIABLE: &str = "SQUALL_TEST_PROGRAMS";
-const PROGRAMS: [&str; 3] = ["squall", "squallctld", "squalld"];
-/// What they are made of.
-const SOURCES: [&str; 9] = [
-    "scheduler/cli",
-    "scheduler/controller",
-    "scheduler/core",
-    "scheduler/engine",
-    "scheduler/journal",
-    "scheduler/proto",
-    "scheduler/types",
-    "nodeimage/agent",
-    "provisioners",
+/// Each program with the folders that it is made of.
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("squall", &["scheduler", "provisioners", "nodeimage"]),
+    ("squallctld", &["scheduler/controller", CORE, ENGINE, JOURNAL, PROTO, TYPES, "provisioners"]),
+    ("squalld", &["nodeimage", PROTO, TYPES]),
 ];
+const CORE: &str = "scheduler/core";
+const ENGINE: &str = "scheduler/engine";
+const JOURNAL: &str = "scheduler/journal";
+const PROTO: &str = "scheduler/proto";
+const TYPES: &str = "scheduler/types";
+/// Folders and files that are in none of them.
+const IN_NO_PROGRAM: [&str; 4] = ["tests", "tests.rs", "benches", "sim"];
 
 /// The file of a program.
 pub fn program(name: &str) -> PathBuf {
@@ -38,7 +38,7 @@ fn folder() -> &'static Path {
         let folder = own.ancestors().nth(2).expect("cargo puts tests two folders deep").to_owned();
         // `cargo test --workspace` has built them already, with the features of the whole workspace. Only where that
         // was not so, because this crate is tested alone, another build is worth its time.
-        if !PROGRAMS.iter().all(|name| is_current(&folder.join(name))) {
+        if !PROGRAMS.iter().all(|(name, sources)| is_current(&folder.join(name), sources)) {
             build(&folder);
         }
         folder
@@ -47,11 +47,11 @@ fn folder() -> &'static Path {
 
 /// No source is newer than the program. Cargo's own list of what it was made of is there only where programs were what
 /// it was asked for.
-fn is_current(program: &Path) -> bool {
+fn is_current(program: &Path, folders: &[&str]) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
     changed(program).is_some_and(|built| {
         let mut sources = Vec::new();
-        for folder in SOURCES {
+        for folder in folders {
             list(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder), &mut sources);
         }
         sources.iter().all(|source| changed(source).is_some_and(|at| at <= built))
@@ -60,12 +60,14 @@ fn is_current(program: &Path) -> bool {
 
 fn list(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder of the repository can be listed").flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
+        let path = entry.path();
+        let left_out = IN_NO_PROGRAM.iter().any(|name| entry.file_name() == *name);
+        // There are two of that name; this one is a provisioner of the controller's.
+        if left_out && !path.ends_with("provisioners/sim") {
+            continue;
+        }
         if path.is_dir() {
-            // Tests are in no program.
-            if name != "tests" && name != "benches" {
-                list(&path, into);
-            }
+            list(&path, into);
         } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "proto") {
             into.push(path);
         }
@@ -75,7 +77,7 @@ fn list(folder: &Path, into: &mut Vec<PathBuf>) {
 fn build(folder: &Path) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    for name in PROGRAMS {
+    for (name, _) in PROGRAMS {
         cargo.args(["-p", name]);
     }
     if !cfg!(debug_assertions) {

@@ -17,6 +17,9 @@ use squall_types::api::{
 use squall_types::offer::JoinTicket;
 use std::ops::ControlFlow;
 
+/// What cannot be reached where nothing says where it is.
+pub const NOWHERE: &str = "the controller";
+
 /// What somebody hears who watches a job.
 #[derive(Debug)]
 pub enum Heard {

@@ -1,6 +1,6 @@
 //! The controller over its socket. A runtime is started by the first call and not before.
 
-use super::{Controller, Found, Heard};
+use super::{Controller, Found, Heard, NOWHERE};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use squall_proto::ClientError;
@@ -50,7 +50,7 @@ impl Remote {
         let runtime = self.runtime()?;
         let found = self.found.as_ref().map_err(|why| ClientError::Other(why.clone()))?;
         let nowhere = || ClientError::Unreachable {
-            target: "the controller".to_owned(),
+            target: NOWHERE.to_owned(),
             cause: format!("there is none at {}", found.missing.join(", ")),
         };
         let mut last = Err(nowhere());

@@ -317,6 +317,23 @@ fn a_job_sees_the_environment_that_export_lets_through() {
 }
 
 #[test]
+fn a_controller_that_starts_again_is_waited_for_and_one_that_stays_away_is_not_for_ever() {
+    let away = || {
+        let (target, cause) = ("unix:/run/squall/ctld.sock".to_owned(), "Connection refused".to_owned());
+        Err(ClientError::Unreachable { target, cause })
+    };
+    let found = Ok(SubmitReply { job: JobId(7), ..SubmitReply::default() });
+    let submissions = RefCell::new(vec![away(), away(), away(), found]);
+    let desk = Desk::new(Canned { submissions, ..Canned::default() }).file("job.sh", SCRIPT);
+    assert_eq!(desk.run("sbatch job.sh").out, "Submitted batch job 7\n");
+    assert_eq!(desk.controller.asked.borrow().len(), 4);
+    let never =
+        Desk::new(Canned { submissions: RefCell::new(vec![away()]), ..Canned::default() }).file("job.sh", SCRIPT);
+    assert!(never.run("sbatch job.sh").err.contains("Unable to contact slurm controller"));
+    assert_eq!(never.controller.asked.borrow().len(), 21);
+}
+
+#[test]
 fn a_lost_answer_is_asked_for_again_with_the_same_token() {
     let lost = Err(ClientError::TimedOut { after: Duration::from_secs(30) });
     let found = Ok(SubmitReply { job: JobId(7), ..SubmitReply::default() });

@@ -96,6 +96,7 @@ impl Desk {
             },
             zone: jiff::tz::TimeZone::UTC,
             clock: || NOW,
+            pause: |_| {},
             input: &mut self.input.as_slice(),
             out,
             err,
