@@ -2,7 +2,8 @@
 //! decorators that every provisioner is wrapped in, and the suite that every provisioner passes.
 //!
 //! Nothing here knows a cloud. A provisioner depends on this crate and on `squall-types`, and on
-//! nothing else of ours. With the feature `bridge` a provisioner can be a process of its own.
+//! nothing else of ours. With the feature `bridge` a provisioner can be a process of its own, with `supervise` such
+//! processes are kept up.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "bridge")]
@@ -13,6 +14,8 @@ mod error;
 pub mod metering;
 mod provisioner;
 pub mod rate_limit;
+#[cfg(feature = "supervise")]
+pub mod supervise;
 mod time_limit;
 mod verb;
 

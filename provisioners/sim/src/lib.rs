@@ -4,6 +4,8 @@
 //! one configuration and the same calls at the same times give the same history; a simulator on virtual time
 //! drives it directly. [`SimProvisioner`] puts the provisioner trait over it for whoever needs one that is async.
 //!
+//! With the feature `program` it is a program of its own, to try a configuration on and to prove the bridge with.
+//!
 //! What the cloud does wrong is a [`FaultPlan`]: rules that say which fault strikes where, when and how often.
 //! Every fault is counted by name, so that a fault that never struck is seen to be a bug of the test.
 #![forbid(unsafe_code)]
@@ -17,6 +19,8 @@ mod fault;
 mod launching;
 mod listing;
 mod machine;
+#[cfg(feature = "program")]
+pub mod program;
 mod retiring;
 mod timeline;
 

@@ -5,7 +5,7 @@ mod sky;
 
 use async_trait::async_trait;
 use sky::{Sky, fair, h100};
-use squall_provisioner::bridge::{Bridged, ConnectError, ServeError, serve};
+use squall_provisioner::bridge::{About, Bridged, ConnectError, ServeError, serve};
 use squall_provisioner::conformance::{self, World};
 use squall_provisioner::{Capabilities, ProcessClock, ProvisionError, Provisioner, TimeLimits, Verb};
 use squall_provisioner_sim::{Cloud, Fault, FaultPlan, Pace, Rule, SimProvisioner, Spread};
@@ -40,7 +40,7 @@ impl Drop for Overseas {
 }
 
 fn serve_in_background(provisioner: Arc<dyn Provisioner>, socket: PathBuf) -> JoinHandle<()> {
-    tokio::spawn(async move { serve(provisioner, &socket, std::future::pending()).await.unwrap() })
+    tokio::spawn(async move { serve(About::default(), provisioner, &socket, std::future::pending()).await.unwrap() })
 }
 
 async fn connect(socket: &Path, limits: TimeLimits) -> Bridged {
@@ -125,7 +125,8 @@ async fn a_process_that_dies_in_a_call_leaves_an_unknown_outcome_that_its_succes
     let slow = SimProvisioner::new(cloud.clone(), Arc::new(ProcessClock::default()), Pace::RealTime);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let first = socket.clone();
-    runtime.spawn(async move { serve(Arc::new(slow), &first, std::future::pending()).await.unwrap() });
+    runtime
+        .spawn(async move { serve(About::default(), Arc::new(slow), &first, std::future::pending()).await.unwrap() });
     // Capabilities are described without delay.
     let bridged = Arc::new(connect(&socket, TimeLimits::default()).await);
     let (caller, wanted) = (bridged.clone(), order(&["h100-1", "h100-2"]));
@@ -158,7 +159,7 @@ async fn the_socket_is_its_owners_alone_and_one_process_has_it() {
     let socket = overseas.folder.path().join("sim.sock");
     overseas.connect().await;
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let second = serve(Arc::new(overseas.sky.provisioner()), &socket, std::future::pending()).await;
+    let second = serve(About::default(), Arc::new(overseas.sky.provisioner()), &socket, std::future::pending()).await;
     assert!(matches!(second, Err(ServeError::Listen { .. })), "{second:?}");
     overseas.connect().await.offers().await.expect("the first still serves");
 }

@@ -2,13 +2,14 @@
 
 use squall_core::authz::Verb;
 use squall_provisioner::Meter;
+use squall_provisioner::supervise::{Health, Supervised};
 use squall_types::PoolName;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counters since the start of the process.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Meters {
     calls: [AtomicU64; Verb::ALL.len()],
     refused_joins: AtomicU64,
@@ -16,6 +17,7 @@ pub struct Meters {
     revived: AtomicU64,
     reloads: AtomicU64,
     providers: Mutex<BTreeMap<PoolName, Arc<Meter>>>,
+    programs: Mutex<BTreeMap<PoolName, Supervised>>,
 }
 
 impl Meters {
@@ -64,6 +66,17 @@ impl Meters {
     pub fn provider(&self, pool: &PoolName) -> Arc<Meter> {
         let mut providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         providers.entry(pool.clone()).or_default().clone()
+    }
+
+    /// A pool's provisioner is a process of its own from now on.
+    pub fn supervise(&self, pool: &PoolName, supervised: Supervised) {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone(), supervised);
+    }
+
+    /// How the processes of provisioners are doing.
+    pub fn programs(&self) -> BTreeMap<PoolName, Health> {
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.iter().map(|(pool, supervised)| (pool.clone(), supervised.health())).collect()
     }
 
     pub fn providers(&self) -> BTreeMap<PoolName, Arc<Meter>> {

@@ -80,13 +80,18 @@ impl Reloader {
         }
         // Who is to sell is ready before anything can be bought there.
         let prepared = self.pools.prepare(&new).await.map_err(|error: PoolError| self.wrong(error.to_string()))?;
-        self.pools.offer(prepared);
+        self.pools.offer(&prepared);
         let command = Command::Configure { config: Box::new(new.cluster.clone()) };
         match self.handle.ask(caller, Ask::One(command)).await {
             Ok(Answer::Done(_)) => {}
-            Ok(Answer::Refused(refusal)) => return Err(Failure::Refused(refusal)),
-            Ok(Answer::Acted(_)) => return Err(Failure::Internal("the engine answered something else".to_owned())),
-            Err(stopped) => return Err(Failure::Standby(stopped.to_string())),
+            refused => {
+                self.pools.forget(prepared).await;
+                return Err(match refused {
+                    Ok(Answer::Refused(refusal)) => Failure::Refused(refusal),
+                    Ok(_) => Failure::Internal("the engine answered something else".to_owned()),
+                    Err(stopped) => Failure::Standby(stopped.to_string()),
+                });
+            }
         }
         let changes = changes(&old, &new);
         (self.relog)(&new.settings.telemetry.log);

@@ -90,6 +90,7 @@ pub struct Controller {
     shell: Shell,
     reloader: Arc<Reloader>,
     servers: servers::Servers,
+    pools: Arc<Pools>,
     address: String,
     /// What runs beside it.
     tasks: Vec<JoinHandle<()>>,
@@ -112,7 +113,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
     let meters = Arc::new(Meters::default());
     let providers = ProviderTable::default();
     let pools = Pools::new(providers.clone(), state_dir.clone(), clock.clone(), meters.clone());
-    pools.offer(pools.prepare(&loaded).await?);
+    pools.offer(&pools.begin(&loaded).await?);
 
     let (restored, from) = (recovered.restored, recovered.seq);
     let shell = start_shell(journal, recovered, &loaded, &authority, &addresses.advertised, clock, providers, &meters);
@@ -132,7 +133,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         meters,
         addresses.advertised.clone(),
     );
-    let mut tasks = vec![tokio::spawn(pools.look_after_agents())];
+    let mut tasks = vec![tokio::spawn(pools.clone().look_after_agents())];
     if let Some(address) = controller.metrics.as_deref().and_then(|address| address.parse().ok()) {
         let served = crate::metrics::serve(address, shell.handle.clone(), service.meters.clone()).await;
         let (address, task) = served.map_err(|source| RunError::Listen {
@@ -145,7 +146,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
     }
     let advertised = addresses.advertised.clone();
     let servers = servers::Servers::start(Arc::new(service), &controller, addresses, &authority).await?;
-    Ok(Controller { shell, reloader, servers, address: advertised, tasks })
+    Ok(Controller { shell, reloader, servers, pools, address: advertised, tasks })
 }
 
 /// Others may pass through the state folder, and look into nothing that is kept there but what is meant for them: jobs
@@ -275,11 +276,13 @@ impl Controller {
     /// # Errors
     /// A commit failed at the last moment, or one is not done in time.
     pub async fn stop(self) -> Result<(), RunError> {
-        let Controller { shell, servers, tasks, .. } = self;
+        let Controller { shell, servers, pools, tasks, .. } = self;
         tasks.iter().for_each(JoinHandle::abort);
         tracing::info!("stopping: jobs go on running");
         servers.stop().await;
         shell.handle.stop();
+        // Calls under way are cut off; what they were for is owed again at the next start.
+        pools.end().await;
         match tokio::time::timeout(crate::limits::STOP_WITHIN, shell.ended).await {
             Ok(Ok(ExitReason::Stopped)) => {
                 tracing::info!("stopped");

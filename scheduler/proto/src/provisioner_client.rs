@@ -1,13 +1,13 @@
 //! What the controller asks a provisioner in a process of its own.
 
 use crate::connect::Target;
-use crate::convert::provisioner::{OfferList, RetireRequest};
+use crate::convert::provisioner::{DescribeRequest, OfferList, RetireRequest};
 use crate::failure::ClientError;
 use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
 use crate::link::Link;
 use crate::pb::provisioner_client::ProvisionerClient as Stub;
 use squall_types::InstanceId;
-use squall_types::offer::{Capabilities, LaunchFailure, LaunchOrder, Launched, Listing, Offer};
+use squall_types::offer::{Description, LaunchFailure, LaunchOrder, Launched, Listing, Offer};
 use std::time::Duration;
 use tonic::transport::Channel;
 
@@ -45,8 +45,9 @@ impl ProvisionerClient {
         self
     }
 
-    pub async fn describe(&self) -> Result<Capabilities, ClientError> {
-        self.link.call((), async |mut stub, ask| stub.describe(ask).await).await
+    /// `contract` is the newest edition of the contract that the caller keeps.
+    pub async fn describe(&self, contract: u32) -> Result<Description, ClientError> {
+        self.link.call(DescribeRequest { contract }, async |mut stub, ask| stub.describe(ask).await).await
     }
 
     pub async fn offers(&self) -> Result<Vec<Offer>, CallError> {

@@ -12,8 +12,9 @@ struct Dry;
 
 #[async_trait]
 impl ProvisionerApi for Dry {
-    async fn describe(&self) -> Capabilities {
-        Capabilities { max_per_order: 7, ..Capabilities::default() }
+    async fn describe(&self, contract: u32) -> Description {
+        let capabilities = Capabilities { max_per_order: 7, ..Capabilities::default() };
+        Description { contract, program: "dry".to_owned(), version: "1.2".to_owned(), capabilities }
     }
     async fn offers(&self) -> Result<Vec<Offer>, LaunchFailure> {
         Ok(vec![Offer { name: "h100".into(), ..Offer::default() }])
@@ -36,7 +37,8 @@ async fn a_provisioner_in_another_process_says_why_it_fails() {
     let incoming = bind_unix(&path, 0o600).await.unwrap();
     tokio::spawn(builder().add_service(provisioner_service(Arc::new(Dry))).serve_with_incoming(incoming));
     let client = ProvisionerClient::connect(&Target::unix(&path).unwrap()).await.unwrap();
-    assert_eq!(client.describe().await.unwrap().max_per_order, 7);
+    let described = client.describe(3).await.unwrap();
+    assert_eq!((described.contract, described.capabilities.max_per_order), (3, 7));
     assert_eq!(client.offers().await.unwrap()[0].name, "h100".into());
     let order = LaunchOrder {
         order: OrderId(3),

@@ -74,6 +74,17 @@ pub struct Capabilities {
     pub ends_at_die_at: bool,
 }
 
+/// Who a provisioner in a process of its own is, and what it promises.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Which edition of the contract between controllers and provisioners it keeps.
+    pub contract: u32,
+    /// Its program's name, for people.
+    pub program: String,
+    pub version: String,
+    pub capabilities: Capabilities,
+}
+
 /// The resolved request of one order: journaled before the call, so that a retry is byte-identical.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct LaunchOrder {

@@ -1,10 +1,12 @@
 //! The controller's end of the bridge: a provisioner in another process, seen through the trait.
 
+use super::contract::{CONTRACT, OLDEST_CONTRACT};
 use crate::{ProvisionError, Provisioner, TimeLimits, TimedOut, Verb};
 use async_trait::async_trait;
 use squall_proto::ClientError;
 use squall_proto::connect::{BadTarget, Target};
 use squall_proto::provisioner_client::{CallError, ProvisionerClient};
+use squall_types::offer::Description;
 use squall_types::{Capabilities, InstanceId, LaunchFailure, LaunchOrder, Launched, Listing, Offer, Span};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,6 +19,11 @@ pub enum ConnectError {
     Path(#[from] BadTarget),
     #[error("the provisioner does not answer")]
     Unreachable(#[from] ClientError),
+    #[error(
+        "{program} {version} keeps edition {theirs} of the contract between controllers and provisioners, and this \
+         controller needs {OLDEST_CONTRACT} to {CONTRACT}: install versions that belong together"
+    )]
+    Contract { program: String, version: String, theirs: u32 },
     #[error("the provisioner takes orders of {max_per_order} nodes and retires {max_per_retire} instances at once")]
     Useless { max_per_order: u32, max_per_retire: u32 },
 }
@@ -32,10 +39,17 @@ enum BadAnswer {
     Nameless,
 }
 
+/// Whether the cause of an unknown outcome is that the other process was not heard, or not understood. What it says itself
+/// not to know is none of these.
+pub fn is_unheard(error: &ProvisionError) -> bool {
+    let ProvisionError::Unknown { source } = error else { return false };
+    source.is::<TimedOut>() || source.is::<ClientError>() || source.is::<BadAnswer>()
+}
+
 /// A provisioner in another process, seen through the trait. The connection is made again when it was lost.
 pub struct Bridged {
     client: ProvisionerClient,
-    capabilities: Capabilities,
+    described: Description,
     limits: TimeLimits,
 }
 
@@ -46,12 +60,29 @@ impl Bridged {
     /// If nobody answers there, or what answers could not buy or give back anything.
     pub async fn connect(socket: &Path, limits: TimeLimits) -> Result<Self, ConnectError> {
         let client = ProvisionerClient::connect(&Target::unix(socket)?).await?;
-        let capabilities = client.describe().await?;
-        let Capabilities { max_per_order, max_per_retire, .. } = capabilities;
+        let described = client.describe(CONTRACT).await?;
+        if !(OLDEST_CONTRACT..=CONTRACT).contains(&described.contract) {
+            let Description { contract: theirs, program, version, .. } = described;
+            return Err(ConnectError::Contract { program, version, theirs });
+        }
+        let Capabilities { max_per_order, max_per_retire, .. } = described.capabilities;
         if max_per_order == 0 || max_per_retire == 0 {
             return Err(ConnectError::Useless { max_per_order, max_per_retire });
         }
-        Ok(Self { client, capabilities, limits })
+        Ok(Self { client, described, limits })
+    }
+
+    /// Who it is, as it said when the connection was made.
+    pub fn described(&self) -> &Description {
+        &self.described
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// None came within `patience`.
+    pub async fn probe(&self, patience: Duration) -> Result<(), ClientError> {
+        self.client.clone().with_patience(patience).describe(CONTRACT).await.map(drop)
     }
 
     fn patiently(&self, limit: Span) -> ProvisionerClient {
@@ -63,7 +94,7 @@ impl Bridged {
 #[async_trait]
 impl Provisioner for Bridged {
     fn capabilities(&self) -> Capabilities {
-        self.capabilities.clone()
+        self.described.capabilities.clone()
     }
 
     async fn offers(&self) -> Result<Vec<Offer>, ProvisionError> {

@@ -1,9 +1,11 @@
 //! The provisioner's end of the bridge: one socket, which is its owner's alone.
 
+use super::contract::{About, CONTRACT};
 use crate::{BoxError, ProvisionError, Provisioner};
 use async_trait::async_trait;
 use squall_proto::server::{ProvisionerApi, bind_unix, builder, provisioner_service};
-use squall_types::{Capabilities, InstanceId, LaunchFailure, LaunchOrder, Launched, Listing, Offer};
+use squall_types::offer::Description;
+use squall_types::{InstanceId, LaunchFailure, LaunchOrder, Launched, Listing, Offer};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +35,7 @@ pub enum ServeError {
 /// # Errors
 /// If another process listens there, or the socket cannot be made.
 pub async fn serve(
+    about: About,
     provisioner: Arc<dyn Provisioner>,
     socket: &Path,
     until: impl Future<Output = ()> + Send,
@@ -40,30 +43,34 @@ pub async fn serve(
     let place = || socket.to_owned();
     let listening = bind_unix(socket, SOCKET_MODE).await;
     let incoming = listening.map_err(|source| ServeError::Listen { socket: place(), source })?;
-    let service = provisioner_service(Arc::new(Exposed(provisioner)));
+    let service = provisioner_service(Arc::new(Exposed { about, provisioner }));
     let served = builder().add_service(service).serve_with_incoming_shutdown(incoming, until).await;
     served.map_err(|source| ServeError::Serve { socket: place(), source: source.into() })
 }
 
 /// Any provisioner as the service sees it.
-struct Exposed(Arc<dyn Provisioner>);
+struct Exposed {
+    about: About,
+    provisioner: Arc<dyn Provisioner>,
+}
 
 #[async_trait]
 impl ProvisionerApi for Exposed {
-    async fn describe(&self) -> Capabilities {
-        self.0.capabilities()
+    async fn describe(&self, _newest: u32) -> Description {
+        let About { program, version } = self.about.clone();
+        Description { contract: CONTRACT, program, version, capabilities: self.provisioner.capabilities() }
     }
     async fn offers(&self) -> Result<Vec<Offer>, LaunchFailure> {
-        told("offers", self.0.offers().await)
+        told("offers", self.provisioner.offers().await)
     }
     async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchFailure> {
-        told("launch", self.0.launch(&order).await)
+        told("launch", self.provisioner.launch(&order).await)
     }
     async fn retire(&self, instances: Vec<InstanceId>) -> Result<(), LaunchFailure> {
-        told("retire", self.0.retire(&instances).await)
+        told("retire", self.provisioner.retire(&instances).await)
     }
     async fn list(&self) -> Result<Listing, LaunchFailure> {
-        told("list", self.0.list().await)
+        told("list", self.provisioner.list().await)
     }
 }
 

@@ -18,7 +18,28 @@ pub(super) fn write(out: &mut Exposition, meters: &Meters) {
     for (name, help, value) in counters {
         out.one(Kind::Counter, name, help, value as f64);
     }
+    programs(out, meters);
     providers(out, meters);
+}
+
+fn programs(out: &mut Exposition, meters: &Meters) {
+    let programs = meters.programs();
+    let mut family = out.family(Kind::Gauge, "squall_provisioner_up", "1 while a pool's provisioner answers.");
+    for (pool, health) in &programs {
+        family.sample(&[("pool", pool.as_str())], f64::from(u8::from(health.up)));
+    }
+    let help = "Processes of a provisioner that were started.";
+    let mut family = out.family(Kind::Counter, "squall_provisioner_starts_total", help);
+    for (pool, health) in &programs {
+        family.sample(&[("pool", pool.as_str())], health.starts as f64);
+    }
+    let help = "Times that a provisioner was lost: it ended, hung, was refused, or could not be started.";
+    let mut family = out.family(Kind::Counter, "squall_provisioner_outages_total", help);
+    for (pool, health) in &programs {
+        for (why, count) in health.outages {
+            family.sample(&[("pool", pool.as_str()), ("why", why)], count as f64);
+        }
+    }
 }
 
 fn providers(out: &mut Exposition, meters: &Meters) {

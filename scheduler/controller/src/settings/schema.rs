@@ -3,7 +3,7 @@
 
 mod pools;
 
-pub use pools::{Kind, LocalSettings, Machine, OfferSettings, PoolSettings, Revive, SimSettings};
+pub use pools::{Kind, LocalSettings, Machine, OfferSettings, PoolSettings, ProgramSettings, Revive, SimSettings};
 
 use super::units::{Dollars, Size, Time};
 use schemars::JsonSchema;

@@ -33,6 +33,9 @@ impl<'a> Walk<'a> {
         if schema.get("properties").is_some() || schema.get("additionalProperties").is_some_and(Json::is_object) {
             return self.entries(value, schema);
         }
+        if is_free(schema) {
+            return self.free(value);
+        }
         if let Some(words) = words(schema) {
             return self.word(value, &words);
         }
@@ -81,6 +84,24 @@ impl<'a> Walk<'a> {
             }
         }
         Some(Json::Object(read))
+    }
+
+    /// Whatever stands there: somebody else knows what it means.
+    fn free(&mut self, value: &Value) -> Option<Json> {
+        Some(match &value.kind {
+            ValueKind::Nil => Json::Null,
+            ValueKind::Boolean(choice) => Json::Bool(*choice),
+            ValueKind::I64(number) => Json::from(*number),
+            ValueKind::U64(number) => Json::from(*number),
+            ValueKind::Float(number) => Json::from(*number),
+            ValueKind::I128(_) | ValueKind::U128(_) => return self.wrong_type(value, "a number of 64 bits"),
+            ValueKind::String(text) => Json::String(text.clone()),
+            ValueKind::Array(entries) => Json::Array(entries.iter().filter_map(|entry| self.free(entry)).collect()),
+            ValueKind::Table(table) => {
+                let entries = table.iter().filter_map(|(name, value)| Some((name.clone(), self.free(value)?)));
+                Json::Object(entries.collect())
+            }
+        })
     }
 
     fn unknown_key(&mut self, name: &str, known: impl Iterator<Item = &'a String> + Clone) {
@@ -218,6 +239,11 @@ pub fn joined(path: &[String]) -> String {
         }
     }
     text
+}
+
+/// An object of which the schema says nothing.
+fn is_free(schema: &Json) -> bool {
+    schema.get("additionalProperties").and_then(Json::as_bool) == Some(true) && schema.get("properties").is_none()
 }
 
 fn types(schema: &Json) -> impl Iterator<Item = &str> {

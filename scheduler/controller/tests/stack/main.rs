@@ -8,5 +8,6 @@ mod configuration;
 mod conversation;
 mod joining;
 mod load;
+mod programs;
 mod stage;
 mod survival;

@@ -8,6 +8,7 @@ use squall_types::offer::*;
 message! {
     Offer { name, instance_type, scope, kind, price, shape: required, minimum_billed, typical_boot, max_per_order }
     Capabilities { all_or_none, max_per_order, max_per_retire, token_lifetime, listing_grace, ends_at_die_at }
+    Description { contract, program, version, capabilities: required }
     LaunchOrder { order, pool, token, offer: required, names, gang, die_at, tags, join }
     JoinTicket { controller, ca_pin, secret }
     Launched { instances }
@@ -43,7 +44,13 @@ pub(crate) struct RetireRequest {
     pub instances: Vec<InstanceId>,
 }
 
+#[cfg_attr(test, derive(Clone, Debug, PartialEq))]
+pub(crate) struct DescribeRequest {
+    pub contract: u32,
+}
+
 message! {
+    DescribeRequest { contract }
     OfferList { offers }
     RetireRequest { instances }
 }

@@ -1,20 +1,21 @@
 //! What the controller asks a provisioner in a process of its own.
 
 use super::{Failure, answer, open};
-use crate::convert::provisioner::{OfferList, RetireRequest};
+use crate::convert::provisioner::{DescribeRequest, OfferList, RetireRequest};
 use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
 use crate::pb;
 use crate::pb::provisioner_server::{Provisioner, ProvisionerServer};
 use async_trait::async_trait;
 use squall_types::InstanceId;
-use squall_types::offer::{Capabilities, LaunchFailure, LaunchOrder, Launched, Listing, Offer};
+use squall_types::offer::{Description, LaunchFailure, LaunchOrder, Launched, Listing, Offer};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// The calls of the service `Provisioner`. Every failure is one of the closed set, so none is a `Failure`.
 #[async_trait]
 pub trait ProvisionerApi: Send + Sync + 'static {
-    async fn describe(&self) -> Capabilities;
+    /// `contract` is the newest edition of the contract that the controller keeps.
+    async fn describe(&self, contract: u32) -> Description;
     async fn offers(&self) -> Result<Vec<Offer>, LaunchFailure>;
     async fn launch(&self, order: LaunchOrder) -> Result<Launched, LaunchFailure>;
     async fn retire(&self, instances: Vec<InstanceId>) -> Result<(), LaunchFailure>;
@@ -30,9 +31,9 @@ struct Adaptor<A>(Arc<A>);
 
 #[async_trait]
 impl<A: ProvisionerApi> Provisioner for Adaptor<A> {
-    async fn describe(&self, request: Request<pb::Unit>) -> Result<Response<pb::Capabilities>, Status> {
-        let (_, ()) = open(request)?;
-        answer(Ok(self.0.describe().await))
+    async fn describe(&self, request: Request<pb::DescribeRequest>) -> Result<Response<pb::Description>, Status> {
+        let (_, DescribeRequest { contract }) = open(request)?;
+        answer(Ok(self.0.describe(contract).await))
     }
 
     async fn offers(&self, request: Request<pb::Unit>) -> Result<Response<pb::OffersReply>, Status> {

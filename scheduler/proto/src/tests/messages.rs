@@ -1,7 +1,7 @@
 //! Every message that a call sends or gets, with everything inside it.
 
 use crate::convert::envelope::*;
-use crate::convert::provisioner::{OfferList, RetireRequest};
+use crate::convert::provisioner::{DescribeRequest, OfferList, RetireRequest};
 use crate::sample::{Sample, Source};
 use crate::wire::Wire;
 use proptest::collection::vec;
@@ -116,7 +116,8 @@ messages! {
     blob_chunk: BlobChunk,
     step_command: StepCommand,
     step_news: StepNews,
-    capabilities: Capabilities,
+    describe_request: DescribeRequest,
+    description: Description,
     launch_order: LaunchOrder,
     retire_request: RetireRequest,
     offers_reply: Result<OfferList, LaunchFailure>,

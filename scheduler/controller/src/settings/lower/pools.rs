@@ -1,7 +1,8 @@
 //! Pools, their offers and their machines.
 
 use super::{Lower, below, keys};
-use crate::settings::schema::{Kind, Machine, OfferSettings, PoolSettings};
+use crate::limits::PROVIDER_PATIENCE;
+use crate::settings::schema::{Kind, Machine, OfferSettings, PoolSettings, ProgramSettings};
 use squall_core::config::PoolConfig;
 use squall_types::gres::parse_gpus;
 use squall_types::{
@@ -54,8 +55,12 @@ impl Lower<'_> {
             cool_down: pool.cool_down.0,
             cool_max: pool.cool_max.0,
             memory_tolerance_percent: pool.memory_tolerance_percent,
-            // Both kinds that sell machines deliver a gang whole or not at all.
-            gang_launch: pool.provisioner != Kind::Static,
+            // Both kinds of this house that sell machines deliver a gang whole or not at all.
+            gang_launch: match pool.provisioner {
+                Kind::Local | Kind::Sim => true,
+                Kind::Program => pool.program.whole_gangs,
+                Kind::Static => false,
+            },
         }
     }
 
@@ -88,17 +93,27 @@ impl Lower<'_> {
                     &format!("pool `{name}` is static and names no machine under `nodes`"),
                 );
             }
+            // A program may know by itself what can be bought.
             Kind::Local | Kind::Sim if pool.offers.is_empty() => {
                 self.wrong_key(
                     &keys!["pools", name],
                     &format!("pool `{name}` has no `offers`: there is nothing to buy"),
                 );
             }
-            Kind::Local | Kind::Sim if pool.max_nodes == 0 => {
+            Kind::Local | Kind::Sim | Kind::Program if pool.max_nodes == 0 => {
                 self.wrong_key(
                     &keys!["pools", name],
                     &format!("pool `{name}` has `max_nodes` = 0: nothing could be bought"),
                 );
+            }
+            _ => {}
+        }
+        match (pool.provisioner, &pool.program) {
+            (Kind::Program, program) => self.program(name, program),
+            (kind, program) if *program != ProgramSettings::default() => {
+                let problem =
+                    format!("pool `{name}` has settings of a program, and its provisioner is {:?}", kind.word());
+                self.wrong_key(&at("program"), &problem);
             }
             _ => {}
         }
@@ -132,6 +147,36 @@ impl Lower<'_> {
             if time.limited().is_none() {
                 self.wrong(&at(key), &format!("pool `{name}` needs an end for `{key}`: \"never\" is none"));
             }
+        }
+    }
+
+    fn program(&mut self, pool: &str, program: &ProgramSettings) {
+        let at = |key: &str| keys!["pools", pool, "program", key];
+        match program.command.first().map(String::as_str) {
+            None | Some("") => {
+                let problem = format!("pool `{pool}` names no program: write `program.command = [\"/path/to/it\"]`");
+                self.wrong(&at("command"), &problem);
+            }
+            Some(path) if path.contains('/') && !path.starts_with('/') => {
+                let problem =
+                    format!("{path:?} depends on a working directory: write an absolute path, or a name alone");
+                self.wrong(&at("command"), &problem);
+            }
+            Some(_) => {}
+        }
+        for (index, name) in program.environment.iter().enumerate() {
+            let place = below(&at("environment"), &format!("[{index}]"));
+            if name.is_empty() || name.contains(['=', '\0']) {
+                self.wrong(&place, &format!("{name:?} is no name of a variable"));
+            } else if name.starts_with("SQUALL_") {
+                self.wrong(&place, &format!("{name} is the controller's own"));
+            }
+        }
+        let most = PROVIDER_PATIENCE - PROVIDER_PATIENCE / 10;
+        if program.answer_within.0 <= Span::ZERO || crate::run::duration(program.answer_within.0) > most {
+            let problem =
+                format!("`answer_within` of pool `{pool}` has to be above 0 and at most {} s", most.as_secs());
+            self.wrong(&at("answer_within"), &problem);
         }
     }
 

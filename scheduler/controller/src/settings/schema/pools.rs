@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PoolSettings {
-    /// Where its nodes come from: `local`, `sim` or `static`.
+    /// Where its nodes come from: `local`, `sim`, `program` or `static`.
     pub provisioner: Kind,
-    /// What may be bought, by name. For `local` and `sim` this is also what is on sale.
+    /// What may be bought, by name. For `local` and `sim` this is also what is on sale; a `program` is told of it, and says itself what is.
     #[serde(default)]
     pub offers: BTreeMap<String, OfferSettings>,
     /// Machines that are there whatever the demand, by host name or hostlist.
@@ -75,6 +75,9 @@ pub struct PoolSettings {
     /// Settings of `provisioner = "sim"`.
     #[serde(default)]
     pub sim: SimSettings,
+    /// Settings of `provisioner = "program"`.
+    #[serde(default)]
+    pub program: ProgramSettings,
 }
 
 /// Where nodes come from.
@@ -85,6 +88,8 @@ pub enum Kind {
     Local,
     /// A simulated cloud whose machines run nothing: for trying a configuration.
     Sim,
+    /// A program of its own, which the controller starts and keeps up: a cloud.
+    Program,
     /// Machines of one's own, named under `nodes`.
     Static,
 }
@@ -94,6 +99,7 @@ impl Kind {
         match self {
             Kind::Local => "local",
             Kind::Sim => "sim",
+            Kind::Program => "program",
             Kind::Static => "static",
         }
     }
@@ -175,6 +181,34 @@ pub enum Revive {
 pub struct SimSettings {
     /// Of its chances.
     pub seed: u64,
+}
+
+/// A provisioner in a process of its own. What it is told, and what it has to keep, stands in `provisioner.proto`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ProgramSettings {
+    /// The program, by its absolute path or by its name beside this controller, and its arguments.
+    pub command: Vec<String>,
+    /// Variables of the controller's environment that it gets, by name. It gets no others.
+    pub environment: Vec<String>,
+    /// A call without an answer for so long has an unknown outcome, and the program may be started anew.
+    pub answer_within: Time,
+    /// It delivers a gang whole or not at all; refused where it does not promise that itself.
+    pub whole_gangs: bool,
+    /// What it is told beside: its own business, and no place for secrets.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for ProgramSettings {
+    fn default() -> Self {
+        ProgramSettings {
+            command: Vec::new(),
+            environment: Vec::new(),
+            answer_within: Time(squall_types::Span::from_secs(60)),
+            whole_gangs: false,
+            settings: serde_json::Map::new(),
+        }
+    }
 }
 
 mod defaults {
