@@ -6,6 +6,7 @@ use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::{Caller, Environment, Invocation};
 use crate::options;
 use crate::{dispatch, embedded};
+use jiff::tz::TimeZone;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{User, getgid, gethostname, getuid};
 use squall_types::{Gid, Timestamp, Uid};
@@ -60,7 +61,7 @@ fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut 
         environment,
         directory,
         caller,
-        zone: jiff::tz::TimeZone::system(),
+        zone: zone(),
         clock: now,
         pause: std::thread::sleep,
         input: &mut input,
@@ -69,6 +70,16 @@ fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut 
         controller: &remote,
     };
     dispatch::run(&mut invocation, parsed)
+}
+
+/// The time zone that `TZ` names, else this machine's. The machine's is read as it is: to learn its name, which nothing
+/// here shows, the whole database of zones would be listed, and that takes longer than all else that a command does.
+fn zone() -> TimeZone {
+    let here = || TimeZone::tzif("", &std::fs::read("/etc/localtime").ok()?).ok();
+    match std::env::var_os("TZ") {
+        Some(_) => TimeZone::system(),
+        None => here().unwrap_or_else(TimeZone::system),
+    }
 }
 
 fn now() -> Timestamp {

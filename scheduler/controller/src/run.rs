@@ -5,12 +5,13 @@ mod servers;
 
 use crate::identity::{Authority, IdentityError, LoginHosts, Tokens};
 use crate::meters::Meters;
+use crate::metrics::Source;
 use crate::pools::{PoolError, Pools};
 use crate::reload::Reloader;
 use crate::rpc::Service;
 use crate::settings::Loaded;
 use crate::shell::{self, Clock, ExitReason, ProviderTable, Shell, ShellOptions};
-use crate::telemetry::{self, TraceParent};
+use crate::telemetry::{self, MetricsPush, TraceParent};
 use address::Addresses;
 use squall_core::{Caller, Command};
 use squall_engine::{Answer, Ask, Engine};
@@ -92,6 +93,7 @@ pub struct Controller {
     servers: servers::Servers,
     pools: Arc<Pools>,
     address: String,
+    push: Option<Arc<MetricsPush>>,
     /// What runs beside it.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -122,6 +124,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         cluster = %loaded.cluster.cluster, version = VERSION, records = from.0, state = %state_dir.display(), "controller started"
     );
 
+    let cluster = loaded.cluster.cluster.clone();
     let reloader = Arc::new(Reloader::new(loaded, shell.handle.clone(), pools.clone(), meters.clone(), relog));
     let service = Service::new(
         shell.handle.clone(),
@@ -134,8 +137,11 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         addresses.advertised.clone(),
     );
     let mut tasks = vec![tokio::spawn(pools.clone().look_after_agents())];
+    let source = Source { handle: shell.handle.clone(), meters: service.meters.clone() };
+    let push = MetricsPush::from_env("squallctld", &cluster, source.clone());
+    tasks.extend(push.clone().map(|push| tokio::spawn(push.run())));
     if let Some(address) = controller.metrics.as_deref().and_then(|address| address.parse().ok()) {
-        let served = crate::metrics::serve(address, shell.handle.clone(), service.meters.clone()).await;
+        let served = crate::metrics::serve(address, source.clone()).await;
         let (address, task) = served.map_err(|source| RunError::Listen {
             doing: "serving metrics on",
             place: address.to_string(),
@@ -146,7 +152,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
     }
     let advertised = addresses.advertised.clone();
     let servers = servers::Servers::start(Arc::new(service), &controller, addresses, &authority).await?;
-    Ok(Controller { shell, reloader, servers, pools, address: advertised, tasks })
+    Ok(Controller { shell, reloader, servers, pools, push, address: advertised, tasks })
 }
 
 /// Others may pass through the state folder, and look into nothing that is kept there but what is meant for them: jobs
@@ -276,10 +282,13 @@ impl Controller {
     /// # Errors
     /// A commit failed at the last moment, or one is not done in time.
     pub async fn stop(self) -> Result<(), RunError> {
-        let Controller { shell, servers, pools, tasks, .. } = self;
+        let Controller { shell, servers, pools, push, tasks, .. } = self;
         tasks.iter().for_each(JoinHandle::abort);
         tracing::info!("stopping: jobs go on running");
         servers.stop().await;
+        if let Some(push) = push {
+            push.finish().await;
+        }
         shell.handle.stop();
         // Calls under way are cut off; what they were for is owed again at the next start.
         pools.end().await;

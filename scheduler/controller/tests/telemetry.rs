@@ -1,16 +1,27 @@
-//! The controller's binary and an OTLP receiver: a job's trace arrives, from submission to end, with the launch in it.
+//! The controller's binary and an OTLP receiver: a job's trace arrives, from submission to end, with the launch in it, and
+//! metrics arrive that are those of Prometheus.
 
 #![allow(clippy::unwrap_used)]
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
 use squall_proto::client::Client;
 use squall_proto::connect::Target;
 use squall_types::api::{JobAction, JobFilter, JobRef, SubmitRequest};
 use squall_types::{JobSpec, SubmitToken};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -22,6 +33,7 @@ use tonic::{Request, Response, Status};
 struct Receiver {
     spans: Arc<Mutex<Vec<(String, Span)>>>,
     logs: Arc<Mutex<Vec<String>>>,
+    metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
 }
 
 #[tonic::async_trait]
@@ -55,6 +67,80 @@ impl LogsService for Receiver {
         }
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        assert_eq!(request.metadata().get("x-site").unwrap(), "a b");
+        self.metrics.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+/// Each series as Prometheus writes it, and its value; of histograms how many values there were.
+fn series(request: &ExportMetricsServiceRequest) -> BTreeMap<String, f64> {
+    let mut found = BTreeMap::new();
+    let key = |name: &str, attributes: &[KeyValue]| {
+        let label = |one: &KeyValue| match one.value.as_ref().and_then(|value| value.value.as_ref()) {
+            Some(Value::StringValue(text)) => format!("{}=\"{text}\"", one.key),
+            other => panic!("{other:?} is no label"),
+        };
+        match attributes {
+            [] => name.to_owned(),
+            labels => format!("{name}{{{}}}", labels.iter().map(label).collect::<Vec<_>>().join(",")),
+        }
+    };
+    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    for metric in scopes.flat_map(|scope| &scope.metrics) {
+        let mut numbers = |points: &[NumberDataPoint]| {
+            for point in points {
+                let Some(number_data_point::Value::AsDouble(value)) = point.value else { panic!("{point:?}") };
+                assert!(point.time_unix_nano > 0);
+                found.insert(key(&metric.name, &point.attributes), value);
+            }
+        };
+        match metric.data.as_ref().unwrap() {
+            Data::Gauge(gauge) => numbers(&gauge.data_points),
+            Data::Sum(sum) => {
+                assert!(sum.is_monotonic && metric.name.ends_with("_total"), "{}", metric.name);
+                numbers(&sum.data_points);
+            }
+            Data::Histogram(histogram) => {
+                assert_eq!(metric.unit, "s");
+                for point in &histogram.data_points {
+                    assert_eq!(point.explicit_bounds[..3], [0.01, 0.05, 0.2], "bounds are in seconds");
+                    assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
+                    found.insert(key(&format!("{}_count", metric.name), &point.attributes), point.count as f64);
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    found
+}
+
+/// What a scrape finds, by series, without the parts of histograms.
+async fn scraped(port: u16) -> BTreeMap<String, f64> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    connection.read_to_string(&mut told).await.unwrap();
+    let body = told.split_once("\r\n\r\n").unwrap().1;
+    let lines =
+        body.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{") && !line.contains("_sum{"));
+    lines
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+        .collect()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn configuration(dir: &Path) -> String {
@@ -112,17 +198,23 @@ async fn a_jobs_trace_arrives_from_submission_to_end_with_the_launch_in_it() {
     let server = tonic::transport::Server::builder()
         .add_service(TraceServiceServer::new(receiver.clone()))
         .add_service(LogsServiceServer::new(receiver.clone()))
+        .add_service(MetricsServiceServer::new(receiver.clone()))
         .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
     tokio::spawn(server);
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("squall.toml");
-    std::fs::write(&file, configuration(dir.path())).unwrap();
+    let port = free_port();
+    let listen = format!("listen = \"127.0.0.1:0\"\nmetrics = \"127.0.0.1:{port}\"");
+    let text = configuration(dir.path()).replace("listen = \"127.0.0.1:0\"", &listen);
+    std::fs::write(&file, text).unwrap();
     let daemon = Command::new(env!("CARGO_BIN_EXE_squallctld"))
         .args(["run", "--config"])
         .arg(&file)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .env("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-site=a%20b")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
         .env("OTEL_SERVICE_NAME", "squall-under-test")
         .spawn()
         .unwrap();
@@ -151,6 +243,23 @@ async fn a_jobs_trace_arrives_from_submission_to_end_with_the_launch_in_it() {
         nodes.iter().any(|node| !node.instance.is_empty()).then_some(())
     })
     .await;
+    // Whoever asks, and however: the same series with the same values, but for those that grow with time.
+    let moves = |name: &str| {
+        ["_seconds", "_dollars", "_seconds_total", "_dollars_total"]
+            .iter()
+            .any(|end| name.split('{').next().unwrap().ends_with(end))
+    };
+    let same = eventually("the same metrics", async || {
+        let sent = receiver.metrics.lock().unwrap().last().map(series)?;
+        let scraped = scraped(port).await;
+        let names = sent.keys().eq(scraped.keys());
+        let values = sent.iter().all(|(name, value)| moves(name) || scraped.get(name) == Some(value));
+        (names && values).then_some(sent)
+    })
+    .await;
+    assert_eq!(same["squall_jobs{partition=\"cloud\",state=\"configuring\"}"], 1.0, "{same:?}");
+    assert!(same["squall_provider_call_seconds_count{pool=\"cloud\",verb=\"launch\",outcome=\"ok\"}"] >= 1.0);
+
     let filter = JobFilter { jobs: vec![JobRef { job, elements: None }], ..JobFilter::default() };
     client.act(filter, JobAction::Cancel).await.unwrap();
     let told = Command::new("kill").arg(daemon.0.id().to_string()).status().unwrap();
@@ -175,6 +284,43 @@ async fn a_jobs_trace_arrives_from_submission_to_end_with_the_launch_in_it() {
     assert_eq!(wait.parent_span_id, root.span_id);
     let logs = receiver.logs.lock().unwrap().clone();
     assert!(logs.iter().any(|body| body.contains("controller started")), "{logs:?}");
+}
+
+#[tokio::test]
+async fn metrics_arrive_over_http_and_the_last_ones_at_the_end() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let kept = bodies.clone();
+    let take = move |body: axum::body::Bytes| {
+        kept.lock().unwrap().push(ExportMetricsServiceRequest::decode(body).unwrap());
+        std::future::ready(())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/v1/metrics", axum::routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("squall.toml");
+    std::fs::write(&file, configuration(dir.path())).unwrap();
+    let daemon = Command::new(env!("CARGO_BIN_EXE_squallctld"))
+        .args(["run", "--config"])
+        .arg(&file)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+        .envs([("OTEL_TRACES_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")])
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+        .spawn()
+        .unwrap();
+    let mut daemon = Daemon(daemon);
+    let socket = dir.path().join("ctld.sock");
+    eventually("the controller", async || socket.exists().then_some(())).await;
+    let target = Target::unix(&socket).unwrap();
+    eventually("an answer", async || Client::connect(&target).await.ok()?.ping().await.ok()).await;
+    assert!(Command::new("kill").arg(daemon.0.id().to_string()).status().unwrap().success());
+    let status = tokio::task::spawn_blocking(move || daemon.0.wait().unwrap()).await.unwrap();
+    assert!(status.success(), "{status}");
+    let bodies = bodies.lock().unwrap();
+    assert_eq!(bodies.len(), 1, "none before the interval, one at the end");
+    assert_eq!(series(&bodies[0])["squall_controller_epoch"], 1.0);
 }
 
 #[test]

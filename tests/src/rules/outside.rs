@@ -43,11 +43,13 @@ const NOT_PURE: [&str; 26] = [
 ];
 
 /// What only some crates may have as a direct dependency. A name that ends in `-` or `_` stands for all that begin so.
-const KEPT_BY: [(&[&str], &[&str]); 8] = [
+const KEPT_BY: [(&[&str], &[&str]); 9] = [
     (&["rusqlite", "libsqlite3-", "sqlite-", "sqlx", "postgres", "tokio-postgres"], &["squall-journal"]),
     (&["nvml-"], &["squalld"]),
     (&["tonic"], &["squall-proto", "squallctld", "squall", "squalld", "squall-provisioner"]),
-    (&["prost", "tonic-", "protox"], &["squall-proto"]),
+    (&["tonic-", "protox"], &["squall-proto"]),
+    // The controller writes what OTLP calls metrics.
+    (&["prost"], &["squall-proto", "squallctld"]),
     (
         &["opentelemetry", "opentelemetry-", "opentelemetry_", "tracing-opentelemetry", "prometheus"],
         &["squallctld", "squalld"],
@@ -58,10 +60,9 @@ const KEPT_BY: [(&[&str], &[&str]); 8] = [
 ];
 
 /// A test that needs what only others may have, with the reason.
-const IN_TESTS: [(&str, &str, &str); 3] = [
+const IN_TESTS: [(&str, &str, &str); 2] = [
     ("squall-tests", "opentelemetry-proto", "receives what the controller exports"),
     ("squall-tests", "tonic", "receives what the controller exports"),
-    ("squallctld", "opentelemetry-proto", "receives what the controller exports"),
 ];
 
 /// Where a crate name or one that begins with it is meant.

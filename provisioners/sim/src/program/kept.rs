@@ -31,7 +31,7 @@ struct Record {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Call {
-    Launch(LaunchOrder),
+    Launch(Box<LaunchOrder>),
     Retire(Vec<InstanceId>),
 }
 
@@ -160,7 +160,7 @@ impl Provisioner for KeptCloud {
     }
     async fn launch(&self, order: &LaunchOrder) -> Result<Launched, ProvisionError> {
         // What a machine needs to join is a secret, and these boot nothing.
-        let call = Call::Launch(LaunchOrder { join: None, ..order.clone() });
+        let call = Call::Launch(Box::new(LaunchOrder { join: None, ..order.clone() }));
         self.change(call, |cloud, now| cloud.launch(now, order)).await
     }
     async fn retire(&self, instances: &[InstanceId]) -> Result<(), ProvisionError> {

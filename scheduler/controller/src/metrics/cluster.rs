@@ -1,6 +1,6 @@
 //! Jobs, nodes, orders and money.
 
-use super::exposition::{Exposition, Kind};
+use super::families::{Families, Kind};
 use crate::shell::Published;
 use squall_core::Cluster;
 use squall_core::job::ArrayRole;
@@ -9,30 +9,30 @@ use squall_core::views::{job_state, summary};
 use squall_types::{MicroUsd, Timestamp};
 use std::collections::BTreeMap;
 
-pub(super) fn write(out: &mut Exposition, published: &Published, now: Timestamp) {
+pub(super) fn write(out: &mut Families, published: &Published, now: Timestamp) {
     let cluster = &published.cluster;
     let told = summary(cluster, now);
     jobs(out, cluster, now);
     nodes(out, cluster);
     out.one(Kind::Gauge, "squall_orders_open", "Launches that are not over.", told.orders_open as f64);
-    out.one(Kind::Counter, "squall_jobs_ended_total", "Jobs that ended.", told.jobs_ended as f64);
-    out.one(Kind::Counter, "squall_nodes_gone_total", "Nodes that were given back or lost.", told.nodes_gone as f64);
-    out.one(Kind::Counter, "squall_spent_dollars_total", "Cost of all nodes at their prices.", dollars(told.spent));
+    out.one(Kind::Lasting, "squall_jobs_ended_total", "Jobs that ended.", told.jobs_ended as f64);
+    out.one(Kind::Lasting, "squall_nodes_gone_total", "Nodes that were given back or lost.", told.nodes_gone as f64);
+    out.one(Kind::Lasting, "squall_spent_dollars_total", "Cost of all nodes at their prices.", dollars(told.spent));
     out.one(Kind::Gauge, "squall_reserved_dollars", "Money reserved for nodes that live.", dollars(told.reserved));
     let hours = |millis: i64| millis as f64 / 1000.0;
     let help = "Node seconds that were bought.";
-    out.one(Kind::Counter, "squall_node_bought_seconds_total", help, hours(told.node_millis_bought));
+    out.one(Kind::Lasting, "squall_node_bought_seconds_total", help, hours(told.node_millis_bought));
     let help = "Of those, what jobs used, by the largest share of CPUs, memory or GPUs.";
-    out.one(Kind::Counter, "squall_node_used_seconds_total", help, hours(told.node_millis_used));
+    out.one(Kind::Lasting, "squall_node_used_seconds_total", help, hours(told.node_millis_used));
     budgets(out, cluster);
     pools(out, cluster, now);
-    out.one(Kind::Counter, "squall_journal_records_total", "Records in the journal.", published.seq as f64);
+    out.one(Kind::Lasting, "squall_journal_records_total", "Records in the journal.", published.seq as f64);
     out.one(Kind::Gauge, "squall_controller_epoch", "Starts of a controller.", told.epoch as f64);
     let alarm = if cluster.alarm.is_some() { 1.0 } else { 0.0 };
     out.one(Kind::Gauge, "squall_alarm", "1 while launching is stopped because a rule was broken.", alarm);
 }
 
-fn jobs(out: &mut Exposition, cluster: &Cluster, now: Timestamp) {
+fn jobs(out: &mut Families, cluster: &Cluster, now: Timestamp) {
     let mut counts: BTreeMap<(String, &'static str), u64> = BTreeMap::new();
     let mut oldest = None;
     for job in cluster.live_jobs() {
@@ -61,7 +61,7 @@ fn jobs(out: &mut Exposition, cluster: &Cluster, now: Timestamp) {
     );
 }
 
-fn nodes(out: &mut Exposition, cluster: &Cluster) {
+fn nodes(out: &mut Families, cluster: &Cluster) {
     let mut counts: BTreeMap<(&str, &'static str), u64> = BTreeMap::new();
     for node in cluster.live_nodes() {
         let state = match node.state {
@@ -82,7 +82,7 @@ fn nodes(out: &mut Exposition, cluster: &Cluster) {
     out.one(Kind::Gauge, "squall_nodes_without_contact", "Nodes that were ready and are not heard.", silent as f64);
 }
 
-fn budgets(out: &mut Exposition, cluster: &Cluster) {
+fn budgets(out: &mut Families, cluster: &Cluster) {
     let mut family = out.family(Kind::Gauge, "squall_budget_dollars", "Money of a budget in its present period.");
     for (name, config) in &cluster.config.budgets {
         let Some(state) = cluster.budgets.get(name) else { continue };
@@ -93,7 +93,7 @@ fn budgets(out: &mut Exposition, cluster: &Cluster) {
     }
 }
 
-fn pools(out: &mut Exposition, cluster: &Cluster, now: Timestamp) {
+fn pools(out: &mut Families, cluster: &Cluster, now: Timestamp) {
     let mut family = out.family(Kind::Gauge, "squall_pool_closed", "1 while nothing is bought in a pool.");
     for (pool, state) in cluster.pools.iter() {
         let closed = state.broken.is_some() || state.closed_until.is_some_and(|until| until > now);

@@ -1,10 +1,11 @@
 //! What the shell counts: calls, provider calls, alerts.
 
-use super::exposition::{Exposition, Kind};
+use super::families::{Distribution, Families, Kind};
 use crate::meters::Meters;
 use squall_provisioner::metering::BUCKET_BOUNDS;
+use squall_types::Span;
 
-pub(super) fn write(out: &mut Exposition, meters: &Meters) {
+pub(super) fn write(out: &mut Families, meters: &Meters) {
     let mut family = out.family(Kind::Counter, "squall_requests_total", "Calls of clients and agents.");
     for (verb, count) in meters.calls() {
         family.sample(&[("verb", &format!("{verb:?}"))], count as f64);
@@ -22,7 +23,7 @@ pub(super) fn write(out: &mut Exposition, meters: &Meters) {
     providers(out, meters);
 }
 
-fn programs(out: &mut Exposition, meters: &Meters) {
+fn programs(out: &mut Families, meters: &Meters) {
     let programs = meters.programs();
     let mut family = out.family(Kind::Gauge, "squall_provisioner_up", "1 while a pool's provisioner answers.");
     for (pool, health) in &programs {
@@ -42,20 +43,19 @@ fn programs(out: &mut Exposition, meters: &Meters) {
     }
 }
 
-fn providers(out: &mut Exposition, meters: &Meters) {
-    const NAME: &str = "squall_provider_call_seconds";
-    out.line(format_args!("# HELP {NAME} Calls to providers by outcome.\n# TYPE {NAME} histogram"));
+fn providers(out: &mut Families, meters: &Meters) {
+    let seconds = |span: Span| span.as_millis() as f64 / 1000.0;
+    let mut calls = Vec::new();
     for (pool, meter) in meters.providers() {
         for ((verb, outcome), series) in &meter.snapshot().series {
-            let labels = format!("pool=\"{pool}\",verb=\"{verb}\",outcome=\"{}\"", outcome.word());
-            let mut below = 0;
-            let bounds = BUCKET_BOUNDS.iter().map(|bound| (bound.as_millis() as f64 / 1000.0).to_string());
-            for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(series.buckets) {
-                below += count;
-                out.line(format_args!("{NAME}_bucket{{{labels},le=\"{bound}\"}} {below}"));
-            }
-            out.line(format_args!("{NAME}_sum{{{labels}}} {}", series.total.as_millis() as f64 / 1000.0));
-            out.line(format_args!("{NAME}_count{{{labels}}} {}", series.calls));
+            let labels = [("pool", pool.as_str()), ("verb", verb.word()), ("outcome", outcome.word())];
+            calls.push(Distribution {
+                labels: labels.map(|(name, value)| (name, value.to_owned())).to_vec(),
+                bounds: BUCKET_BOUNDS.iter().copied().map(seconds).collect(),
+                counts: series.buckets.to_vec(),
+                sum: seconds(series.total),
+            });
         }
     }
+    out.histograms("squall_provider_call_seconds", "Calls to providers by outcome.", calls);
 }

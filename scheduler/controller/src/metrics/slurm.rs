@@ -1,6 +1,6 @@
 //! What Slurm's own metrics call the same things.
 
-use super::exposition::{Exposition, Kind};
+use super::families::{Families, Kind};
 use squall_core::Cluster;
 use squall_core::job::ArrayRole;
 use squall_core::node::Node;
@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 /// One number about a node.
 type Fact = fn(&Node) -> f64;
 
-pub(super) fn write(out: &mut Exposition, cluster: &Cluster) {
+pub(super) fn write(out: &mut Families, cluster: &Cluster) {
     jobs(out, cluster);
     nodes(out, cluster);
 }
 
-fn jobs(out: &mut Exposition, cluster: &Cluster) {
+fn jobs(out: &mut Families, cluster: &Cluster) {
     let (mut pending, mut running, mut completing, mut cpus, mut memory) = (0, 0, 0, 0, 0);
     let mut by_user: BTreeMap<&str, u64> = BTreeMap::new();
     let mut by_account: BTreeMap<&str, u64> = BTreeMap::new();
@@ -66,7 +66,7 @@ fn jobs(out: &mut Exposition, cluster: &Cluster) {
     }
 }
 
-fn nodes(out: &mut Exposition, cluster: &Cluster) {
+fn nodes(out: &mut Families, cluster: &Cluster) {
     let (mut idle, mut mixed, mut allocated, mut down, mut drained) = (0, 0, 0, 0, 0);
     for node in cluster.live_nodes() {
         match node_condition(cluster, node) {

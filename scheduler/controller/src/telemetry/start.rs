@@ -115,6 +115,11 @@ impl Telemetry {
     }
 }
 
+/// The same about this process as its other signals say.
+pub(super) fn about(service: &'static str, cluster: &str) -> Vec<(String, String)> {
+    resource(service, cluster).iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
 /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` have the last word.
 fn resource(service: &'static str, cluster: &str) -> Resource {
     let own = [

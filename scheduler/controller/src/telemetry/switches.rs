@@ -9,6 +9,7 @@ use super::traces::Sampling;
 pub struct Switches {
     pub traces: bool,
     pub logs: bool,
+    pub metrics: bool,
     /// Of the traces of jobs.
     pub sampling: Sampling,
 }
@@ -38,13 +39,21 @@ impl Switches {
             Some("traceidratio" | "parentbased_traceidratio") => Sampling::Share(share()),
             _ => Sampling::All,
         };
-        Switches { traces: on("TRACES"), logs: on("LOGS"), sampling }
+        Switches { traces: on("TRACES"), logs: on("LOGS"), metrics: on("METRICS"), sampling }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_have_a_switch_of_their_own() {
+        let all = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://localhost:4317".to_owned());
+        assert!(Switches::read(all).metrics && !Switches::read(|_| None).metrics);
+        let off = |name: &str| if name == "OTEL_METRICS_EXPORTER" { Some("none".to_owned()) } else { all(name) };
+        assert!(!Switches::read(off).metrics);
+    }
 
     fn with(variables: &[(&str, &str)]) -> (bool, bool) {
         let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
