@@ -137,6 +137,10 @@ async fn a_process_that_dies_in_a_call_leaves_an_unknown_outcome_that_its_succes
     runtime.shutdown_background();
     let error = call.await.unwrap().unwrap_err();
     assert!(matches!(error, ProvisionError::Unknown { .. }), "{error:?}");
+    // A process would have taken its socket along; a runtime closes it a little later.
+    while std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 
     let swift = SimProvisioner::new(cloud.clone(), Arc::new(ProcessClock::default()), Pace::Instant);
     let server = serve_in_background(Arc::new(swift), socket);

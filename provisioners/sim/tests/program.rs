@@ -122,7 +122,7 @@ impl World for Abroad {
     async fn pass(&self, span: Span) {
         {
             let mut now = self.now.lock().unwrap();
-            *now = *now + span;
+            *now += span;
         }
         self.say();
     }

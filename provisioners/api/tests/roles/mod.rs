@@ -122,10 +122,11 @@ fn stubborn() {
     let mut child = Command::new("sh");
     child.args(["-c", "trap '' TERM HUP; while :; do sleep 1; done"]);
     std::os::unix::process::CommandExt::process_group(&mut child, 0);
-    let child = child.env("PATH", "/usr/bin:/bin").spawn().unwrap();
+    let mut child = child.env("PATH", "/usr/bin:/bin").spawn().unwrap();
     std::fs::write("child.new", child.id().to_string()).unwrap();
     std::fs::rename("child.new", "child").unwrap();
     leave_number();
+    let _ = child.wait();
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }
