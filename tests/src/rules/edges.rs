@@ -4,7 +4,7 @@ use super::{holds, tree};
 use cargo_metadata::DependencyKind;
 
 /// For every crate of the house the crates that it may import. Optional dependencies count.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("squall-types", &[]),
     ("squall-core", &["squall-types"]),
     ("squall-engine", &["squall-types", "squall-core"]),
@@ -28,6 +28,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
         ],
     ),
     ("squall", &["squall-types", "squall-proto"]),
+    ("squall-test-nvml", &[]),
     ("squall-tests", &[]),
 ];
 

@@ -68,6 +68,9 @@ impl ClientApi for Inner {
     async fn reconfigure(&self, _: Channel) -> Result<Vec<String>, Failure> {
         no()
     }
+    async fn user_tokens(&self, _: Channel, _: UserTokenAsk) -> Result<UserTokenReply, Failure> {
+        no()
+    }
     async fn join_token(&self, _: Channel, _: JoinTokenFor) -> Result<JoinTicket, Failure> {
         no()
     }

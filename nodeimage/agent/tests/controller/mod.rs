@@ -339,10 +339,15 @@ pub struct Agent {
     pub dir: tempfile::TempDir,
     child: Option<Child>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Agent {
     pub fn new(controller: &Controller, extra: &[&str]) -> Agent {
+        Agent::with_environment(controller, extra, &[])
+    }
+
+    pub fn with_environment(controller: &Controller, extra: &[&str], environment: &[(&str, &str)]) -> Agent {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("work")).unwrap();
         let secret = dir.path().join("secret");
@@ -366,7 +371,8 @@ impl Agent {
         .map(str::to_owned)
         .to_vec();
         arguments.extend(extra.iter().map(|text| (*text).to_owned()));
-        let mut agent = Agent { dir, child: None, arguments };
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut agent = Agent { dir, child: None, arguments, environment: environment.collect() };
         agent.start();
         agent
     }
@@ -374,6 +380,7 @@ impl Agent {
     pub fn start(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_squalld"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.arguments).env("SQUALL_LOG", "info,squalld=debug").stdin(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
