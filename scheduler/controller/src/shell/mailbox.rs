@@ -91,12 +91,17 @@ impl Mailbox {
         if lanes.closed {
             return false;
         }
+        // The one reader waits only while there is nothing, and is not woken into a lock that is still held.
+        let waits = lanes.is_empty();
         match lane {
             Lane::Own => lanes.own.push_back(message),
             Lane::Urgent => lanes.urgent.push_back(message),
             Lane::Normal => lanes.normal.push_back(message),
         }
-        self.bell.notify_one();
+        drop(lanes);
+        if waits {
+            self.bell.notify_one();
+        }
         true
     }
 
