@@ -3,7 +3,7 @@
 mod address;
 mod servers;
 
-use crate::identity::{Authority, IdentityError, LoginHosts, Tokens};
+use crate::identity::{Authority, IdentityError, LoginHosts, Tokens, UserTokens};
 use crate::meters::Meters;
 use crate::metrics::Source;
 use crate::pools::{PoolError, Pools};
@@ -130,6 +130,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         shell.handle.clone(),
         authority.clone(),
         Tokens::open(&identity_dir.join("tokens"))?,
+        UserTokens::open(&identity_dir.join("user-tokens"))?,
         LoginHosts::open(&identity_dir)?,
         reader,
         reloader.clone(),

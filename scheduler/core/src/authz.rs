@@ -28,6 +28,8 @@ pub enum Verb {
     ReadScript,
     StartStep,
     FinishAllocation,
+    /// Make, list and revoke the tokens with which a user comes over the network.
+    UseTokens,
 
     // For admins.
     /// An explicit priority, a nice value below zero, or the release of what an admin holds.
@@ -56,6 +58,8 @@ pub enum Object {
         uid: Uid,
     },
     Node(NodeId),
+    /// What belongs to a user and to no job of hers.
+    User(Uid),
     /// The cluster as a whole, or anything that belongs to nobody.
     Cluster,
     None,
@@ -66,6 +70,8 @@ enum Rule {
     Anyone,
     /// The job's user or an admin.
     Owner,
+    /// The user herself or an admin, and no job: what it made would outlive it.
+    Oneself,
     Admin,
     OwnNode,
     Controller,
@@ -73,7 +79,7 @@ enum Rule {
 
 impl Verb {
     /// All of them, for tests over every rule.
-    pub const ALL: [Verb; 20] = [
+    pub const ALL: [Verb; 21] = [
         Verb::Ping,
         Verb::ReadCluster,
         Verb::ReadJobs,
@@ -85,6 +91,7 @@ impl Verb {
         Verb::ReadScript,
         Verb::StartStep,
         Verb::FinishAllocation,
+        Verb::UseTokens,
         Verb::RaisePriority,
         Verb::ChangeNode,
         Verb::Reconfigure,
@@ -101,6 +108,7 @@ impl Verb {
             Verb::Ping | Verb::ReadCluster | Verb::ReadJobs | Verb::ReadAccounting => Rule::Anyone,
             Verb::ReadLedger | Verb::ReadConfig | Verb::Submit => Rule::Anyone,
             Verb::ChangeJob | Verb::ReadScript | Verb::StartStep | Verb::FinishAllocation => Rule::Owner,
+            Verb::UseTokens => Rule::Oneself,
             Verb::RaisePriority | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
             Verb::MakeJoinToken | Verb::Shutdown => Rule::Admin,
             Verb::RenewCertificate | Verb::AgentNews | Verb::FetchBlob => Rule::OwnNode,
@@ -122,6 +130,7 @@ impl Verb {
             Verb::ReadScript => "to read the script of",
             Verb::StartStep => "to start a step in",
             Verb::FinishAllocation => "to give back the allocation of",
+            Verb::UseTokens => "to make, list or revoke tokens of",
             Verb::RaisePriority => "to raise the priority of",
             Verb::ChangeNode => "to change",
             Verb::Reconfigure => "to reconfigure",
@@ -154,6 +163,8 @@ fn is_allowed(caller: &Caller, verb: Verb, object: Object) -> bool {
         (Rule::Anyone, Caller::User(_) | Caller::Job { .. }, _) => true,
         (Rule::Owner, Caller::Admin(_), Object::Job { .. }) => true,
         (Rule::Owner, Caller::User(uid) | Caller::Job { uid, .. }, Object::Job { uid: owner }) => *uid == owner,
+        (Rule::Oneself, Caller::Admin(_), Object::User(_)) => true,
+        (Rule::Oneself, Caller::User(uid), Object::User(owner)) => *uid == owner,
         (Rule::Admin, Caller::Admin(_), _) => true,
         (Rule::OwnNode, Caller::Node(node), Object::Node(owner)) => *node == owner,
         _ => false,
@@ -167,6 +178,9 @@ fn denied(caller: &Caller, verb: Verb, object: Object) -> Rejection {
         }
         Rule::Anyone => ("SQ2001", "a job is submitted in the name of the user who asks", "submit it as that user"),
         Rule::Owner => ("SQ2001", "only the job's owner or an admin may", "ask its owner or an admin"),
+        Rule::Oneself => {
+            ("SQ2005", "a token is for the user who makes it, and for no job", "make it as that user, outside of a job")
+        }
         Rule::Admin => ("SQ2002", "only root on the controller's host or a configured admin may", "ask an admin"),
         Rule::OwnNode => ("SQ2003", "an agent may act for its own node alone", ""),
         Rule::Controller => ("SQ2004", "only the controller itself may, after it has checked a join secret", ""),
@@ -181,6 +195,7 @@ fn object_words(object: Object) -> String {
     match object {
         Object::Job { uid } => format!("a job of uid {uid}"),
         Object::Node(node) => format!("node {node}"),
+        Object::User(uid) => format!("uid {uid}"),
         Object::Cluster => "the cluster".to_owned(),
         Object::None => "something new".to_owned(),
     }

@@ -3,6 +3,7 @@
 use crate::failure::incompatible;
 use crate::version::{VERSION, compatible};
 use squall_types::{Gid, Uid};
+use std::fmt;
 use std::net::SocketAddr;
 use tonic::metadata::{AsciiMetadataValue, BinaryMetadataValue, MetadataMap};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
@@ -29,7 +30,7 @@ pub struct UnixPeer {
 ///
 /// `peer` and `cert_der` are proven by the kernel and by TLS. The rest is what the caller says: a credential or token
 /// proves itself once it is verified, `vouched` counts only from a login host that may vouch for that user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Channel {
     /// Of a Unix socket.
     pub peer: Option<UnixPeer>,
@@ -46,6 +47,26 @@ pub struct Channel {
     pub traceparent: Option<String>,
     /// Empty where the caller states none.
     pub version: String,
+}
+
+/// Without what would let somebody who reads a log come as the caller.
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Channel { peer, vouched, remote, traceparent, version, .. } = self;
+        let mut shown = f.debug_struct("Channel");
+        shown.field("peer", peer).field("vouched", vouched).field("remote", remote);
+        shown.field("traceparent", traceparent).field("version", version).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Introduction { vouched, traceparent, .. } = self;
+        f.debug_struct("Introduction")
+            .field("vouched", vouched)
+            .field("traceparent", traceparent)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Channel {
@@ -95,7 +116,7 @@ fn vouched(stated: &str) -> Result<UnixPeer, Status> {
 }
 
 /// What a client says of itself with every call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Introduction {
     pub job_credential: Option<Vec<u8>>,
     pub vouched: Option<UnixPeer>,

@@ -44,7 +44,9 @@ impl Client {
     fn over(channel: Channel, target: &Target) -> Client {
         let stub =
             SquallClient::new(channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
-        Client { link: Link::new(stub, target) }
+        let mut link = Link::new(stub, target);
+        link.introduction.bearer = target.bearer();
+        Client { link }
     }
 
     /// Waits so long for an answer, and for each further page of one.
@@ -183,6 +185,11 @@ impl Client {
     pub async fn reconfigure(&self) -> Result<Vec<String>, ClientError> {
         let reply: TextList = self.link.call((), async |mut stub, ask| stub.reconfigure(ask).await).await?;
         Ok(reply.texts)
+    }
+
+    /// Makes, lists or revokes tokens with which this user comes over the network.
+    pub async fn user_tokens(&self, ask: UserTokenAsk) -> Result<UserTokenReply, ClientError> {
+        self.link.call(ask, async |mut stub, ask| stub.user_tokens(ask).await).await
     }
 
     /// A token with which a machine may join, and where.

@@ -68,6 +68,17 @@ pub enum BadTarget {
 pub struct Target {
     place: Place,
     identity: Option<Identity>,
+    bearer: Option<Bearer>,
+}
+
+/// A user's token, which no log may show.
+#[derive(Clone)]
+struct Bearer(String);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -97,7 +108,9 @@ impl Target {
     /// A path that is relative or not UTF-8.
     pub fn unix(path: &Path) -> Result<Target, BadTarget> {
         match path.to_str() {
-            Some(text) if path.is_absolute() => Ok(Target { place: Place::Unix(text.to_owned()), identity: None }),
+            Some(text) if path.is_absolute() => {
+                Ok(Target { place: Place::Unix(text.to_owned()), identity: None, bearer: None })
+            }
             _ => Err(BadTarget::Address(format!("unix:{}", path.display()))),
         }
     }
@@ -117,12 +130,26 @@ impl Target {
             return Err(bad());
         }
         let place = Place::Tls { authority: authority.to_owned(), server_name, trust };
-        Ok(Target { place, identity: None })
+        Ok(Target { place, identity: None, bearer: None })
     }
 
     /// Goes there with a client certificate.
     pub fn with_identity(self, identity: Identity) -> Target {
         Target { identity: Some(identity), ..self }
+    }
+
+    /// Goes there as the user for whom this token stands.
+    pub fn with_bearer(self, token: &str) -> Target {
+        Target { bearer: Some(Bearer(token.to_owned())), ..self }
+    }
+
+    /// Whether a token goes along.
+    pub fn has_bearer(&self) -> bool {
+        self.bearer.is_some()
+    }
+
+    pub(crate) fn bearer(&self) -> Option<String> {
+        self.bearer.as_ref().map(|Bearer(token)| token.clone())
     }
 
     fn endpoint(&self) -> Result<Endpoint, ClientError> {

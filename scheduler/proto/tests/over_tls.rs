@@ -150,7 +150,9 @@ async fn who_presents_nothing_is_heard_by_no_client_call() {
     assert!(matches!(stranger.ping().await, Err(ClientError::Denied(_))));
     assert!(matches!(stranger.jobs(Default::default()).await, Err(ClientError::Denied(_))));
     assert!(stranger.clone().for_job(b"signed".to_vec()).ping().await.is_ok());
-    assert!(stranger.with_bearer("token".into()).ping().await.unwrap().hostname.contains("Some(\"token\")"));
+    let known = target(&controller(&ca).await, Trust::Pin(ca.pin)).with_bearer("token");
+    let seen = Client::connect(&known).await.unwrap().ping().await.unwrap().hostname;
+    assert!(seen.ends_with("with Some(\"token\")") && seen.matches("token").count() == 1, "{seen}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
 use crate::ids::Run;
+use crate::offer::JoinTicket;
 use crate::{
     AccountName, Attempt, CapacityKind, EndState, Gid, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd, NodeName,
     PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, Timestamp, Uid,
@@ -584,6 +585,37 @@ pub struct PingReply {
     pub epoch: u64,
     /// The controller's clock.
     pub now: Timestamp,
+}
+
+/// What a user wants with tokens that stand for her on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserTokenAsk {
+    /// A new one, for so long; without a length of time as long as is usual.
+    Create {
+        lifetime: Option<Span>,
+    },
+    /// Her own; of an admin those of all.
+    List,
+    Revoke {
+        id: String,
+    },
+}
+
+/// A token of a user, without what makes it count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserToken {
+    pub id: String,
+    pub uid: Uid,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// The tokens that it was about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserTokenReply {
+    pub tokens: Vec<UserToken>,
+    /// Of a new one: the token itself, and where it counts. Told once.
+    pub made: Option<JoinTicket>,
 }
 
 /// For what an admin wants a join token.

@@ -4,6 +4,7 @@ use crate::invocation::Environment;
 use serde::Deserialize;
 use squall_proto::connect::{Identity, Target, Trust};
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,10 @@ use std::path::{Path, PathBuf};
 pub const CONTROLLER_VARIABLE: &str = "SQUALL_CONTROLLER";
 /// The cluster CA's certificate for an `https` address in [`CONTROLLER_VARIABLE`].
 pub const CA_VARIABLE: &str = "SQUALL_CA";
+/// A file with this user's token for an `https` address, instead of `token_file`.
+pub const TOKEN_VARIABLE: &str = "SQUALL_TOKEN_FILE";
+/// A token file is longer by no means.
+const MAX_TOKEN: u64 = 4096;
 const SYSTEM_FILE: &str = "/etc/squall/client.toml";
 const SYSTEM_SOCKET: &str = "/run/squall/ctld.sock";
 const SYSTEM_RUNTIME: &str = "/run/squall";
@@ -36,6 +41,8 @@ struct ClientFile {
     ca_pin: Option<String>,
     /// Files with this user's certificate chain and key in PEM.
     certificate: Option<PathBuf>,
+    /// File with this user's token, which nobody else may read.
+    token_file: Option<PathBuf>,
     key: Option<PathBuf>,
 }
 
@@ -46,6 +53,7 @@ struct ClientFile {
 pub fn find(environment: &Environment, uid: u32, home: &Path) -> Result<Found, String> {
     if let Some(named) = environment.filled(CONTROLLER_VARIABLE) {
         let target = by_variable(environment, named).map_err(|why| format!("{CONTROLLER_VARIABLE}={named}: {why}"))?;
+        let target = with_token(target, environment, named, None, uid)?;
         return Ok(Found { targets: vec![target], missing: Vec::new() });
     }
     let mut found = Found::default();
@@ -58,8 +66,9 @@ pub fn find(environment: &Environment, uid: u32, home: &Path) -> Result<Found, S
     for file in client_files(environment, home) {
         match fs::read_to_string(&file) {
             Ok(text) => {
-                let target = by_file(&text).map_err(|why| format!("{}: {why}", file.display()))?;
-                found.targets.push(target);
+                let told = |why: String| format!("{}: {why}", file.display());
+                let (target, named, token_file) = by_file(&text).map_err(told)?;
+                found.targets.push(with_token(target, environment, &named, token_file.as_deref(), uid)?);
                 return Ok(found);
             }
             Err(_) => found.missing.push(file.display().to_string()),
@@ -104,7 +113,32 @@ fn by_variable(environment: &Environment, named: &str) -> Result<Target, String>
     Target::parse(&address, trust).map_err(|error| error.to_string())
 }
 
-fn by_file(text: &str) -> Result<Target, String> {
+/// With the user's token, where the controller is somewhere on the network: on this machine the kernel says who asks.
+fn with_token(
+    target: Target,
+    environment: &Environment,
+    controller: &str,
+    configured: Option<&Path>,
+    uid: u32,
+) -> Result<Target, String> {
+    let named = environment.filled(TOKEN_VARIABLE).map(Path::new);
+    let Some(file) = named.or(configured).filter(|_| controller.starts_with("https://")) else { return Ok(target) };
+    let told = |why: String| format!("{}: {why}", file.display());
+    let opened = fs::File::open(file).map_err(|error| told(error.to_string()))?;
+    let metadata = opened.metadata().map_err(|error| told(error.to_string()))?;
+    if metadata.uid() != uid || metadata.mode() & 0o077 != 0 {
+        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+        return Err(told(format!(
+            "the token has mode {mode:04o} and belongs to uid {owner}: nobody but you may read it. Revoke it with \
+             `squall token revoke`, make another, and chmod 0600 its file"
+        )));
+    }
+    let mut token = String::new();
+    opened.take(MAX_TOKEN).read_to_string(&mut token).map_err(|error| told(error.to_string()))?;
+    Ok(target.with_bearer(token.trim()))
+}
+
+fn by_file(text: &str) -> Result<(Target, String, Option<PathBuf>), String> {
     let file: ClientFile = toml::from_str(text).map_err(|error| error.to_string())?;
     let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
     let trust = match (&file.ca, &file.ca_pin) {
@@ -113,11 +147,12 @@ fn by_file(text: &str) -> Result<Target, String> {
         (None, None) => None,
     };
     let target = Target::parse(&file.controller, trust).map_err(|error| error.to_string())?;
-    Ok(match (&file.certificate, &file.key) {
+    let target = match (&file.certificate, &file.key) {
         (Some(chain), Some(key)) => target.with_identity(Identity { chain_pem: read(chain)?, key_pem: read(key)? }),
         (None, None) => target,
         _ => return Err("certificate and key belong together".to_owned()),
-    })
+    };
+    Ok((target, file.controller, file.token_file))
 }
 
 /// Folders in which an agent on this machine may keep its jobs' sockets. The agent may run as another user than the
@@ -203,6 +238,35 @@ mod tests {
         assert_eq!(targets(&find(&plain, 1, home.path()).unwrap()), ["unix:/a/b"]);
         let named = environment(&[(CONTROLLER_VARIABLE, "/c/d")]);
         assert_eq!(targets(&find(&named, 1, home.path()).unwrap()), ["unix:/c/d"]);
+    }
+
+    #[test]
+    fn a_token_that_others_can_read_is_refused_and_one_is_sent_over_the_network_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("token");
+        fs::write(&file, "squall-user-1\n").unwrap();
+        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let uid = fs::metadata(&file).unwrap().uid();
+        let pin = "ab".repeat(32);
+        fs::create_dir_all(home.path().join(".config/squall")).unwrap();
+        let write = |controller: &str| {
+            let text = format!("controller = \"{controller}\"\nca_pin = \"{pin}\"\ntoken_file = {file:?}\n");
+            fs::write(home.path().join(".config/squall/client.toml"), text).unwrap();
+        };
+        write("https://head:6820");
+        for wide in [0o644, 0o640, 0o604, 0o660] {
+            mode(wide);
+            let error = find(&environment(&[]), uid, home.path()).unwrap_err();
+            assert!(error.contains(&format!("mode {wide:04o}")) && !error.contains("squall-user-1"), "{error}");
+        }
+        mode(0o600);
+        let error = find(&environment(&[]), uid + 1, home.path()).unwrap_err();
+        assert!(error.contains(&format!("belongs to uid {uid}")), "{error}");
+        let found = find(&environment(&[]), uid, home.path()).unwrap();
+        assert!(found.targets[0].has_bearer() && !format!("{found:?}").contains("squall-user-1"), "{found:?}");
+        write("unix:/a/b");
+        assert!(!find(&environment(&[]), uid, home.path()).unwrap().targets[0].has_bearer());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use squall_types::agent::ExitStatus;
 use squall_types::api::{
     AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, Explanation, JobAction, JobDetail,
     JobFilter, JobNews, JobRef, JobView, JoinTokenFor, NodeAction, NodeActionResult, NodeView, PartitionView,
-    PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest,
+    PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest, UserTokenAsk, UserTokenReply,
 };
 use squall_types::offer::JoinTicket;
 use std::ops::ControlFlow;
@@ -54,6 +54,8 @@ pub trait Controller {
     fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError>;
     /// Another connection to the same controller, for a thread of its own; `None` where there can be none.
     fn apart(&self) -> Option<Box<dyn Controller + Send>>;
+    /// Makes, lists or revokes tokens with which this user comes over the network.
+    fn user_tokens(&self, ask: &UserTokenAsk) -> Result<UserTokenReply, ClientError>;
     /// What one machine may join with.
     fn join_token(&self, joiner: &JoinTokenFor) -> Result<JoinTicket, ClientError>;
     /// What has changed, in words.

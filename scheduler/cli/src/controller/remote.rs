@@ -151,6 +151,10 @@ impl Controller for Remote {
         Some(Box::new(Remote::new(self.found.clone(), self.trace_parent.clone())))
     }
 
+    fn user_tokens(&self, ask: &UserTokenAsk) -> Result<UserTokenReply, ClientError> {
+        self.call(async |client| client.user_tokens(ask.clone()).await)
+    }
+
     fn join_token(&self, joiner: &JoinTokenFor) -> Result<JoinTicket, ClientError> {
         self.call(async |client| client.join_token(joiner.clone()).await)
     }

@@ -223,6 +223,12 @@ static ENTRIES: &[Entry] = &[
         "This kind of caller may not ask this. Users ask over the controller's socket or with their own certificate.",
     ),
     entry(
+        "SQ2005",
+        "Not with this token",
+        "Tokens are made, listed and revoked by the user whom they stand for, on a host of the cluster and outside of jobs. \
+         An admin may list and revoke those of others. A token ends by itself, and there is a limit to how many one has.",
+    ),
+    entry(
         "SQ3001",
         "The node is not known",
         "`sinfo -N` lists the nodes that there are. Nodes that are gone are kept in the ledger, not here.",

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod join;
 mod links;
+mod token;
 mod why;
 
 #[cfg(feature = "embed")]
@@ -66,6 +67,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         operands: "--node=NAME | --login-host=NAME",
         about: "lets a machine of one's own join, once",
         run: join::run,
+    },
+    Subcommand {
+        name: "token",
+        operands: "create | list | revoke ID",
+        about: "lets you come from a machine elsewhere",
+        run: token::run,
     },
     Subcommand { name: "compat", operands: "[COMMAND]", about: "which of Slurm's options act here", run: compat::run },
     Subcommand {

@@ -1,11 +1,12 @@
 //! A controller whose answers are set beforehand, and that keeps what it was asked.
 
+use crate::transcript::NOW;
 use squall::controller::{Controller, Heard};
 use squall_proto::ClientError;
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{Attempt, JobId};
+use squall_types::{Attempt, JobId, Span, Uid};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
@@ -42,6 +43,7 @@ pub enum Asked {
     Step(StepRequest),
     Finish(JobId, ExitStatus),
     JoinToken(JoinTokenFor),
+    UserTokens(UserTokenAsk),
     Reconfigure,
 }
 
@@ -214,6 +216,22 @@ impl Controller for Canned {
 
     fn apart(&self) -> Option<Box<dyn Controller + Send>> {
         None
+    }
+
+    fn user_tokens(&self, ask: &UserTokenAsk) -> Result<UserTokenReply, ClientError> {
+        self.note(Asked::UserTokens(ask.clone()))?;
+        let token = UserToken {
+            id: "0011223344556677".to_owned(),
+            uid: Uid(1000),
+            created_at: NOW,
+            expires_at: NOW + Span::from_hours(12),
+        };
+        let made = matches!(ask, UserTokenAsk::Create { .. }).then(|| JoinTicket {
+            controller: "https://head:6820".to_owned(),
+            ca_pin: "ab".repeat(32),
+            secret: "squall-user-0011".to_owned(),
+        });
+        Ok(UserTokenReply { tokens: vec![token], made })
     }
 
     fn join_token(&self, joiner: &JoinTokenFor) -> Result<JoinTicket, ClientError> {

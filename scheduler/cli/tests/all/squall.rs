@@ -55,6 +55,19 @@ fn a_join_token_comes_with_the_command_that_uses_it() {
 }
 
 #[test]
+fn a_token_of_a_user_is_told_once_with_what_to_do_with_it() {
+    let desk = Desk::new(Canned::default());
+    insta::assert_snapshot!(desk.transcripts(&[
+        "squall token create --lifetime=8:00:00",
+        "squall token create --json",
+        "squall token list",
+        "squall token list --json",
+        "squall token revoke 0011223344556677",
+        "squall token",
+    ]));
+}
+
+#[test]
 fn squall_says_what_it_can_do() {
     let desk = Desk::new(Canned::default());
     insta::assert_snapshot!(desk.transcripts(&[

@@ -8,11 +8,13 @@ mod certificate;
 mod files;
 mod hosts;
 mod tokens;
+mod user_tokens;
 
 pub use authority::{Authority, SERVER_LIFETIME};
 pub use certificate::{Machine, Proven};
 pub use hosts::LoginHosts;
 pub use tokens::{TokenError, Tokens};
+pub use user_tokens::{UserTokenError, UserTokens};
 
 use std::path::PathBuf;
 

@@ -22,8 +22,8 @@ impl Service {
         let published = self.published();
         let settings = self.settings();
         let now = self.handle.now();
-        if channel.bearer.is_some() {
-            return Err(denied("this controller issues no tokens for users: come from an enrolled login host"));
+        if let Some(token) = &channel.bearer {
+            return self.token_bearer(channel, token, now);
         }
         if let Some(frame) = &channel.job_credential {
             self.may_carry_credentials(channel, &published.cluster, &settings, now)?;
@@ -49,6 +49,15 @@ impl Service {
                 Err(denied("an agent asks in the name of a job, with the job's credential"))
             }
         }
+    }
+
+    /// A user of the network. However powerful she is elsewhere, a token is no admin: what leaks is to cost little.
+    fn token_bearer(&self, channel: &Channel, token: &str, now: Timestamp) -> Result<Who, Failure> {
+        if channel.peer.is_some() || channel.cert_der.is_some() || channel.vouched.is_some() {
+            return Err(denied("a token is for users of the network, and something else proves this caller already"));
+        }
+        let (uid, gid) = self.user_tokens.verify(token, now).map_err(|error| denied(error.to_string()))?;
+        Ok(Who { caller: Caller::User(uid), gid })
     }
 
     /// The agent of a node that the ledger knows, with a certificate that has not expired.

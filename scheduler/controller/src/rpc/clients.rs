@@ -196,6 +196,10 @@ impl ClientApi for Service {
         self.reloader.reload(who.caller).await
     }
 
+    async fn user_tokens(&self, channel: Channel, ask: UserTokenAsk) -> Result<UserTokenReply, Failure> {
+        self.about_tokens(&channel, ask)
+    }
+
     async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure> {
         self.enter(&channel, Verb::MakeJoinToken)?;
         let known = match &joiner {

@@ -11,12 +11,13 @@ mod nodes;
 mod rate;
 mod steps;
 mod submit;
+mod tokens;
 mod users;
 mod watch;
 
 pub use caller::Who;
 
-use crate::identity::{Authority, LoginHosts, Tokens};
+use crate::identity::{Authority, LoginHosts, Tokens, UserTokens};
 use crate::limits::{ANSWER_WITHIN, JOINS, QUERIES};
 use crate::meters::Meters;
 use crate::reload::Reloader;
@@ -36,6 +37,7 @@ pub struct Service {
     pub handle: Handle,
     pub authority: Arc<Authority>,
     pub tokens: Tokens,
+    pub user_tokens: UserTokens,
     pub login_hosts: LoginHosts,
     pub journal: Reader,
     pub reloader: Arc<Reloader>,
@@ -56,6 +58,7 @@ impl Service {
         handle: Handle,
         authority: Arc<Authority>,
         tokens: Tokens,
+        user_tokens: UserTokens,
         login_hosts: LoginHosts,
         journal: Reader,
         reloader: Arc<Reloader>,
@@ -66,6 +69,7 @@ impl Service {
             handle,
             authority,
             tokens,
+            user_tokens,
             login_hosts,
             journal,
             reloader,

@@ -11,3 +11,4 @@ mod load;
 mod programs;
 mod stage;
 mod survival;
+mod tokens;

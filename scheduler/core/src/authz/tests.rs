@@ -18,40 +18,43 @@ fn callers() -> [Caller; 6] {
     ]
 }
 
-fn objects() -> [Object; 6] {
+fn objects() -> [Object; 8] {
     [
         Object::Job { uid: ME },
         Object::Job { uid: Uid(1002) },
         Object::Node(NodeId(7)),
         Object::Node(NodeId(8)),
+        Object::User(ME),
+        Object::User(Uid(1002)),
         Object::Cluster,
         Object::None,
     ]
 }
 
 /// Columns: the controller, an admin, user 1001, a job of 1001, a job of root, the agent of node 7.
-/// In each: a job of 1001, a job of 1002, node 7, node 8, the cluster, nothing.
+/// In each: a job of 1001, a job of 1002, node 7, node 8, user 1001, user 1002, the cluster, nothing.
 const TABLE: &str = "\
-Ping             yyyyyy yyyyyy yyyyyy yyyyyy yyyyyy ------
-ReadCluster      yyyyyy yyyyyy yyyyyy yyyyyy yyyyyy ------
-ReadJobs         yyyyyy yyyyyy yyyyyy yyyyyy yyyyyy ------
-ReadAccounting   yyyyyy yyyyyy yyyyyy yyyyyy yyyyyy ------
-ReadLedger       yyyyyy yyyyyy yyyyyy yyyyyy yyyyyy ------
-ReadConfig       yyyyyy yyyyyy yyyyyy yyyyyy yyyyyy ------
-Submit           yyyyyy yyyyyy y-yyyy y-yyyy --yyyy ------
-ChangeJob        yyyyyy yy---- y----- y----- ------ ------
-ReadScript       yyyyyy yy---- y----- y----- ------ ------
-StartStep        yyyyyy yy---- y----- y----- ------ ------
-FinishAllocation yyyyyy yy---- y----- y----- ------ ------
-RaisePriority    yyyyyy yyyyyy ------ ------ ------ ------
-ChangeNode       yyyyyy yyyyyy ------ ------ ------ ------
-Reconfigure      yyyyyy yyyyyy ------ ------ ------ ------
-MakeJoinToken    yyyyyy yyyyyy ------ ------ ------ ------
-Shutdown         yyyyyy yyyyyy ------ ------ ------ ------
-Join             yyyyyy ------ ------ ------ ------ ------
-RenewCertificate yyyyyy ------ ------ ------ ------ --y---
-AgentNews        yyyyyy ------ ------ ------ ------ --y---
-FetchBlob        yyyyyy ------ ------ ------ ------ --y---
+Ping             yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy --------
+ReadCluster      yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy --------
+ReadJobs         yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy --------
+ReadAccounting   yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy --------
+ReadLedger       yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy --------
+ReadConfig       yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy yyyyyyyy --------
+Submit           yyyyyyyy yyyyyyyy y-yyyyyy y-yyyyyy --yyyyyy --------
+ChangeJob        yyyyyyyy yy------ y------- y------- -------- --------
+ReadScript       yyyyyyyy yy------ y------- y------- -------- --------
+StartStep        yyyyyyyy yy------ y------- y------- -------- --------
+FinishAllocation yyyyyyyy yy------ y------- y------- -------- --------
+UseTokens        yyyyyyyy ----yy-- ----y--- -------- -------- --------
+RaisePriority    yyyyyyyy yyyyyyyy -------- -------- -------- --------
+ChangeNode       yyyyyyyy yyyyyyyy -------- -------- -------- --------
+Reconfigure      yyyyyyyy yyyyyyyy -------- -------- -------- --------
+MakeJoinToken    yyyyyyyy yyyyyyyy -------- -------- -------- --------
+Shutdown         yyyyyyyy yyyyyyyy -------- -------- -------- --------
+Join             yyyyyyyy -------- -------- -------- -------- --------
+RenewCertificate yyyyyyyy -------- -------- -------- -------- --y-----
+AgentNews        yyyyyyyy -------- -------- -------- -------- --y-----
+FetchBlob        yyyyyyyy -------- -------- -------- -------- --y-----
 ";
 
 #[test]

@@ -100,6 +100,22 @@ choice! {
 }
 
 choice! {
+    UserTokenAsk in user_token_ask::Ask (ask) {
+        units { List }
+        values {}
+        records {
+            Create as UserTokenCreate { lifetime },
+            Revoke as UserTokenRevoke { id },
+        }
+    }
+}
+
+message! {
+    UserToken { id, uid, created_at, expires_at }
+    UserTokenReply { tokens, made }
+}
+
+choice! {
     JoinTokenFor in join_token_for::Joiner (joiner) {
         units {}
         values { StaticNode, LoginHost }

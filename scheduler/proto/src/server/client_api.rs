@@ -62,6 +62,8 @@ pub trait ClientApi: Send + Sync + 'static {
     /// What changed, in words.
     async fn reconfigure(&self, channel: Channel) -> Result<Vec<String>, Failure>;
     async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure>;
+    /// Makes, lists or revokes tokens with which users come over the network.
+    async fn user_tokens(&self, channel: Channel, ask: UserTokenAsk) -> Result<UserTokenReply, Failure>;
 }
 
 /// The service for a tonic server.
@@ -183,6 +185,11 @@ impl<A: ClientApi> Squall for Adaptor<A> {
     async fn reconfigure(&self, request: Request<pb::Unit>) -> Result<Response<pb::TextList>, Status> {
         let (channel, ()) = open(request)?;
         answer(self.0.reconfigure(channel).await.map(|texts| TextList { texts }))
+    }
+
+    async fn user_tokens(&self, request: Request<pb::UserTokenAsk>) -> Result<Response<pb::UserTokenReply>, Status> {
+        let (channel, ask) = open(request)?;
+        answer(self.0.user_tokens(channel, ask).await)
     }
 
     async fn join_token(&self, request: Request<pb::JoinTokenFor>) -> Result<Response<pb::JoinTokenReply>, Status> {

@@ -120,6 +120,10 @@ where
         Ok(self.client(&channel)?.reconfigure().await?)
     }
 
+    async fn user_tokens(&self, channel: Channel, ask: UserTokenAsk) -> Result<UserTokenReply, Failure> {
+        Ok(self.client(&channel)?.user_tokens(ask).await?)
+    }
+
     async fn join_token(&self, channel: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure> {
         Ok(self.client(&channel)?.join_token(joiner).await?)
     }

@@ -103,6 +103,8 @@ messages! {
     summary: ClusterSummary,
     config_reply: ConfigReply,
     text_list: TextList,
+    user_token_ask: UserTokenAsk,
+    user_token_reply: UserTokenReply,
     join_token_for: JoinTokenFor,
     join_token_reply: JoinTokenReply,
     join_request: JoinRequest,

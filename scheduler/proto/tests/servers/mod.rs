@@ -74,7 +74,7 @@ pub fn refusal() -> Refusal {
 #[async_trait]
 impl ClientApi for Answers {
     async fn ping(&self, channel: Channel) -> Result<PingReply, Failure> {
-        Ok(PingReply { hostname: format!("{channel:?}"), ..PingReply::default() })
+        Ok(PingReply { hostname: format!("{channel:?} with {:?}", channel.bearer), ..PingReply::default() })
     }
     async fn submit(&self, _: Channel, request: SubmitRequest) -> Result<SubmitReply, Failure> {
         match request.spec.ask.gpus {
@@ -141,6 +141,10 @@ impl ClientApi for Answers {
     }
     async fn reconfigure(&self, _: Channel) -> Result<Vec<String>, Failure> {
         Err(Failure::Standby("this controller does not lead".into()))
+    }
+    async fn user_tokens(&self, _: Channel, ask: UserTokenAsk) -> Result<UserTokenReply, Failure> {
+        let token = UserToken { id: format!("{ask:?}"), ..UserToken::default() };
+        Ok(UserTokenReply { tokens: vec![token], made: None })
     }
     async fn join_token(&self, _: Channel, joiner: JoinTokenFor) -> Result<JoinTicket, Failure> {
         let (controller, ca_pin) = ("https://c:1".to_owned(), "ab".repeat(32));
