@@ -1,4 +1,5 @@
-//! What is written behind `squall demo`, `squall up`, `squall down` and `squall replay`.
+//! What is written behind `squall demo`, `squall up`, `squall down`, `squall replay` and
+//! `squall simulate`.
 
 use crate::failure::Failure;
 use crate::terminal::escaped;
@@ -29,7 +30,7 @@ pub struct Subcommand {
 /// The words of one call, understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    given: BTreeMap<&'static str, String>,
+    given: BTreeMap<&'static str, Vec<String>>,
     pub operands: Vec<String>,
 }
 
@@ -62,7 +63,7 @@ impl Subcommand {
                             None => return Err(self.wrong(format!("option '--{name}' requires an argument"))),
                         },
                     };
-                    asked.given.insert(row.long, value);
+                    asked.given.entry(row.long).or_default().push(value);
                 }
                 None if word == "-h" => return Ok(None),
                 None if word.len() > 1 && word.starts_with('-') => {
@@ -116,8 +117,14 @@ impl Asked {
         self.given.contains_key(long)
     }
 
+    /// The value of an option; of several the last.
     pub fn text(&self, long: &str) -> Option<&str> {
-        self.given.get(long).map(String::as_str)
+        self.given.get(long)?.last().map(String::as_str)
+    }
+
+    /// Every value of an option that may be given several times.
+    pub fn texts(&self, long: &str) -> &[String] {
+        self.given.get(long).map_or(&[], Vec::as_slice)
     }
 
     /// A value that is read by its type, where it was given.
@@ -155,7 +162,9 @@ mod tests {
         assert!(asked.has("plain"));
         assert_eq!(asked.parsed::<f64>(&ASK, "speed", "a number").unwrap(), Some(4.0));
         assert_eq!(asked.operands, ["a.csv", "--b"]);
-        assert_eq!(read(&["--speed=8"]).unwrap().unwrap().text("speed"), Some("8"));
+        let twice = read(&["--speed=8", "--speed=9"]).unwrap().unwrap();
+        assert_eq!((twice.text("speed"), twice.texts("speed")), (Some("9"), &["8".to_owned(), "9".to_owned()][..]));
+        assert!(twice.texts("plain").is_empty());
         assert_eq!(read(&["x", "--help"]).unwrap(), None);
     }
 

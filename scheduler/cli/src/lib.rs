@@ -24,6 +24,8 @@ mod scontrol;
 pub mod script;
 pub mod select;
 pub mod show;
+#[cfg(feature = "embed")]
+mod simulate;
 mod sinfo;
 mod squall;
 mod squeue;
@@ -31,3 +33,4 @@ mod srun;
 pub mod start;
 mod submission;
 pub mod terminal;
+mod trace;

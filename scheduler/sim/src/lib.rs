@@ -33,6 +33,7 @@ pub mod scenario;
 mod site;
 mod tally;
 mod trace;
+pub mod whatif;
 mod world;
 
 pub use run::{Outcome, run, run_with_trace};

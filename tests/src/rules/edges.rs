@@ -33,7 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 /// Imports that the order of the rooms alone would not allow.
-const EXCEPTIONS: [(&str, &str, &str); 5] = [
+const EXCEPTIONS: [(&str, &str, &str); 6] = [
     ("squall-sim", "squalld", "the agent's judgement (module duty, without its daemon) is simulated, not imitated"),
     ("squall-sim", "squall-provisioner-sim", "the simulated cloud is a value of its own, with its faults and its bill"),
     (
@@ -43,10 +43,12 @@ const EXCEPTIONS: [(&str, &str, &str); 5] = [
     ),
     ("squall", "squallctld", "feature embed: one binary holds the demo"),
     ("squall", "squalld", "feature embed: one binary holds the demo"),
+    ("squall", "squall-sim", "feature embed: `squall simulate` plays a trace on the simulator"),
 ];
 
 /// Dependencies that must be behind a feature, so that the crate builds without them.
-const BEHIND_A_FEATURE: [(&str, &str); 4] = [
+const BEHIND_A_FEATURE: [(&str, &str); 5] = [
+    ("squall", "squall-sim"),
     ("squall", "squallctld"),
     ("squall", "squalld"),
     ("squalld", "squall-proto"),

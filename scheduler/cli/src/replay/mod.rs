@@ -5,7 +5,6 @@ mod drive;
 mod local;
 mod part;
 mod report;
-mod trace;
 
 use crate::asked::{Asked, Row, Subcommand};
 use crate::books::{self, Books};
@@ -14,6 +13,7 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::personal::{asked_to_stop, runtime};
 use crate::terminal::escaped;
+use crate::trace;
 use part::{Part, Scale, Setting};
 use report::Report;
 use squall_proto::client::Client;

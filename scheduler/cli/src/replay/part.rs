@@ -1,6 +1,6 @@
 //! A job of a trace as it is played: scaled, and as a submission.
 
-use super::trace::{TraceJob, TraceState};
+use crate::trace::{TraceJob, TraceState};
 use squall_types::api::SubmitRequest;
 use squall_types::{
     Ask, CpuAsk, EndState, ExitStatus, GpuAsk, JobSpec, MemoryAsk, NodeCount, PartitionName, Span, SubmitToken,
@@ -163,6 +163,7 @@ mod tests {
     fn job(submit: i64, duration: i64, state: TraceState) -> TraceJob {
         TraceJob {
             id: format!("j{submit}"),
+            user: None,
             account: Some("vc".to_owned()),
             submit: Span::from_secs(submit),
             duration: Span::from_secs(duration),

@@ -224,8 +224,8 @@ fn judge(part: &Part, job: &AccountedJob) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::super::part::Scale;
-    use super::super::trace::{From as Begin, read};
     use super::*;
+    use crate::trace::{From as Begin, read};
     use squall_types::{EndState, ExitStatus, Timestamp};
 
     const TRACE: &str = "job_id,user,account,submit_s,duration_s,nodes,gpus_per_node,cpus,mem_mib,gpu_type,time_limit_s,state\n\

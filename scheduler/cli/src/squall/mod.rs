@@ -50,6 +50,13 @@ static SUBCOMMANDS: &[Subcommand] = &[
         about: "the jobs of a real trace as real processes",
         run: crate::replay::replay,
     },
+    #[cfg(feature = "embed")]
+    Subcommand {
+        name: "simulate",
+        operands: "[OPTIONS] TRACE",
+        about: "what a trace would wait and cost, under any configuration",
+        run: crate::simulate::run,
+    },
     Subcommand { name: "demo-task", operands: "", about: "", run: crate::demo::task::task },
     Subcommand { name: "demo-count", operands: "", about: "", run: crate::demo::task::count },
     Subcommand { name: "demo-rank", operands: "", about: "", run: crate::demo::rank::rank },

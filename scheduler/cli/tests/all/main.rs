@@ -9,6 +9,8 @@ mod sample;
 mod sbatch;
 mod scancel;
 mod scontrol;
+#[cfg(feature = "embed")]
+mod simulate;
 mod sinfo;
 mod squall;
 mod squeue;

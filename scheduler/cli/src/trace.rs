@@ -51,6 +51,7 @@ pub enum TraceState {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceJob {
     pub id: String,
+    pub user: Option<String>,
     pub account: Option<String>,
     pub submit: Span,
     pub duration: Span,
@@ -65,7 +66,7 @@ pub struct TraceJob {
     pub state: TraceState,
 }
 
-/// Where a replay begins.
+/// Where one begins.
 #[derive(Clone, Debug, PartialEq)]
 pub enum From {
     /// The first job at or after this.
@@ -175,10 +176,11 @@ fn read_job(text: &str) -> Result<TraceJob, String> {
     let fields: Vec<&str> = text.split(',').collect();
     let fields: [&str; 12] =
         fields.as_slice().try_into().map_err(|_| format!("{} fields instead of {}", fields.len(), COLUMNS.len()))?;
-    let [id, _user, account, submit, duration, nodes, gpus, cpus, mem, _gpu_type, limit, state] = fields;
+    let [id, user, account, submit, duration, nodes, gpus, cpus, mem, _gpu_type, limit, state] = fields;
     if id.is_empty() {
         return Err("job_id is empty".to_owned());
     }
+    let text_of = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let needed = |value: Option<Span>, name: &str| value.ok_or_else(|| format!("{name} is empty"));
     let nodes = number::<u32>(nodes, "nodes", MAX_NODES)?.unwrap_or(1);
     if nodes == 0 {
@@ -190,7 +192,8 @@ fn read_job(text: &str) -> Result<TraceJob, String> {
     }
     Ok(TraceJob {
         id: id.to_owned(),
-        account: (!account.is_empty()).then(|| account.to_owned()),
+        user: text_of(user),
+        account: text_of(account),
         submit: needed(seconds(submit, "submit_s")?, "submit_s")?,
         duration: needed(seconds(duration, "duration_s")?, "duration_s")?,
         nodes,
@@ -272,6 +275,7 @@ mod tests {
             (Some("vc-1"), None, TraceState::Completed)
         );
         assert_eq!((jobs[1].submit, jobs[1].nodes, jobs[1].cpus), (Span(1_500), 2, Some(8)));
+        assert_eq!((jobs[0].user.as_deref(), jobs[1].user.as_deref()), (None, Some("u")));
         assert_eq!((jobs[1].time_limit, jobs[1].state), (Some(Span::from_secs(120)), TraceState::Timeout));
     }
 
