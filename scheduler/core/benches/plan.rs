@@ -77,7 +77,7 @@ fn deep_queue(criterion: &mut Criterion) {
             });
         }
         group.bench_with_input(BenchmarkId::from_parameter(classes), &cluster, |bencher, cluster| {
-            bencher.iter(|| black_box(plan(cluster, NOW)).notes.len());
+            bencher.iter(|| black_box(plan(cluster, NOW)).steps.len());
         });
     }
     group.finish();

@@ -108,6 +108,8 @@ pub(crate) struct Index {
     pub queue: OrdSet<QueueKey>,
     /// Jobs that hold or claim nodes.
     pub active: OrdSet<JobId>,
+    /// Of those, the ones whose gang is not complete.
+    pub claiming: OrdSet<JobId>,
     /// Jobs that have not ended.
     pub live: OrdSet<JobId>,
     /// Ended jobs by time, for the purge.
@@ -119,6 +121,7 @@ pub(crate) struct Index {
     pub names: OrdMap<(Uid, String), OrdSet<JobId>>,
     /// Nodes that are not gone.
     pub live_nodes: OrdSet<NodeId>,
+    pub pool_nodes: OrdMap<PoolName, OrdSet<NodeId>>,
     pub node_names: OrdMap<NodeName, NodeId>,
     pub open_orders: OrdSet<OrderId>,
     /// Of those: whose outcome is not known.
@@ -170,6 +173,11 @@ impl Cluster {
         self.index.active.iter().filter_map(|job| self.jobs.get(job))
     }
 
+    /// Jobs that claim nodes of which some are not ready yet, by id.
+    pub fn claiming_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.index.claiming.iter().filter_map(|job| self.jobs.get(job))
+    }
+
     /// Jobs that have not ended, by id.
     pub fn live_jobs(&self) -> impl Iterator<Item = &Job> {
         self.index.live.iter().filter_map(|job| self.jobs.get(job))
@@ -184,8 +192,13 @@ impl Cluster {
         self.index.live_nodes.iter().filter_map(|node| self.nodes.get(node))
     }
 
-    pub fn live_nodes_of<'a>(&'a self, pool: &'a PoolName) -> impl Iterator<Item = &'a Node> {
-        self.live_nodes().filter(move |node| node.pool == *pool)
+    pub fn live_nodes_of(&self, pool: &PoolName) -> impl Iterator<Item = &Node> {
+        let nodes = self.index.pool_nodes.get(pool).into_iter().flatten();
+        nodes.filter_map(|node| self.nodes.get(node))
+    }
+
+    pub fn live_node_count_of(&self, pool: &PoolName) -> usize {
+        self.index.pool_nodes.get(pool).map_or(0, OrdSet::len)
     }
 
     pub fn live_node_count(&self) -> usize {
@@ -259,6 +272,9 @@ impl Cluster {
                 if !matches!(phase, JobPhase::Pending) {
                     index.active.insert(job.id);
                 }
+                if matches!(phase, JobPhase::Configuring(_)) {
+                    index.claiming.insert(job.id);
+                }
                 for target in job.spec.dependency.terms.iter().filter_map(|term| term.target) {
                     index.dependants.entry(target.job).or_default().insert(job.id);
                 }
@@ -302,6 +318,7 @@ impl Cluster {
             index.queue.remove(&key);
         }
         index.active.remove(&id);
+        index.claiming.remove(&id);
         index.live.remove(&id);
         if let JobPhase::Ended(end) = &job.phase {
             index.ended.remove(&(end.ended_at, id));
@@ -339,12 +356,20 @@ impl Cluster {
             NodeState::Gone { at, .. } => {
                 self.index.gone.insert((at, node.id));
                 self.index.live_nodes.remove(&node.id);
+                if let Some(nodes) = self.index.pool_nodes.get_mut(&node.pool) {
+                    nodes.remove(&node.id);
+                    if nodes.is_empty() {
+                        self.index.pool_nodes.remove(&node.pool);
+                    }
+                }
                 if self.index.node_names.get(&node.name) == Some(&node.id) {
                     self.index.node_names.remove(&node.name);
                 }
             }
             _ => {
-                self.index.live_nodes.insert(node.id);
+                if self.index.live_nodes.insert(node.id).is_none() {
+                    self.index.pool_nodes.entry(node.pool.clone()).or_default().insert(node.id);
+                }
                 self.index.node_names.insert(node.name.clone(), node.id);
             }
         }

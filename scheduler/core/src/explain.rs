@@ -4,8 +4,8 @@ use crate::cluster::Cluster;
 use crate::job::{Job, JobPhase};
 use crate::node::NodeState;
 use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
+use crate::plan::fleet::Fleet;
 use crate::plan::place::{Room, most_units};
-use crate::plan::scratch::Scratch;
 use crate::plan::{Gate, claim_ready_at, feasible, gate, plan};
 use squall_types::api::{Blocker, Estimate, Explanation, JobState};
 use squall_types::span_text::clock;
@@ -79,9 +79,9 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
 fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {
     let spec = job.spec.as_ref();
     let market = Market::new(cluster, now);
-    let scratch = Scratch::new(cluster, now);
+    let fleet = Fleet::new(cluster, now);
     for (partition, pool) in candidates(cluster, spec) {
-        let (rooms, _) = scratch.rooms(pool, now, time_limit(cluster, spec, partition), true);
+        let rooms = fleet.rooms(pool, time_limit(cluster, spec, partition));
         let fits = rooms.iter().filter(|room| most_units(spec, room) > 0).count();
         let free = rooms.iter().filter(|room| room.empty).count();
         let text = format!(

@@ -216,6 +216,11 @@ impl Node {
         matches!(self.state, NodeState::Ordered | NodeState::Booting { .. }) && self.holds.is_empty()
     }
 
+    /// When it will be ready, as far as can be told from its order.
+    pub fn expected_at(&self) -> Timestamp {
+        self.launched_at.unwrap_or(self.created_at) + self.offer.typical_boot
+    }
+
     pub fn is_held_by(&self, owner: HoldOwner) -> bool {
         self.holds.iter().any(|hold| hold.owner == owner)
     }

@@ -1,6 +1,7 @@
 //! A large table as copy-on-write pages: a snapshot is a clone that costs almost nothing.
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use std::sync::Arc;
 
 /// Rows by key, in key order. Cloning shares all pages; editing copies the one page and the one row.
@@ -71,6 +72,19 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
 
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
         self.rows.keys()
+    }
+
+    /// Rows that differ between this table and a later one, before and after. Pages that both share are skipped, so
+    /// that this costs what was changed and not what there is.
+    pub fn changes<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = (&'a K, Option<&'a Arc<V>>, Option<&'a Arc<V>>)>
+    where
+        V: PartialEq,
+    {
+        self.rows.diff(&after.rows).map(|item| match item {
+            DiffItem::Add(key, row) => (key, None, Some(row)),
+            DiffItem::Update { old: (key, old), new: (_, new) } => (key, Some(old), Some(new)),
+            DiffItem::Remove(key, row) => (key, Some(row), None),
+        })
     }
 
     /// Rows from `key` on.

@@ -95,7 +95,7 @@ impl World {
         for step in plan.steps {
             assert!(self.decide(Command::Perform { step: step.clone() }).is_some(), "{step:?} was refused");
         }
-        plan.notes.into_iter().filter_map(|(job, note)| note.start_at.map(|at| (job, at))).collect()
+        plan.notes.all().into_iter().filter_map(|(job, note)| note.start_at.map(|at| (job, at))).collect()
     }
 
     /// Gangs are prepared at once; what is at its limit ends.

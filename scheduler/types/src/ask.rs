@@ -170,7 +170,7 @@ impl Ask {
     /// or has not the model. The GPUs of another model in the shape do not count.
     pub fn need(&self, shape: &Shape, units: u32) -> Option<Resources> {
         let model = self.gpus.model();
-        let of_model: u16 = shape.gpus.indices(model).count() as u16;
+        let of_model = shape.gpus.count_of(model);
         let unit = self.units();
         let gpus = match self.gpus {
             GpuAsk::PerNode(each, _) => u32::from(each),

@@ -45,6 +45,12 @@ impl Gpus {
         found.into_iter()
     }
 
+    /// How many there are of `model`, or in all.
+    pub fn count_of(&self, model: Option<&GpuModel>) -> u16 {
+        let matching = self.0.iter().filter(|group| model.is_none_or(|wanted| *wanted == group.model));
+        matching.map(|group| group.count).fold(0, u16::saturating_add)
+    }
+
     pub fn model_of(&self, index: u16) -> Option<&GpuModel> {
         let mut left = index;
         self.0.iter().find_map(|group| match left.checked_sub(group.count) {
@@ -111,6 +117,35 @@ impl Resources {
             cpus: self.cpus.saturating_add(other.cpus),
             memory_mib: self.memory_mib.saturating_add(other.memory_mib),
             gpus: self.gpus.saturating_add(other.gpus),
+        }
+    }
+
+    /// What is left, and nothing where less than that was there.
+    pub fn less(&self, taken: &Resources) -> Resources {
+        Resources {
+            cpus: self.cpus.saturating_sub(taken.cpus),
+            memory_mib: self.memory_mib.saturating_sub(taken.memory_mib),
+            gpus: self.gpus.saturating_sub(taken.gpus),
+        }
+    }
+
+    /// The smaller amount of each kind.
+    #[must_use]
+    pub fn least(&self, other: &Resources) -> Resources {
+        Resources {
+            cpus: self.cpus.min(other.cpus),
+            memory_mib: self.memory_mib.min(other.memory_mib),
+            gpus: self.gpus.min(other.gpus),
+        }
+    }
+
+    /// The larger amount of each kind.
+    #[must_use]
+    pub fn most(&self, other: &Resources) -> Resources {
+        Resources {
+            cpus: self.cpus.max(other.cpus),
+            memory_mib: self.memory_mib.max(other.memory_mib),
+            gpus: self.gpus.max(other.gpus),
         }
     }
 

@@ -155,7 +155,7 @@ impl Draft {
         let state = self.cluster.pools.get(&planned.pool).ok_or_else(|| refused("the pool is not known"))?;
         let offer = state.offers.get(&planned.offer).map(|known| known.offer.clone());
         let offer = offer.ok_or_else(|| refused("the offer is withdrawn"))?;
-        let live = self.cluster.live_nodes_of(&planned.pool).count();
+        let live = self.cluster.live_node_count_of(&planned.pool);
         if live + planned.nodes.len() > config.max_nodes as usize && !crate::canary::active("pool_maximum_ignored") {
             return Err(refused("the pool has as many nodes as it may"));
         }

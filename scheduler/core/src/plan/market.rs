@@ -113,7 +113,7 @@ pub fn affordable(
     count: u32,
 ) -> Result<Vec<BudgetName>, Obstacle> {
     let pool = buyable.pool;
-    let live = cluster.live_nodes_of(pool).count() as u32 + spending.nodes.get(pool).copied().unwrap_or(0);
+    let live = cluster.live_node_count_of(pool) as u32 + spending.nodes.get(pool).copied().unwrap_or(0);
     let limit = |reason, text: String| Err(Obstacle { reason, text, until: None });
     if live + count > buyable.config.max_nodes {
         let most = buyable.config.max_nodes;

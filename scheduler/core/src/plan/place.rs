@@ -1,10 +1,14 @@
 //! The one placer: which nodes, how many units on each, and what that holds there.
 //!
 //! Asked to place (on what is free), to grow (with empty nodes that could be bought) and to reserve (on what will be
-//! free); the answer depends on nothing but the rooms that it is given.
+//! free); the answer depends on nothing but the rooms that it is given, in the order in which they are given.
+//!
+//! That order does not change with time, and what is free is no part of it: small shapes first, so that large ones
+//! stay whole and GPU nodes are left to jobs with GPUs, then by age, so that the newest nodes fall idle first. A job
+//! that was promised a start finds the same nodes first when that time comes, whatever was placed in between, and so
+//! does not push aside what was promised to others beside it.
 
 use squall_types::{Constraint, GpuModel, JobSpec, NodeId, Resources, Shape};
-use std::collections::BTreeSet;
 
 /// Room on one node, existing or to be bought.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
                 let having = |at: &usize| rooms[*at].shape.features.contains(&part.feature) && !required.contains(at);
                 let fits = |at: &usize| most_units(spec, &rooms[*at]) > 0;
                 let chosen: Vec<usize> =
-                    order(rooms).into_iter().filter(having).filter(fits).take(part.nodes as usize).collect();
+                    (0..rooms.len()).filter(having).filter(fits).take(part.nodes as usize).collect();
                 if chosen.len() < part.nodes as usize {
                     return None;
                 }
@@ -60,41 +64,87 @@ pub fn may_stand_alone(spec: &JobSpec) -> bool {
     one_choice && spec.node_list.is_empty() && spec.ask.min_nodes().min(spec.ask.units().total.max(1)) <= 1
 }
 
+/// What a request leaves to be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All of it goes on one node: the first that takes it.
+    One { units: u32 },
+    /// So many nodes with as many units on each: the first that take their share.
+    Gang { nodes: u32, units: u32 },
+    /// Rooms have to be compared.
+    Any,
+}
+
+pub fn mode(spec: &JobSpec) -> Mode {
+    let units = spec.ask.units();
+    let total = units.total.max(1);
+    let (least, most) = (spec.ask.min_nodes().min(total), spec.ask.max_nodes().min(total));
+    let one_choice = !matches!(spec.constraint, Some(Constraint::Same(_) | Constraint::Counted(_)));
+    if !one_choice || !spec.node_list.is_empty() || least != most {
+        return Mode::Any;
+    }
+    let each = total / least;
+    match least {
+        1 => Mode::One { units: total },
+        _ if each * least == total && (each == 1 || units.per_node == Some(each)) => {
+            Mode::Gang { nodes: least, units: each }
+        }
+        _ => Mode::Any,
+    }
+}
+
 /// All of the job in one room, if it fits there.
 pub fn place_alone(spec: &JobSpec, room: &Room<'_>) -> Option<Pick> {
-    let matches = spec.constraint.as_ref().is_none_or(|constraint| constraint.matches(&room.shape.features));
-    if !matches || spec.exclude.iter().any(|name| name == room.name) {
-        return None;
+    place_part(spec, room, spec.ask.units().total)
+}
+
+/// So many units in one room that the job may use, if they fit there.
+pub fn place_part(spec: &JobSpec, room: &Room<'_>, units: u32) -> Option<Pick> {
+    if may_use(spec, room.name, room.shape) && takes(spec, room, units) {
+        pick(spec, std::slice::from_ref(room), 0, units)
+    } else {
+        None
     }
-    let total = spec.ask.units().total;
-    if most_units(spec, room) < total { None } else { pick(spec, std::slice::from_ref(room), 0, total) }
+}
+
+/// Whether a node is among those that the job asks for, whatever is free on it.
+pub fn may_use(spec: &JobSpec, name: &str, shape: &Shape) -> bool {
+    let matches = spec.constraint.as_ref().is_none_or(|constraint| constraint.matches(&shape.features));
+    matches && !spec.exclude.iter().any(|excluded| excluded == name)
 }
 
 /// Where a shape stands in the order in which nodes are looked at.
-pub fn order_key(shape: &Shape, node: NodeId) -> (u16, u32, u64, NodeId) {
+pub fn order_key(shape: &Shape) -> (u16, u32, u64) {
     let Resources { cpus, memory_mib, gpus } = shape.resources();
-    (gpus, cpus, memory_mib, node)
+    (gpus, cpus, memory_mib)
+}
+
+/// Whether a room takes at least so many units.
+pub fn takes(spec: &JobSpec, room: &Room<'_>, units: u32) -> bool {
+    match spec.ask.units().per_node {
+        Some(exact) => units <= exact && fits(spec, room, exact),
+        None => fits(spec, room, units),
+    }
+}
+
+fn fits(spec: &JobSpec, room: &Room<'_>, units: u32) -> bool {
+    let need = || spec.ask.need(room.shape, units);
+    let of_model = |need: &Resources| need.gpus <= count_model(room, spec.ask.gpus.model());
+    (room.empty || !spec.ask.exclusive) && need().is_some_and(|need| need.fits_in(&room.free) && of_model(&need))
 }
 
 /// The units that fit into one room; 0 where none do.
 pub fn most_units(spec: &JobSpec, room: &Room<'_>) -> u32 {
-    let ask = &spec.ask;
-    let units = ask.units();
-    if ask.exclusive && !room.empty {
-        return 0;
-    }
-    let of_model = count_model(room, ask.gpus.model());
-    let fits =
-        |count: u32| ask.need(room.shape, count).is_some_and(|need| need.fits_in(&room.free) && need.gpus <= of_model);
+    let units = spec.ask.units();
     match units.per_node {
         Some(exact) => {
-            if fits(exact) {
+            if fits(spec, room, exact) {
                 exact
             } else {
                 0
             }
         }
-        None => largest(units.total, fits),
+        None => largest(units.total, |count| fits(spec, room, count)),
     }
 }
 
@@ -111,22 +161,8 @@ fn largest(most: u32, fits: impl Fn(u32) -> bool) -> u32 {
 fn count_model(room: &Room<'_>, model: Option<&GpuModel>) -> u16 {
     match model {
         None => room.gpus.len() as u16,
-        Some(_) => {
-            let of_model: BTreeSet<u16> = room.shape.gpus.indices(model).collect();
-            room.gpus.iter().filter(|gpu| of_model.contains(gpu)).count() as u16
-        }
+        Some(_) => room.gpus.iter().filter(|gpu| room.shape.gpus.model_of(**gpu) == model).count() as u16,
     }
-}
-
-/// Rooms in an order that time does not change: small shapes first, so that large ones stay whole and GPU nodes are
-/// left to jobs with GPUs, then by age, so that the newest nodes fall idle first.
-///
-/// What is free is no part of it. A job that was promised a start finds the same nodes first when that time comes,
-/// whatever was placed in between, and so does not push aside what was promised to others beside it.
-fn order(rooms: &[Room<'_>]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rooms.len()).collect();
-    order.sort_by_key(|at| order_key(rooms[*at].shape, rooms[*at].node));
-    order
 }
 
 fn place_among(
@@ -142,8 +178,7 @@ fn place_among(
     }
     required.sort_unstable();
     required.dedup();
-    let caps: Vec<(usize, u32)> = order(rooms)
-        .into_iter()
+    let caps: Vec<(usize, u32)> = (0..rooms.len())
         .filter(listed)
         .map(|at| (at, most_units(spec, &rooms[at])))
         .filter(|(_, cap)| *cap > 0)
@@ -204,12 +239,13 @@ fn share_out(
 fn pick(spec: &JobSpec, rooms: &[Room<'_>], at: usize, units: u32) -> Option<Pick> {
     let room = &rooms[at];
     let need = spec.ask.need(room.shape, units)?;
-    let of_model: BTreeSet<u16> = room.shape.gpus.indices(spec.ask.gpus.model()).collect();
+    let model = spec.ask.gpus.model();
+    let of_model = |gpu: &u16| model.is_none() || room.shape.gpus.model_of(*gpu) == model;
     let free = room.gpus.iter().copied();
     let gpus: Vec<u16> = if need.gpus == room.shape.gpus.count() {
         free.take(usize::from(need.gpus)).collect()
     } else {
-        free.filter(|gpu| of_model.contains(gpu)).take(usize::from(need.gpus)).collect()
+        free.filter(of_model).take(usize::from(need.gpus)).collect()
     };
     (gpus.len() == usize::from(need.gpus)).then_some(Pick { room: at, units, need, gpus })
 }
@@ -232,7 +268,7 @@ mod tests {
     fn shape(cpus: u32, gpus: u16) -> Shape {
         let group = GpuGroup { model: "h100".into(), count: gpus, memory_mib: 0, declared: true };
         let gpus = Gpus(if gpus > 0 { vec![group] } else { vec![] });
-        Shape { cpus, cores: cpus, memory_mib: 64_000, gpus, features: BTreeSet::new() }
+        Shape { cpus, cores: cpus, memory_mib: 64_000, gpus, features: Default::default() }
     }
 
     fn room<'a>(node: u64, shape: &'a Shape, gpus: &[u16], cpus: u32) -> Room<'a> {
@@ -245,24 +281,23 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_node_that_fits_is_taken_first() {
+    fn the_first_node_that_fits_is_taken() {
         let (large, small) = (shape(64, 8), shape(16, 4));
-        let rooms = [room(1, &large, &[0, 1, 2, 3], 16), room(2, &small, &[3], 12)];
+        let rooms = [room(2, &small, &[3], 12), room(1, &large, &[0, 1, 2, 3], 16)];
         let ask = Ask { gpus: GpuAsk::PerNode(1, None), ..Ask::default() };
         let picks = place(&spec(ask), &rooms);
-        assert_eq!(picks.map(|picks| (picks[0].room, picks[0].gpus.clone())), Some((1, vec![3])));
+        assert_eq!(picks.map(|picks| (picks[0].room, picks[0].gpus.clone())), Some((0, vec![3])));
     }
 
     #[test]
     fn a_job_for_one_node_is_placed_alike_with_and_without_a_look_at_the_others() {
         let (large, small) = (shape(64, 8), shape(16, 4));
-        let rooms = [room(1, &large, &[0, 1, 2, 3], 16), room(2, &small, &[3], 12), room(3, &small, &[1, 2], 1)];
+        let rooms = [room(2, &small, &[3], 12), room(3, &small, &[1, 2], 1), room(1, &large, &[0, 1, 2, 3], 16)];
         let asks = (0..=5).flat_map(|gpus| [1, 2, 13, 16].map(|cpus| (gpus, cpus)));
         for (gpus, cpus) in asks {
             let spec = spec(Ask { gpus: GpuAsk::PerNode(gpus, None), cpus: CpuAsk::PerTask(cpus), ..Ask::default() });
             assert!(may_stand_alone(&spec));
-            let alone = order(&rooms)
-                .into_iter()
+            let alone = (0..rooms.len())
                 .find_map(|at| place_alone(&spec, &rooms[at]).map(|pick| Pick { room: at, ..pick }));
             assert_eq!(alone.map(|pick| vec![pick]), place(&spec, &rooms), "{gpus} GPUs, {cpus} CPUs");
         }

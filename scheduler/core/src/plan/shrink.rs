@@ -1,52 +1,54 @@
 //! Giving back: fence first, then check, then retire; demand that returns before that cancels it.
 
-use super::scratch::Scratch;
-use super::{Plan, Step};
+use super::Step;
+use super::fleet::Fleet;
+use super::pass::Pass;
 use crate::cluster::Cluster;
 use crate::node::{DrainWhy, Node, NodeState};
-use squall_types::{NodeId, PoolName, Span, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use squall_types::{PoolName, Span, Timestamp};
+use std::collections::BTreeMap;
 
 /// A node within this of its own end takes no new work.
 const NEAR_DIE_AT: Span = Span::from_mins(10);
 
-pub fn shrink(cluster: &Cluster, now: Timestamp, scratch: &Scratch<'_>, plan: &mut Plan) {
-    // What this plan uses or keeps for somebody is not idle.
-    let wanted: BTreeSet<NodeId> =
-        scratch.slots.iter().filter(|slot| !slot.empty || !slot.reserved.is_empty()).map(|slot| slot.node).collect();
+/// What the pass neither uses nor keeps for somebody is not needed.
+pub(super) fn shrink(cluster: &Cluster, fleet: &Fleet, pass: &mut Pass) {
+    let now = pass.instant.now;
     let mut kept: BTreeMap<&PoolName, u32> = BTreeMap::new();
-    for node in cluster
-        .live_nodes()
-        .filter(|node| matches!(node.state, NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Ordered))
-    {
-        *kept.entry(&node.pool).or_default() += 1;
-    }
-    for node in cluster.live_nodes().filter(|node| !node.is_static() && node.is_empty() && !wanted.contains(&node.id)) {
-        let live = kept.entry(&node.pool).or_default();
+    let unused: Vec<&Node> = fleet.unused().filter_map(|id| cluster.nodes.get(&id)).collect();
+    for node in unused {
+        let live = kept.entry(&node.pool).or_insert_with(|| kept_in(cluster, &node.pool));
         match &node.state {
             NodeState::Ready { idle_since: Some(since) } => match verdict(cluster, node, *since, *live) {
                 Verdict::Keep => {}
                 Verdict::Drain { at, why } if at <= now => {
                     *live -= 1;
-                    plan.steps.push(Step::Drain { node: node.id, why });
+                    pass.steps.push(Step::Drain { node: node.id, why });
                     let settle = cluster.config.pools.get(&node.pool).map_or(Span::ZERO, |config| config.settle);
-                    wake(plan, now + settle.max(Span(1)));
+                    pass.wake(now + settle.max(Span(1)));
                 }
-                Verdict::Drain { at, .. } => wake(plan, at),
+                Verdict::Drain { at, .. } => pass.wake(at),
             },
             NodeState::Draining { why, since } => {
                 let settle = cluster.config.pools.get(&node.pool).map_or(Span::ZERO, |config| config.settle);
                 // Only what was idle can be wanted back; everything else goes at once.
                 let at = if *why == DrainWhy::Idle { *since + settle } else { *since };
                 if at <= now {
-                    plan.steps.push(Step::Retire { node: node.id, why: *why });
+                    pass.steps.push(Step::Retire { node: node.id, why: *why });
                 } else {
-                    wake(plan, at);
+                    pass.wake(at);
                 }
             }
             _ => {}
         }
     }
+}
+
+fn kept_in(cluster: &Cluster, pool: &PoolName) -> u32 {
+    let kept = |node: &&Node| {
+        matches!(node.state, NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Ordered)
+    };
+    cluster.live_nodes_of(pool).filter(kept).count() as u32
 }
 
 enum Verdict {
@@ -70,8 +72,4 @@ fn verdict(cluster: &Cluster, node: &Node, idle_since: Timestamp, live: u32) -> 
         return Verdict::Drain { at: by_die_at, why: DrainWhy::DieAt };
     }
     Verdict::Drain { at, why: DrainWhy::Idle }
-}
-
-fn wake(plan: &mut Plan, at: Timestamp) {
-    plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
 }

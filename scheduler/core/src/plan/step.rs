@@ -4,16 +4,57 @@ use crate::node::DrainWhy;
 use squall_types::{
     Allocation, BudgetName, JobId, NodeId, OfferName, PartitionName, PoolName, Reason, Span, Timestamp,
 };
+use imbl::OrdMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is to be done, in order, and why the others wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    pub notes: BTreeMap<JobId, Note>,
+    pub notes: Notes,
     /// When planning again may help although nothing else happened.
     pub wake_at: Option<Timestamp>,
 }
+
+/// Why jobs wait. Jobs that were not tried for themselves wait for what the first of their class waits for; a clone
+/// costs almost nothing, however many there are.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    pub(super) tried: Arc<BTreeMap<JobId, Note>>,
+    /// By class.
+    pub(super) failed: Arc<[Option<Reason>]>,
+    pub(super) shut: OrdMap<JobId, Note>,
+    pub(super) class_of: OrdMap<JobId, usize>,
+}
+
+impl Notes {
+    pub fn get(&self, job: &JobId) -> Option<Note> {
+        let known = self.tried.get(job).or_else(|| self.shut.get(job)).copied();
+        known.or_else(|| self.of_class(*self.class_of.get(job)?))
+    }
+
+    fn of_class(&self, class: usize) -> Option<Note> {
+        let reason = self.failed.get(class).copied().flatten()?;
+        Some(Note { reason, start_at: None })
+    }
+
+    /// All of them, by job.
+    pub fn all(&self) -> BTreeMap<JobId, Note> {
+        let of_class = |(job, class): (&JobId, &usize)| Some((*job, self.of_class(*class)?));
+        let mut all: BTreeMap<JobId, Note> = self.class_of.iter().filter_map(of_class).collect();
+        all.extend(self.shut.iter().chain(self.tried.iter()).map(|(job, note)| (*job, *note)));
+        all
+    }
+}
+
+impl PartialEq for Notes {
+    fn eq(&self, other: &Self) -> bool {
+        self.all() == other.all()
+    }
+}
+
+impl Eq for Notes {}
 
 /// Why a job waits, as the plan saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,250 @@
+//! Buying what is missing: for a job that fits on nothing that there is, and for pools that keep some nodes anyway.
+
+use super::classes::{Candidate, ClassId};
+use super::market::{Buyable, Obstacle, admissible, affordable};
+use super::pass::Planner;
+use super::place::{Mode, Room, may_stand_alone, place_alone, place_part};
+use super::seek::{Fit, fit};
+use super::slot::Slot;
+use super::step::{PlannedOrder, Step, Target};
+use crate::job::Job;
+use crate::node::{Node, NodeState};
+use squall_types::{BudgetName, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Timestamp};
+use std::sync::Arc;
+
+/// Why nothing was bought.
+pub(super) enum Refusal {
+    /// There is nothing that would do.
+    Nothing,
+    /// Waiting is sooner.
+    Sooner,
+    Obstacle(Obstacle),
+}
+
+/// Nodes to buy, and where the job would go then.
+struct Growth {
+    count: u32,
+    /// Slots of existing nodes, then as many new ones as are picked.
+    fit: Fit,
+    budgets: Vec<BudgetName>,
+}
+
+impl Planner<'_> {
+    /// Orders what is missing, cheapest first in the first pool that can, unless waiting until `waiting` is sooner.
+    pub fn buy(
+        &mut self,
+        job: &Job,
+        target: Target,
+        class: ClassId,
+        candidates: &[Candidate],
+        waiting: Option<Timestamp>,
+    ) -> Result<(), Refusal> {
+        let mut refusal = Refusal::Nothing;
+        for candidate in candidates {
+            let pool = self.view.fleet.pools[candidate.pool].name.clone();
+            let market = self.market;
+            for (_, buyable) in market.of_pool(&pool) {
+                match self.can_grow(job, class, candidate, buyable, waiting) {
+                    Ok(growth) => {
+                        self.grow(job, target, candidate, buyable, growth);
+                        return Ok(());
+                    }
+                    Err(Refusal::Obstacle(obstacle)) => {
+                        obstacle.until.into_iter().for_each(|at| self.pass.wake(at));
+                        if !matches!(refusal, Refusal::Obstacle(_)) {
+                            refusal = Refusal::Obstacle(obstacle);
+                        }
+                    }
+                    Err(Refusal::Sooner) if matches!(refusal, Refusal::Nothing) => refusal = Refusal::Sooner,
+                    Err(_) => {}
+                }
+            }
+        }
+        Err(refusal)
+    }
+
+    fn can_grow(
+        &mut self,
+        job: &Job,
+        class: ClassId,
+        candidate: &Candidate,
+        buyable: &Buyable<'_>,
+        waiting: Option<Timestamp>,
+    ) -> Result<Growth, Refusal> {
+        let (spec, partition) = (&job.spec, &candidate.partition);
+        admissible(self.cluster, spec, partition, buyable.offer).map_err(|_| Refusal::Nothing)?;
+        // Could a new node take any part of it?
+        let mode = self.view.classes.get(class).mode;
+        let part = match mode {
+            Mode::One { units } | Mode::Gang { units, .. } => units,
+            Mode::Any => spec.ask.units().per_node.unwrap_or(1),
+        };
+        spec.ask.need(&buyable.shape, part).ok_or(Refusal::Nothing)?;
+        if let Some(at) = self.batch_window(job) {
+            let text = "orders are collected".to_owned();
+            return Err(Refusal::Obstacle(Obstacle { reason: Reason::Resources, text, until: Some(at) }));
+        }
+        if waiting.is_some_and(|at| at <= self.pass.instant.now + buyable.offer.typical_boot) {
+            return Err(Refusal::Sooner);
+        }
+        if let Some(closed) = &buyable.closed {
+            return Err(Refusal::Obstacle(closed.clone()));
+        }
+        // One more node at least: what forbids that forbids all of it.
+        let affordable = |pass: &super::pass::Pass, count| {
+            affordable(self.cluster, &pass.spending, spec, partition, buyable, count).map_err(Refusal::Obstacle)
+        };
+        affordable(self.pass, 1)?;
+        let growth = self.growth(job, class, candidate, buyable, mode).ok_or(Refusal::Nothing)?;
+        let budgets = affordable(self.pass, growth.count)?;
+        Ok(Growth { budgets, ..growth })
+    }
+
+    /// How many empty nodes of an offer are needed beside what is free, and the picks over both.
+    fn growth(
+        &mut self,
+        job: &Job,
+        class: ClassId,
+        candidate: &Candidate,
+        buyable: &Buyable<'_>,
+        mode: Mode,
+    ) -> Option<Growth> {
+        let (spec, budgets) = (&job.spec, Vec::new());
+        let first = self.pass.next_node;
+        let room = |count: u32| new_room(NodeId(first.0 + u64::from(count)), &buyable.shape);
+        let most = spec.ask.max_nodes().min(spec.ask.units().total.max(1)).min(buyable.config.max_nodes);
+        if may_stand_alone(spec)
+            && let Some(pick) = place_alone(spec, &room(0))
+        {
+            let mut fit = Fit::default();
+            fit.push(usize::MAX, pick);
+            return (most >= 1).then_some(Growth { count: 1, fit, budgets });
+        }
+        let mut looks = 0;
+        let seek = self.seek(class, candidate);
+        let growth = match mode {
+            Mode::One { .. } => None,
+            Mode::Gang { nodes, units } => {
+                let existing = |need| seek.first(nodes as usize - 1, units, need, true, &mut looks);
+                let mut fit = seek.needs.part.map(existing).unwrap_or_default();
+                let count = nodes - fit.slots.len() as u32;
+                let pick = place_part(spec, &room(0), units).filter(|_| count <= most)?;
+                (0..count).for_each(|_| fit.push(usize::MAX, pick.clone()));
+                Some(Growth { count, fit, budgets })
+            }
+            Mode::Any => {
+                let (mut slots, mut rooms) = seek.parts(true, &mut looks);
+                (1..=most).find_map(|count| {
+                    slots.push(usize::MAX);
+                    rooms.push(room(count - 1));
+                    looks += 1;
+                    fit(spec, &slots, &rooms).map(|fit| Growth { count, fit, budgets: Vec::new() })
+                })
+            }
+        };
+        self.pass.looks += looks;
+        growth
+    }
+
+    fn grow(&mut self, job: &Job, target: Target, candidate: &Candidate, buyable: &Buyable<'_>, growth: Growth) {
+        let Growth { count, mut fit, budgets } = growth;
+        self.pass.spending.spend(buyable, count, &budgets);
+        let ids = self.fresh(count);
+        let shape = Arc::new(buyable.shape.clone());
+        let ready_at = self.pass.instant.now + buyable.offer.typical_boot;
+        let slots: Vec<usize> = ids
+            .iter()
+            .map(|id| self.view.fleet.add(Slot::planned(*id, candidate.pool, shape.clone(), ready_at)))
+            .collect();
+        let mut new = slots.into_iter();
+        fit.slots.iter_mut().filter(|slot| **slot == usize::MAX).for_each(|slot| {
+            *slot = new.next().expect("no more new nodes are picked than are bought");
+        });
+        let order = PlannedOrder {
+            pool: buyable.pool.clone(),
+            offer: buyable.offer.name.clone(),
+            nodes: ids,
+            gang: count > 1,
+            for_job: matches!(target, Target::Job(_)).then_some(job.id),
+            budgets,
+        };
+        self.order(order, buyable.offer.max_per_order);
+        self.claim(job, target, candidate, &fit);
+    }
+
+    fn fresh(&mut self, count: u32) -> Vec<NodeId> {
+        let first = self.pass.next_node.0;
+        self.pass.next_node = NodeId(first + u64::from(count));
+        (first..first + u64::from(count)).map(NodeId).collect()
+    }
+
+    /// Single nodes of one offer for one purse go into one call; a gang is a call of its own.
+    fn order(&mut self, order: PlannedOrder, max_per_order: u32) {
+        let room = |other: &PlannedOrder| (other.nodes.len() as u32) < max_per_order.max(1);
+        let alike = |other: &PlannedOrder| {
+            let gang = order.gang || other.gang;
+            !gang && other.pool == order.pool && other.offer == order.offer && other.budgets == order.budgets
+        };
+        // The last that is alike: those before it are full.
+        let last = self.pass.steps.iter_mut().rev().find_map(|step| match step {
+            Step::Order(other) if alike(other) => Some(other),
+            _ => None,
+        });
+        match last.filter(|other| room(other)) {
+            Some(other) => {
+                other.nodes.extend(order.nodes);
+                other.for_job = None;
+            }
+            None => self.pass.steps.push(Step::Order(order)),
+        }
+    }
+
+    /// Orders wait until no demand came for a moment, so that an array is bought as one; gangs and people do not wait.
+    fn batch_window(&self, job: &Job) -> Option<Timestamp> {
+        let timing = &self.cluster.config.timing;
+        if job.spec.kind == JobKind::Interactive || job.spec.ask.min_nodes() > 1 {
+            return None;
+        }
+        let now = self.pass.instant.now;
+        let quiet_at = self.cluster.counters.last_submit_at + timing.batch_idle;
+        let at = quiet_at.min(job.eligible_at.unwrap_or(now) + timing.batch_max);
+        (at > now).then_some(at)
+    }
+
+    /// Pools that keep some nodes whatever the demand.
+    pub fn minimum(&mut self) {
+        let cluster = self.cluster;
+        for (pool, config) in cluster.config.pools.iter().filter(|(_, config)| config.min_nodes > 0) {
+            let planned = self.pass.spending.nodes.get(pool).copied().unwrap_or(0);
+            let live = cluster.live_nodes_of(pool).filter(|node| counts_as_kept(node)).count() as u32 + planned;
+            let missing = config.min_nodes.min(config.max_nodes).saturating_sub(live);
+            if missing > 0 {
+                self.buy_for_nobody(pool, missing);
+            }
+        }
+    }
+
+    fn buy_for_nobody(&mut self, pool: &PoolName, missing: u32) {
+        let market = self.market;
+        let Some((_, buyable)) = market.of_pool(pool).find(|(_, buyable)| buyable.closed.is_none()) else { return };
+        let nobody = JobSpec::default();
+        let partition = self.cluster.config.partitions_of(pool).next().cloned().unwrap_or_default();
+        let count = missing.min(buyable.offer.max_per_order.max(1));
+        let Ok(budgets) = affordable(self.cluster, &self.pass.spending, &nobody, &partition, buyable, count) else {
+            return;
+        };
+        self.pass.spending.spend(buyable, count, &budgets);
+        let (pool, offer, nodes) = (pool.clone(), buyable.offer.name.clone(), self.fresh(count));
+        self.pass.steps.push(Step::Order(PlannedOrder { pool, offer, nodes, gang: false, for_job: None, budgets }));
+    }
+}
+
+fn new_room(node: NodeId, shape: &Shape) -> Room<'_> {
+    let gpus = (0..shape.gpus.count()).collect();
+    Room { node, name: "", shape, free: shape.resources(), gpus, empty: true }
+}
+
+fn counts_as_kept(node: &Node) -> bool {
+    matches!(node.state, NodeState::Ordered | NodeState::Booting { .. } | NodeState::Ready { .. })
+        || node.is_recoverable()
+}

@@ -1,0 +1,309 @@
+//! Jobs that wait for resources, by class: alike in everything that the placer sees. Where the first of a class cannot
+//! start, none of it can, so that a plan tries classes and not jobs.
+
+use super::market::{candidates, mounts, time_limit};
+use super::place::{Mode, mode};
+use super::step::Note;
+use super::waiting::{Gate, gate};
+use crate::cluster::Cluster;
+use crate::config::{BudgetScope, ClusterConfig};
+use crate::job::Job;
+use crate::queue::QueueKey;
+use imbl::OrdMap;
+use squall_types::{
+    AccountName, JobId, JobSpec, PartitionName, Resources, Shape, Span, Timestamp, Uid,
+};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub type ClassId = usize;
+
+/// A place where the jobs of a class may run.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub partition: PartitionName,
+    /// For counting reservations.
+    pub partition_index: usize,
+    /// Index of the pool in the fleet.
+    pub pool: usize,
+    pub time: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// Of any of its jobs.
+    pub spec: Arc<JobSpec>,
+    pub mode: Mode,
+    pub candidates: Arc<Vec<Candidate>>,
+    pub members: BTreeSet<QueueKey>,
+    key: ClassKey,
+    /// What a node must have at least, by pool, as far as the shapes that the pool had then.
+    needs: BTreeMap<usize, (u64, Needs)>,
+}
+
+/// The least that a node of a pool must have; `None` where no shape there will do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// For any part of the job.
+    pub part: Option<Resources>,
+    /// For all of it on one node.
+    pub whole: Option<Resources>,
+}
+
+/// What tells classes apart.
+#[derive(Clone, Debug)]
+struct ClassKey {
+    spec: Arc<JobSpec>,
+    /// Which pools have its files, where pools differ in that.
+    mounts: Vec<bool>,
+    /// Whose money it spends, where budgets differ in that.
+    purse: (Option<AccountName>, Option<Uid>),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Classes {
+    classes: Vec<Class>,
+    spare: Vec<ClassId>,
+    by_key: BTreeMap<ClassKey, ClassId>,
+    /// The first job of each class, in the order of the queue.
+    heads: BTreeSet<(QueueKey, ClassId)>,
+    pub class_of: OrdMap<JobId, ClassId>,
+    /// Why jobs are not tried, and when to look at them again.
+    pub shut: OrdMap<JobId, Note>,
+    timers: BTreeSet<(Timestamp, JobId)>,
+    timer_of: BTreeMap<JobId, Timestamp>,
+    queue_key: BTreeMap<JobId, QueueKey>,
+    telling: Telling,
+}
+
+/// What the configuration makes of differences between jobs.
+#[derive(Clone, Debug, Default)]
+struct Telling {
+    accounts: bool,
+    users: bool,
+    files: bool,
+}
+
+impl Classes {
+    pub fn new(config: &ClusterConfig) -> Classes {
+        let scoped = |wanted: fn(&BudgetScope) -> bool| config.budgets.values().any(|budget| wanted(&budget.scope));
+        let telling = Telling {
+            accounts: scoped(|scope| matches!(scope, BudgetScope::Account(_))),
+            users: scoped(|scope| matches!(scope, BudgetScope::User(_))),
+            files: config.pools.values().any(|pool| !pool.file_systems.is_empty()),
+        };
+        Classes { telling, ..Classes::default() }
+    }
+
+    /// Looks again at jobs whose time has come.
+    pub fn advance(&mut self, cluster: &Cluster, now: Timestamp, pool_of: impl Fn(&squall_types::PoolName) -> usize) {
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
+            self.timer_of.remove(&id);
+            self.look_at(cluster, now, id, &pool_of);
+        }
+    }
+
+    /// When a job that is not tried yet may be.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Looks again at a job that changed.
+    pub fn look_at(
+        &mut self,
+        cluster: &Cluster,
+        now: Timestamp,
+        id: JobId,
+        pool_of: &impl Fn(&squall_types::PoolName) -> usize,
+    ) {
+        self.forget(id);
+        let Some(job) = cluster.jobs.get(&id) else { return };
+        let Some(key) = QueueKey::of(job, &cluster.config) else { return };
+        match gate(cluster, job, now) {
+            Gate::Shut { reason, until } => {
+                self.shut.insert(id, Note { reason, start_at: until });
+                if let Some(at) = until {
+                    self.timers.insert((at, id));
+                    self.timer_of.insert(id, at);
+                }
+            }
+            Gate::Open => self.join(cluster, job, key, pool_of),
+        }
+    }
+
+    pub fn forget(&mut self, id: JobId) {
+        self.shut.remove(&id);
+        if let Some(at) = self.timer_of.remove(&id) {
+            self.timers.remove(&(at, id));
+        }
+        let (Some(at), Some(key)) = (self.class_of.remove(&id), self.queue_key.remove(&id)) else { return };
+        let class = &mut self.classes[at];
+        let was_head = class.members.first() == Some(&key);
+        class.members.remove(&key);
+        if was_head {
+            self.heads.remove(&(key, at));
+            match class.members.first() {
+                Some(next) => {
+                    self.heads.insert((*next, at));
+                }
+                None => {
+                    self.by_key.remove(&class.key);
+                    self.spare.push(at);
+                }
+            }
+        }
+    }
+
+    fn join(
+        &mut self,
+        cluster: &Cluster,
+        job: &Job,
+        key: QueueKey,
+        pool_of: &impl Fn(&squall_types::PoolName) -> usize,
+    ) {
+        let class_key = self.key_of(cluster, job);
+        let at = match self.by_key.get(&class_key) {
+            Some(at) => *at,
+            None => self.open(cluster, class_key, pool_of),
+        };
+        let class = &mut self.classes[at];
+        let head = class.members.first().copied();
+        if head.is_none_or(|head| key < head) {
+            head.into_iter().for_each(|head| {
+                self.heads.remove(&(head, at));
+            });
+            self.heads.insert((key, at));
+        }
+        class.members.insert(key);
+        self.class_of.insert(job.id, at);
+        self.queue_key.insert(job.id, key);
+    }
+
+    fn open(
+        &mut self,
+        cluster: &Cluster,
+        key: ClassKey,
+        pool_of: &impl Fn(&squall_types::PoolName) -> usize,
+    ) -> ClassId {
+        let spec = key.spec.clone();
+        let candidate = |(partition, pool): (&PartitionName, &squall_types::PoolName)| Candidate {
+            partition: partition.clone(),
+            partition_index: cluster.config.partitions.keys().position(|name| name == partition).unwrap_or(0),
+            pool: pool_of(pool),
+            time: time_limit(cluster, &spec, partition),
+        };
+        let candidates = Arc::new(candidates(cluster, &spec).into_iter().map(candidate).collect());
+        let (mode, members) = (mode(&spec), BTreeSet::new());
+        let class = Class { mode, candidates, members, key: key.clone(), needs: BTreeMap::new(), spec };
+        let at = match self.spare.pop() {
+            Some(at) => {
+                self.classes[at] = class;
+                at
+            }
+            None => {
+                self.classes.push(class);
+                self.classes.len() - 1
+            }
+        };
+        self.by_key.insert(key, at);
+        at
+    }
+
+    fn key_of(&self, cluster: &Cluster, job: &Job) -> ClassKey {
+        let spec = &job.spec;
+        let all = |files: bool| files.then(|| cluster.config.pools.values().map(|pool| mounts(pool, spec)).collect());
+        ClassKey {
+            spec: spec.clone(),
+            mounts: all(self.telling.files).unwrap_or_default(),
+            purse: (
+                self.telling.accounts.then(|| spec.account.clone()),
+                self.telling.users.then_some(spec.uid),
+            ),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    pub fn get(&self, at: ClassId) -> &Class {
+        &self.classes[at]
+    }
+
+    pub fn get_mut(&mut self, at: ClassId) -> &mut Class {
+        &mut self.classes[at]
+    }
+
+    /// The first class in the order of the queue, after where a plan has come.
+    pub fn head_after(&self, after: Option<(QueueKey, ClassId)>) -> Option<(QueueKey, ClassId)> {
+        match after {
+            None => self.heads.first().copied(),
+            Some(after) => {
+                self.heads.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded)).next().copied()
+            }
+        }
+    }
+
+    /// The next job of a class after this one.
+    pub fn next_of(&self, at: ClassId, after: QueueKey) -> Option<QueueKey> {
+        let rest = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        self.classes[at].members.range(rest).next().copied()
+    }
+}
+
+impl Class {
+    /// What a node of a pool must have at least, given the shapes that there are.
+    pub fn needs(&mut self, pool: usize, changed: u64, shapes: &BTreeSet<Arc<Shape>>) -> Needs {
+        if let Some((known, needs)) = self.needs.get(&pool)
+            && *known == changed
+        {
+            return *needs;
+        }
+        let units = self.spec.ask.units();
+        let part = match self.mode {
+            Mode::One { units } | Mode::Gang { units, .. } => units,
+            Mode::Any => units.per_node.unwrap_or(1),
+        };
+        let least = |units: u32| {
+            let needs = shapes.iter().filter_map(|shape| self.spec.ask.need(shape, units));
+            needs.reduce(|a, b| a.least(&b))
+        };
+        let needs = Needs { part: least(part), whole: least(units.total) };
+        self.needs.insert(pool, (changed, needs));
+        needs
+    }
+}
+
+impl ClassKey {
+    fn told_by(&self) -> impl Ord + '_ {
+        let spec = &self.spec;
+        (
+            (&spec.ask, &spec.partitions, spec.time_limit, spec.kind),
+            (&spec.constraint, &spec.node_list, &spec.exclude),
+            (spec.allow_spot, spec.max_price, spec.max_cost),
+            (&self.mounts, &self.purse),
+        )
+    }
+}
+
+impl PartialEq for ClassKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ClassKey {}
+
+impl PartialOrd for ClassKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ClassKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.told_by().cmp(&other.told_by())
+    }
+}

@@ -1,0 +1,265 @@
+//! All nodes as a plan sees them, by pool and in the order in which they are looked at, with an index over each pool.
+//! Kept from plan to plan: what a plan takes and reserves while it is made is put back when it is over.
+
+use super::place::{Room, order_key};
+use super::slot::{Instant, Reserved, Slot, When};
+use super::tree::Tree;
+use crate::cluster::Cluster;
+use crate::node::{Node, NodeState};
+use squall_types::{NodeId, PoolName, Shape, Span, Timestamp};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    pub slots: Vec<Slot>,
+    pub pools: Vec<PoolSlots>,
+    pool_of: BTreeMap<PoolName, usize>,
+    slot_of: BTreeMap<NodeId, usize>,
+    /// Slots of nodes that are gone.
+    spare: Vec<usize>,
+    shapes: BTreeSet<Arc<Shape>>,
+    /// Nodes that were bought or woken and hold nothing: what may be given back.
+    idle: BTreeSet<NodeId>,
+    /// Slots as they were before the plan that is being made touched them.
+    before: BTreeMap<usize, Slot>,
+    /// Slots that this plan added at the end, for nodes that it buys.
+    added: usize,
+    instant: Instant,
+}
+
+/// The nodes of one pool.
+#[derive(Clone, Debug, Default)]
+pub struct PoolSlots {
+    pub name: PoolName,
+    /// By position.
+    pub order: Vec<usize>,
+    pub tree: Tree,
+    /// Shapes that nodes of the pool have or had, and how often that changed.
+    pub shapes: BTreeSet<Arc<Shape>>,
+    pub changed: u64,
+    /// Nodes on their way, the plan's own among them.
+    pub coming: usize,
+    unsorted: bool,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Fleet {
+            slots: Vec::new(),
+            pools: Vec::new(),
+            pool_of: BTreeMap::new(),
+            slot_of: BTreeMap::new(),
+            spare: Vec::new(),
+            shapes: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            before: BTreeMap::new(),
+            added: 0,
+            instant: Instant::new(Timestamp::ZERO),
+        }
+    }
+}
+
+impl Fleet {
+    /// All nodes of a state.
+    pub fn new(cluster: &Cluster, now: Timestamp) -> Fleet {
+        let mut fleet = Fleet::default();
+        cluster.config.pools.keys().for_each(|pool| {
+            fleet.pool(pool);
+        });
+        let nodes: Vec<NodeId> = cluster.live_nodes().map(|node| node.id).collect();
+        fleet.refresh(cluster, now, nodes);
+        fleet
+    }
+
+    /// Looks again at nodes that changed. No plan is being made.
+    pub fn refresh(&mut self, cluster: &Cluster, now: Timestamp, changed: impl IntoIterator<Item = NodeId>) {
+        debug_assert!(self.before.is_empty() && self.added == 0, "a plan is being made");
+        self.instant = Instant::new(now);
+        for id in changed {
+            match cluster.nodes.get(&id).filter(|node| !node.is_gone()) {
+                Some(node) => self.look_at(cluster, node),
+                None => self.forget(id),
+            }
+        }
+        for pool in 0..self.pools.len() {
+            if std::mem::take(&mut self.pools[pool].unsorted) {
+                self.sort(pool);
+            }
+        }
+    }
+
+    /// Nodes that hold nothing and may be given back, which this plan does not use or keep for somebody either.
+    pub fn unused(&self) -> impl Iterator<Item = NodeId> {
+        let used = |id: &NodeId| self.slot_of.get(id).is_some_and(|at| self.before.contains_key(at));
+        self.idle.iter().copied().filter(move |id| !used(id))
+    }
+
+    /// Room on every node of a pool that is there or on its way, for something of this length that begins now.
+    pub fn rooms(&self, pool: &PoolName, span: Span) -> Vec<Room<'_>> {
+        let order = self.pool_index(pool).map_or(&[][..], |pool| &self.pools[pool].order);
+        let slots = order.iter().map(|at| &self.slots[*at]).filter(|slot| slot.when != When::Away);
+        slots.map(|slot| slot.room(self.instant, self.instant.now, span)).collect()
+    }
+
+    pub fn pool_index(&self, pool: &PoolName) -> Option<usize> {
+        self.pool_of.get(pool).copied()
+    }
+
+    /// Changes a slot for as long as this plan is being made.
+    pub fn touch(&mut self, at: usize, change: impl FnOnce(&mut Slot)) {
+        let slot = &mut self.slots[at];
+        self.before.entry(at).or_insert_with(|| slot.clone());
+        change(slot);
+        let (pool, position, leaf) = (slot.pool, slot.position, slot.leaf(self.instant));
+        self.pools[pool].tree.set(position, leaf);
+    }
+
+    pub fn reserve(&mut self, at: usize, reserved: Reserved) {
+        self.touch(at, |slot| slot.reserved.push(reserved));
+    }
+
+    /// A node that this plan buys: the last to be looked at.
+    pub fn add(&mut self, mut slot: Slot) -> usize {
+        let (at, pool) = (self.slots.len(), &mut self.pools[slot.pool]);
+        slot.position = pool.order.len();
+        pool.order.push(at);
+        pool.coming += 1;
+        if pool.shapes.insert(slot.shape.clone()) {
+            pool.changed += 1;
+        }
+        let (position, leaf) = (slot.position, slot.leaf(self.instant));
+        let pool = slot.pool;
+        self.slots.push(slot);
+        self.added += 1;
+        if position < self.pools[pool].tree.width() {
+            self.pools[pool].tree.set(position, leaf);
+        } else {
+            self.plant(pool);
+        }
+        at
+    }
+
+    /// Puts everything back as it was before the plan.
+    pub fn restore(&mut self) {
+        for (at, slot) in std::mem::take(&mut self.before) {
+            if at >= self.slots.len() - self.added {
+                continue;
+            }
+            let (pool, position, leaf) = (slot.pool, slot.position, slot.leaf(self.instant));
+            self.slots[at] = slot;
+            self.pools[pool].tree.set(position, leaf);
+        }
+        for _ in 0..std::mem::take(&mut self.added) {
+            let Some(slot) = self.slots.pop() else { break };
+            let pool = &mut self.pools[slot.pool];
+            pool.order.pop();
+            pool.coming -= 1;
+            pool.tree.set(slot.position, super::tree::Leaf::NONE);
+        }
+    }
+
+    fn pool(&mut self, name: &PoolName) -> usize {
+        if let Some(at) = self.pool_of.get(name) {
+            return *at;
+        }
+        self.pool_of.insert(name.clone(), self.pools.len());
+        self.pools.push(PoolSlots { name: name.clone(), ..PoolSlots::default() });
+        self.pools.len() - 1
+    }
+
+    fn look_at(&mut self, cluster: &Cluster, node: &Node) {
+        let pool = self.pool(&node.pool);
+        let shape = self.share(&node.shape);
+        let mut slot = Slot::new(cluster, node, pool, shape);
+        if may_be_given_back(node) {
+            self.idle.insert(node.id);
+        } else {
+            self.idle.remove(&node.id);
+        }
+        let known = self.slot_of.get(&node.id).copied();
+        let state = &mut self.pools[pool];
+        if state.shapes.insert(slot.shape.clone()) {
+            state.changed += 1;
+        }
+        state.coming += usize::from(matches!(slot.when, When::Coming(_)));
+        match known {
+            Some(at) => {
+                let before = &self.slots[at];
+                state.coming -= usize::from(matches!(before.when, When::Coming(_)));
+                slot.position = before.position;
+                if before.shape == slot.shape && slot.position != usize::MAX {
+                    state.tree.set(slot.position, slot.leaf(self.instant));
+                } else {
+                    state.unsorted = true;
+                }
+                self.slots[at] = slot;
+            }
+            None => {
+                let at = match self.spare.pop() {
+                    Some(at) => {
+                        self.slots[at] = slot;
+                        at
+                    }
+                    None => {
+                        self.slots.push(slot);
+                        self.slots.len() - 1
+                    }
+                };
+                self.slot_of.insert(node.id, at);
+                let state = &mut self.pools[pool];
+                state.order.push(at);
+                state.unsorted = true;
+            }
+        }
+    }
+
+    fn forget(&mut self, id: NodeId) {
+        self.idle.remove(&id);
+        let Some(at) = self.slot_of.remove(&id) else { return };
+        let slot = &mut self.slots[at];
+        let pool = &mut self.pools[slot.pool];
+        pool.coming -= usize::from(matches!(slot.when, When::Coming(_)));
+        slot.when = When::Away;
+        pool.order.retain(|other| *other != at);
+        pool.unsorted = true;
+        self.spare.push(at);
+    }
+
+    fn sort(&mut self, pool: usize) {
+        let Fleet { slots, pools, .. } = self;
+        let order = &mut pools[pool].order;
+        order.sort_by(|a, b| {
+            let (a, b) = (&slots[*a], &slots[*b]);
+            // Shapes are shared, so that they need a long comparison only where they differ.
+            let by_shape = || order_key(&a.shape).cmp(&order_key(&b.shape)).then_with(|| a.shape.cmp(&b.shape));
+            let shapes = if Arc::ptr_eq(&a.shape, &b.shape) { Ordering::Equal } else { by_shape() };
+            shapes.then(a.node.cmp(&b.node))
+        });
+        for (position, at) in order.iter().enumerate() {
+            slots[*at].position = position;
+        }
+        self.plant(pool);
+    }
+
+    fn plant(&mut self, pool: usize) {
+        let (slots, instant) = (&self.slots, self.instant);
+        let leaves = self.pools[pool].order.iter().map(|at| slots[*at].leaf(instant));
+        self.pools[pool].tree = Tree::new(leaves);
+    }
+
+    fn share(&mut self, shape: &Shape) -> Arc<Shape> {
+        if let Some(known) = self.shapes.get(shape) {
+            return known.clone();
+        }
+        let shared = Arc::new(shape.clone());
+        self.shapes.insert(shared.clone());
+        shared
+    }
+}
+
+fn may_be_given_back(node: &Node) -> bool {
+    let waits = matches!(node.state, NodeState::Ready { .. } | NodeState::Draining { .. });
+    waits && !node.is_static() && node.is_empty()
+}

@@ -1,0 +1,264 @@
+//! Where a job fits: now, on nodes that are on their way, or at the earliest time that running work allows. The answers
+//! are those that [`place`] gives over all nodes; the index only spares looking at nodes that can be of no use.
+
+use super::classes::{Candidate, Needs};
+use super::fleet::Fleet;
+use super::place::{Mode, Pick, Room, may_stand_alone, may_use, most_units, place, place_alone, place_part};
+use super::slot::Instant;
+use super::tree::{Probe, Side};
+use squall_types::{JobSpec, Resources, Span, Timestamp};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::ControlFlow;
+
+/// Nothing is planned further ahead.
+pub const WINDOW: Span = Span::from_hours(24 * 7);
+
+/// Where a job goes, in rank order: slots of the fleet, and what it holds there.
+#[derive(Clone, Debug, Default)]
+pub struct Fit {
+    pub slots: Vec<usize>,
+    /// With the rank as the room.
+    pub picks: Vec<Pick>,
+}
+
+impl Fit {
+    pub fn push(&mut self, slot: usize, pick: Pick) {
+        self.picks.push(Pick { room: self.slots.len(), ..pick });
+        self.slots.push(slot);
+    }
+}
+
+/// One question about one job in one pool.
+pub struct Seek<'a> {
+    pub fleet: &'a Fleet,
+    pub instant: Instant,
+    pub spec: &'a JobSpec,
+    pub mode: Mode,
+    pub needs: Needs,
+    pub pool: usize,
+    pub time: Span,
+    pub side: Side,
+}
+
+impl<'a> Seek<'a> {
+    pub fn new(fleet: &'a Fleet, instant: Instant, spec: &'a JobSpec, mode: Mode, needs: Needs, at: &Candidate) -> Self {
+        Seek { fleet, instant, spec, mode, needs, pool: at.pool, time: at.time, side: Side::Front }
+    }
+
+    /// Room for all of it, now or, with `coming`, on nodes that are there or on their way. Counts the nodes looked at.
+    pub fn place(&self, coming: bool, looks: &mut u64) -> Option<Fit> {
+        match self.mode {
+            Mode::One { units } => {
+                let fit = self.first(1, units, self.needs.part?, coming, looks);
+                (fit.slots.len() == 1).then_some(fit)
+            }
+            Mode::Gang { nodes, units } => {
+                let fit = self.first(nodes as usize, units, self.needs.part?, coming, looks);
+                (fit.slots.len() == nodes as usize).then_some(fit)
+            }
+            Mode::Any => {
+                if may_stand_alone(self.spec)
+                    && let Some(whole) = self.needs.whole
+                {
+                    let fit = self.first(1, self.spec.ask.units().total, whole, coming, looks);
+                    if fit.slots.len() == 1 {
+                        return Some(fit);
+                    }
+                }
+                let (slots, rooms) = self.parts(coming, looks);
+                fit(self.spec, &slots, &rooms)
+            }
+        }
+    }
+
+    /// The first nodes that take so many units each; fewer where there are not so many.
+    pub fn first(&self, nodes: usize, units: u32, need: Resources, coming: bool, looks: &mut u64) -> Fit {
+        let mut found = Fit::default();
+        self.visit(need, coming, |slot, room| {
+            *looks += 1;
+            if let Some(pick) = place_part(self.spec, &room, units) {
+                found.push(slot, pick);
+            }
+            if found.slots.len() == nodes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        found
+    }
+
+    /// Every node that takes some part of it.
+    pub fn parts(&self, coming: bool, looks: &mut u64) -> (Vec<usize>, Vec<Room<'a>>) {
+        let (mut slots, mut rooms) = (Vec::new(), Vec::new());
+        let Some(part) = self.needs.part else { return (slots, rooms) };
+        self.visit(part, coming, |slot, room| {
+            *looks += 1;
+            if most_units(self.spec, &room) > 0 {
+                slots.push(slot);
+                rooms.push(room);
+            }
+            ControlFlow::Continue(())
+        });
+        (slots, rooms)
+    }
+
+    fn visit(&self, need: Resources, coming: bool, mut show: impl FnMut(usize, Room<'a>) -> ControlFlow<()>) {
+        let pool = &self.fleet.pools[self.pool];
+        let probe = Probe { need, until: self.instant.now + self.time, coming };
+        pool.tree.visit(&probe, self.side, |position| {
+            let at = pool.order[position];
+            let slot = &self.fleet.slots[at];
+            if !slot.is_open(coming) {
+                return ControlFlow::Continue(());
+            }
+            show(at, slot.room(self.instant, self.instant.now, self.time))
+        });
+    }
+
+    /// The earliest time before `by` at which the nodes that there are and that are on their way can take the job.
+    ///
+    /// Goes through the times at which anything changes on a node that can matter, and keeps what each of these nodes
+    /// takes. Between two such times what fits can only shrink, because reservations come nearer.
+    pub fn earliest(&self, by: Timestamp, looks: &mut u64) -> Option<(Timestamp, Fit)> {
+        let pool = &self.fleet.pools[self.pool];
+        let need = self.needs.part?;
+        let mut due: BinaryHeap<Reverse<(Timestamp, Due)>> = BinaryHeap::new();
+        let mut sweep = Sweep::default();
+        let just_after = self.instant.now + Span(1);
+        let cell = |cell: usize| Reverse((pool.tree.earliest(cell, &need).max(just_after), Due::Cell(cell)));
+        due.extend(pool.tree.root().map(cell));
+        while let Some(Reverse((at, _))) = due.peek().copied() {
+            if at >= by {
+                return None;
+            }
+            let mut grown = false;
+            while let Some(Reverse((_, what))) = due.pop_if_at(at) {
+                *looks += 1;
+                let position = match what {
+                    Due::Node(position) => position,
+                    Due::Cell(cell_at) => match pool.tree.open(cell_at) {
+                        Err(below) => {
+                            due.extend(below.into_iter().map(cell).filter(|Reverse((at, _))| *at < by));
+                            continue;
+                        }
+                        Ok(position) => position,
+                    },
+                };
+                let Some(slot) = pool.order.get(position).map(|at| &self.fleet.slots[*at]) else { continue };
+                if !may_use(self.spec, slot.name.as_str(), &slot.shape) {
+                    continue;
+                }
+                grown |= sweep.count(position, self.units_at(position, at));
+                let next = slot.next_change(self.instant, at, self.time).filter(|next| *next < by);
+                due.extend(next.map(|next| Reverse((next, Due::Node(position)))));
+            }
+            if grown
+                && at >= self.instant.soon
+                && let Some(fit) = self.fit_at(&sweep, at, looks)
+            {
+                return Some((at, fit));
+            }
+        }
+        None
+    }
+
+    /// Units that a node takes then.
+    fn units_at(&self, position: usize, at: Timestamp) -> u32 {
+        let slot = &self.fleet.slots[self.fleet.pools[self.pool].order[position]];
+        if slot.ready_at(self.instant) > at {
+            return 0;
+        }
+        let room = slot.room(self.instant, at, self.time);
+        match self.mode {
+            Mode::One { units } | Mode::Gang { units, .. } => {
+                if super::place::takes(self.spec, &room, units) {
+                    units
+                } else {
+                    0
+                }
+            }
+            Mode::Any => most_units(self.spec, &room),
+        }
+    }
+
+    fn fit_at(&self, sweep: &Sweep, at: Timestamp, looks: &mut u64) -> Option<Fit> {
+        let order = &self.fleet.pools[self.pool].order;
+        let room = |position: &usize| self.fleet.slots[order[*position]].room(self.instant, at, self.time);
+        let in_order = || -> Box<dyn Iterator<Item = &usize> + '_> {
+            match self.side {
+                Side::Front => Box::new(sweep.units.keys()),
+                Side::Back => Box::new(sweep.units.keys().rev()),
+            }
+        };
+        let (nodes, units) = match self.mode {
+            Mode::One { units } => (1, units),
+            Mode::Gang { nodes, units } => (nodes as usize, units),
+            Mode::Any => {
+                let units = self.spec.ask.units().total;
+                if sweep.sum < u64::from(units) {
+                    return None;
+                }
+                *looks += sweep.units.len() as u64;
+                let slots: Vec<usize> = in_order().map(|position| order[*position]).collect();
+                let rooms: Vec<Room<'_>> = in_order().map(room).collect();
+                return fit(self.spec, &slots, &rooms);
+            }
+        };
+        if sweep.units.len() < nodes {
+            return None;
+        }
+        let mut found = Fit::default();
+        for position in in_order().take(nodes) {
+            found.push(order[*position], place_part(self.spec, &room(position), units)?);
+        }
+        Some(found)
+    }
+}
+
+/// [`place`] over these rooms.
+pub fn fit(spec: &JobSpec, slots: &[usize], rooms: &[Room<'_>]) -> Option<Fit> {
+    // One node that takes all of it is the answer wherever one node is enough.
+    let alone = || {
+        let picks = rooms.iter().enumerate();
+        picks.filter_map(|(at, room)| place_alone(spec, room).map(|pick| Pick { room: at, ..pick })).next()
+    };
+    let picks = match may_stand_alone(spec).then(alone).flatten() {
+        Some(pick) => vec![pick],
+        None => place(spec, rooms)?,
+    };
+    let mut found = Fit::default();
+    picks.into_iter().for_each(|pick| found.push(slots[pick.room], pick));
+    Some(found)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Cell(usize),
+    Node(usize),
+}
+
+/// What nodes take at the time to which a sweep has come.
+#[derive(Default)]
+struct Sweep {
+    /// By position, where it is anything.
+    units: BTreeMap<usize, u32>,
+    sum: u64,
+}
+
+impl Sweep {
+    /// Whether it is more than before.
+    fn count(&mut self, position: usize, units: u32) -> bool {
+        let before = if units > 0 { self.units.insert(position, units) } else { self.units.remove(&position) };
+        let before = before.unwrap_or(0);
+        self.sum = self.sum + u64::from(units) - u64::from(before);
+        units > before
+    }
+}
+
+trait PopIfAt {
+    fn pop_if_at(&mut self, at: Timestamp) -> Option<Reverse<(Timestamp, Due)>>;
+}
+
+impl PopIfAt for BinaryHeap<Reverse<(Timestamp, Due)>> {
+    fn pop_if_at(&mut self, at: Timestamp) -> Option<Reverse<(Timestamp, Due)>> {
+        if self.peek().is_some_and(|Reverse((next, _))| *next == at) { self.pop() } else { None }
+    }
+}

@@ -1,0 +1,65 @@
+//! What plans are made from: a state, and what is derived from it for planning. Kept up with the state by asking what
+//! differs from the state seen before; pages that both share are skipped, and nothing has to remember to say that it
+//! changed something.
+
+use super::classes::Classes;
+use super::fleet::Fleet;
+use crate::cluster::Cluster;
+use crate::job::Job;
+use squall_types::{NodeId, PoolName, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct View {
+    pub seen: Cluster,
+    pub fleet: Fleet,
+    pub classes: Classes,
+    at: Timestamp,
+}
+
+impl View {
+    pub fn new(cluster: &Cluster, now: Timestamp) -> View {
+        let mut view = View {
+            seen: cluster.clone(),
+            fleet: Fleet::new(cluster, now),
+            classes: Classes::new(&cluster.config),
+            at: now,
+        };
+        for job in cluster.queue() {
+            view.classes.look_at(cluster, now, job.id, &pool_of(&view.fleet));
+        }
+        view
+    }
+
+    /// Takes in what changed since.
+    pub fn follow(&mut self, cluster: &Cluster, now: Timestamp) {
+        if !Arc::ptr_eq(&self.seen.config, &cluster.config) || now < self.at {
+            *self = View::new(cluster, now);
+            return;
+        }
+        let mut nodes: BTreeSet<NodeId> = BTreeSet::new();
+        for (job, before, after) in self.seen.jobs.changes(&cluster.jobs) {
+            // What it holds is given back at another time now.
+            let held = |job: &Arc<Job>| job.allocations().iter().map(|held| held.node).collect::<Vec<_>>();
+            nodes.extend(before.into_iter().chain(after).flat_map(held));
+            self.classes.look_at(cluster, now, *job, &pool_of(&self.fleet));
+        }
+        let changed = self.seen.nodes.changes(&cluster.nodes).map(|(node, ..)| *node);
+        for id in changed {
+            nodes.insert(id);
+            // A gang that waits for this node holds its other nodes until it is there.
+            let claims = cluster.nodes.get(&id).into_iter().flat_map(|node| node.claims.keys());
+            let gangs = claims.filter_map(|job| cluster.jobs.get(job)).filter(|job| job.allocations().len() > 1);
+            nodes.extend(gangs.flat_map(|job| job.allocations()).map(|held| held.node));
+        }
+        self.fleet.refresh(cluster, now, nodes);
+        self.classes.advance(cluster, now, pool_of(&self.fleet));
+        self.seen = cluster.clone();
+        self.at = now;
+    }
+}
+
+fn pool_of(fleet: &Fleet) -> impl Fn(&PoolName) -> usize + '_ {
+    |pool| fleet.pool_index(pool).expect("the fleet knows every configured pool")
+}

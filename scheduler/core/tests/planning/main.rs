@@ -1,0 +1,99 @@
+//! Whatever happens to whatever cluster: a plan from scratch comes to what the plain model says, the planner that
+//! remembers comes to what the plan from scratch says, and a pass that is cut is a prefix of the whole.
+
+mod reference;
+mod world;
+
+use proptest::prelude::*;
+use reference::Answer;
+use squall_core::plan::{IncrementalPlanner, Plan, Progress, Step, plan};
+use std::collections::BTreeMap;
+use world::{Act, World, act, setting};
+
+/// What the plain model speaks of.
+fn answer(plan: &Plan) -> Answer {
+    let of_queue = |step: &&Step| match step {
+        Step::Bind { .. } | Step::Claim { .. } | Step::CancelDrain { .. } | Step::Order(_) => true,
+        Step::DropClaim { .. } | Step::Drain { .. } | Step::Retire { .. } => false,
+    };
+    let notes = plan.notes.all().into_iter();
+    let promised: BTreeMap<_, _> = notes.filter_map(|(job, note)| Some((job, note.start_at?))).collect();
+    Answer { steps: plan.steps.iter().filter(of_queue).cloned().collect(), promised }
+}
+
+/// Orders of single nodes are collected over a pass, and so they are compared by what they bring.
+fn one_by_one(steps: &[Step]) -> Vec<Step> {
+    let mut apart = Vec::new();
+    for step in steps {
+        match step {
+            Step::Order(order) if !order.gang => apart.extend(order.nodes.iter().map(|node| {
+                let mut one = order.clone();
+                (one.nodes, one.for_job) = (vec![*node], None);
+                Step::Order(one)
+            })),
+            step => apart.push(step.clone()),
+        }
+    }
+    apart.sort_by_key(|step| !matches!(step, Step::Order(_)));
+    apart
+}
+
+fn compare(world: &World, planner: &mut IncrementalPlanner, looks: u64) {
+    let (cluster, now) = (&world.cluster, world.now);
+    let scratch = plan(cluster, now);
+    // Starts that are promised, and not the times at which a gate opens.
+    let mut mine = answer(&scratch);
+    let open = |job: &squall_types::JobId| {
+        cluster.jobs.get(job).is_some_and(|job| squall_core::plan::gate(cluster, job, now) == squall_core::plan::Gate::Open)
+    };
+    mine.promised.retain(|job, _| open(job));
+    mine.steps.retain(|step| !matches!(step, Step::Bind { target: squall_core::plan::Target::Job(job), .. } if cluster.jobs.get(job).is_some_and(|job| job.claim().is_some())));
+    let reference = reference::answer(cluster, now);
+    assert_eq!(mine, reference, "the pass and the plain model");
+
+    planner.begin(cluster, now);
+    let mut steps = Vec::new();
+    let whole = loop {
+        match planner.go_on(looks) {
+            Progress::Cut { steps: some } => {
+                steps.extend(some);
+                let so_far = one_by_one(&steps);
+                let all = one_by_one(&scratch.steps);
+                let (mine, theirs): (Vec<_>, Vec<_>) = (so_far.iter().filter(|step| !matches!(step, Step::Order(_))).collect(), all.iter().filter(|step| !matches!(step, Step::Order(_))).collect());
+                assert!(theirs.starts_with(&mine), "a cut pass is a prefix: {mine:#?} of {theirs:#?}");
+            }
+            Progress::Done(plan) => {
+                steps.extend(plan.steps.iter().cloned());
+                break Plan { steps, ..plan };
+            }
+        }
+    };
+    assert_eq!(one_by_one(&whole.steps), one_by_one(&scratch.steps), "with memory and from scratch");
+    assert_eq!(whole.notes.all(), scratch.notes.all(), "with memory and from scratch");
+    assert_eq!(whole.wake_at, scratch.wake_at, "with memory and from scratch");
+    if looks == u64::MAX {
+        assert_eq!(whole.steps, scratch.steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_is_what_the_plain_model_says_with_and_without_memory(
+        setting in setting(),
+        acts in prop::collection::vec(act(), 1..40),
+        looks in prop_oneof![Just(u64::MAX), 1u64..40],
+    ) {
+        let mut world = World::new(&setting);
+        let mut planner = IncrementalPlanner::default();
+        for act in &acts {
+            world.act(act);
+            compare(&world, &mut planner, looks);
+            if matches!(act, Act::Plan) {
+                world.perform(plan(&world.cluster, world.now).steps);
+                compare(&world, &mut planner, looks);
+            }
+        }
+    }
+}

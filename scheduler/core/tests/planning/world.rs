@@ -1,0 +1,339 @@
+//! A small cluster to which things happen: machines of its own and nodes that are bought, in several partitions.
+
+use proptest::prelude::*;
+use squall_core::config::{PartitionConfig, PoolConfig};
+use squall_core::job::JobPhase;
+use squall_core::node::NodeState;
+use squall_core::order::OrderState;
+use squall_core::plan::Step;
+use squall_core::{Caller, Cluster, ClusterConfig, Command, decide};
+use squall_types::agent::EndCause;
+use squall_types::api::{JobRef, JobUpdate};
+use squall_types::constraint::CountedFeature;
+use squall_types::offer::{LaunchFailure, LaunchedInstance};
+use squall_types::spec::ArraySpec;
+use squall_types::*;
+
+/// CPUs and GPUs of each machine, whether its GPUs are of two models, and the most nodes that may be bought.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    machines: Vec<(u32, u16, bool)>,
+    bought: u32,
+    boot_secs: i64,
+    idle_secs: i64,
+}
+
+pub fn setting() -> impl Strategy<Value = Setting> {
+    let machine = (2u32..=16, 0u16..=4, prop::bool::weighted(0.2));
+    (prop::collection::vec(machine, 0..6), 0u32..6, 1i64..600, 1i64..300)
+        .prop_map(|(machines, bought, boot_secs, idle_secs)| Setting { machines, bought, boot_secs, idle_secs })
+}
+
+#[derive(Clone, Debug)]
+pub struct Want {
+    nodes: (u32, u32),
+    tasks: Option<u32>,
+    tasks_per_node: Option<u32>,
+    cpus: u32,
+    memory: Option<u64>,
+    gpus: u16,
+    model: Option<bool>,
+    total: bool,
+    secs: Option<i64>,
+    partitions: u8,
+    array: u32,
+    limit: Option<u32>,
+    exclusive: bool,
+    picky: u8,
+    begin_secs: i64,
+    interactive: bool,
+    nice: i32,
+}
+
+#[derive(Clone, Debug)]
+pub enum Act {
+    Submit(Want),
+    Plan,
+    Advance(i64),
+    /// What an agent of one of the active jobs says next.
+    News(prop::sample::Index),
+    Cancel(prop::sample::Index),
+    Hold(prop::sample::Index),
+    Release(prop::sample::Index),
+    Shorten(prop::sample::Index, i64),
+    Contact(prop::sample::Index, bool),
+    Health(prop::sample::Index, bool),
+    Launch(prop::sample::Index, bool),
+    Register(prop::sample::Index),
+    Tick,
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    let size = (1u32..=3, 0u32..=2, prop::option::weighted(0.3, 1u32..=8), prop::option::weighted(0.15, 1u32..=3));
+    let parts = (1u32..=4, prop::option::of(100u64..20_000), 0u16..=4, prop::option::weighted(0.2, any::<bool>()));
+    let more = (prop::bool::weighted(0.2), prop::option::weighted(0.9, 1i64..4000), 1u8..=3, 0u32..6);
+    let rest = (prop::option::of(1u32..4), prop::bool::weighted(0.1), 0u8..12, prop_oneof![9 => Just(0i64), 1 => 1i64..900]);
+    (size, parts, more, rest, (prop::bool::weighted(0.1), -3i32..3)).prop_map(
+        |(
+            (nodes, wider, tasks, tasks_per_node),
+            (cpus, memory, gpus, model),
+            (total, secs, partitions, array),
+            (limit, exclusive, picky, begin_secs),
+            (interactive, nice),
+        )| Want {
+            nodes: (nodes, nodes + wider.saturating_sub(1)),
+            tasks,
+            tasks_per_node,
+            cpus,
+            memory,
+            gpus,
+            model,
+            total,
+            secs,
+            partitions,
+            array: if array > 3 { array } else { 0 },
+            limit,
+            exclusive,
+            picky,
+            begin_secs,
+            interactive,
+            nice,
+        },
+    )
+}
+
+pub fn act() -> impl Strategy<Value = Act> {
+    use prop::sample::Index;
+    prop_oneof![
+        8 => want().prop_map(Act::Submit),
+        6 => Just(Act::Plan),
+        4 => (1i64..900).prop_map(Act::Advance),
+        6 => any::<Index>().prop_map(Act::News),
+        1 => any::<Index>().prop_map(Act::Cancel),
+        1 => any::<Index>().prop_map(Act::Hold),
+        1 => any::<Index>().prop_map(Act::Release),
+        1 => (any::<Index>(), 1i64..900).prop_map(|(job, secs)| Act::Shorten(job, secs)),
+        1 => (any::<Index>(), any::<bool>()).prop_map(|(node, is)| Act::Contact(node, is)),
+        1 => (any::<Index>(), any::<bool>()).prop_map(|(node, is)| Act::Health(node, is)),
+        4 => (any::<Index>(), prop::bool::weighted(0.9)).prop_map(|(order, works)| Act::Launch(order, works)),
+        4 => any::<Index>().prop_map(Act::Register),
+        1 => Just(Act::Tick),
+    ]
+}
+
+pub struct World {
+    pub cluster: Cluster,
+    pub now: Timestamp,
+    tokens: u32,
+}
+
+fn shape(cpus: u32, gpus: u16, mixed: bool) -> Shape {
+    let group = |model: &str, count| GpuGroup { model: model.into(), count, memory_mib: 16_000, declared: true };
+    let gpus = match (gpus, mixed) {
+        (0, _) => Vec::new(),
+        (gpus, false) => vec![group("t4", gpus)],
+        (gpus, true) => vec![group("t4", gpus / 2), group("a100", gpus - gpus / 2)],
+    };
+    let features = if cpus % 2 == 0 { ["even".to_owned()].into() } else { ["odd".to_owned()].into() };
+    Shape { cpus, cores: cpus, memory_mib: 16_000, gpus: Gpus(gpus), features }
+}
+
+impl World {
+    pub fn new(setting: &Setting) -> Self {
+        let named = |(at, (cpus, gpus, mixed)): (usize, &(u32, u16, bool))| {
+            (NodeName(format!("n{at}")), shape(*cpus, *gpus, *mixed))
+        };
+        let own = PoolConfig { static_nodes: setting.machines.iter().enumerate().map(named).collect(), ..PoolConfig::default() };
+        let offer = |name: &str, cpus, gpus, price| Offer {
+            name: name.into(),
+            price: HourlyPrice(price),
+            shape: shape(cpus, gpus, false),
+            typical_boot: Span::from_secs(setting.boot_secs),
+            max_per_order: 3,
+            ..Offer::default()
+        };
+        let cloud = PoolConfig {
+            provisioner: "sim".to_owned(),
+            offers: vec![offer("small", 4, 1, 1_000), offer("large", 16, 4, 9_000)],
+            max_nodes: setting.bought,
+            idle_after: Span::from_secs(setting.idle_secs),
+            ..PoolConfig::default()
+        };
+        let partition = |pools: &[&str], default| PartitionConfig {
+            pools: pools.iter().map(|pool| (*pool).into()).collect(),
+            default,
+            ..PartitionConfig::default()
+        };
+        let config = ClusterConfig {
+            pools: [("own".into(), own), ("cloud".into(), cloud)].into(),
+            partitions: [
+                ("both".into(), partition(&["own", "cloud"], true)),
+                ("mine".into(), partition(&["own"], false)),
+            ]
+            .into(),
+            ..ClusterConfig::default()
+        };
+        let mut world = World { cluster: Cluster::new(), now: Timestamp::from_secs(1_000), tokens: 0 };
+        world.decide(Command::Configure { config: Box::new(config) });
+        let nodes: Vec<NodeId> = world.cluster.live_nodes().map(|node| node.id).collect();
+        nodes.into_iter().for_each(|node| world.register(node));
+        world
+    }
+
+    pub fn perform(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            assert!(self.decide(Command::Perform { step: step.clone() }), "{step:?} was refused");
+        }
+    }
+
+    pub fn act(&mut self, act: &Act) {
+        match act {
+            Act::Plan => {}
+            Act::Submit(want) => self.submit(want),
+            Act::Advance(secs) => self.now = self.now + Span::from_secs(*secs),
+            Act::News(index) => self.news(index),
+            Act::Cancel(index) => self.on_job(index, |job| Command::Cancel { job }),
+            Act::Hold(index) => self.on_job(index, |job| Command::Hold { job }),
+            Act::Release(index) => self.on_job(index, |job| Command::Release { job }),
+            Act::Shorten(index, secs) => {
+                let update = JobUpdate { time_limit: Some(Span::from_secs(*secs)), ..JobUpdate::default() };
+                self.on_job(index, |job| Command::Update { job, update: Box::new(update) });
+            }
+            Act::Contact(index, contact) => self.on_node(index, |node| Command::Contact { node, contact: *contact }),
+            Act::Health(index, ill) => {
+                let fault = if *ill { "hot".to_owned() } else { String::new() };
+                self.on_node(index, |node| Command::Health { node, fault });
+            }
+            Act::Launch(index, works) => self.launch(index, *works),
+            Act::Register(index) => {
+                let coming = self.cluster.live_nodes().filter(|node| matches!(node.state, NodeState::Booting { .. }));
+                let coming: Vec<NodeId> = coming.map(|node| node.id).collect();
+                if let Some(node) = (!coming.is_empty()).then(|| *index.get(&coming)) {
+                    self.register(node);
+                }
+            }
+            Act::Tick => {
+                self.decide(Command::Tick);
+            }
+        }
+    }
+
+    fn submit(&mut self, want: &Want) {
+        self.tokens += 1;
+        let model = want.model.map(|old| if old { "t4".into() } else { "a100".into() });
+        let gpus = match want.gpus {
+            0 => GpuAsk::None,
+            gpus if want.total => GpuAsk::Total(u32::from(gpus), model),
+            gpus => GpuAsk::PerNode(gpus, model),
+        };
+        let feature = |name: &str| Constraint::Feature(name.to_owned());
+        let partitions: &[&str] = match want.partitions {
+            1 => &["both"],
+            2 => &["mine"],
+            _ => &["mine", "both"],
+        };
+        let spec = JobSpec {
+            name: format!("job{}", self.tokens),
+            script: Some(BlobDigest([1; 32])),
+            kind: if want.interactive { JobKind::Interactive } else { JobKind::Batch },
+            partitions: partitions.iter().map(|name| (*name).into()).collect(),
+            time_limit: want.secs.map(Span::from_secs),
+            begin_at: (want.begin_secs > 0).then(|| self.now + Span::from_secs(want.begin_secs)),
+            nice: want.nice,
+            ask: Ask {
+                nodes: (!want.total).then_some(NodeCount { min: want.nodes.0, max: want.nodes.1 }),
+                tasks: want.tasks,
+                tasks_per_node: want.tasks_per_node,
+                cpus: CpuAsk::PerTask(want.cpus),
+                memory: want.memory.map_or(MemoryAsk::Share, MemoryAsk::PerNode),
+                gpus,
+                exclusive: want.exclusive,
+                ..Ask::default()
+            },
+            constraint: match want.picky {
+                0 => Some(feature("odd")),
+                1 => Some(Constraint::Same(vec![feature("odd"), feature("even")])),
+                2 => Some(Constraint::Counted(vec![CountedFeature { feature: "even".to_owned(), nodes: 1 }])),
+                _ => None,
+            },
+            node_list: if want.picky == 3 { vec!["n1".to_owned()] } else { Vec::new() },
+            exclude: if want.picky == 4 { vec!["n0".to_owned()] } else { Vec::new() },
+            array: (want.array > 0).then(|| ArraySpec { indices: (0..want.array).collect(), limit: want.limit, step: 1 }),
+            ..JobSpec::default()
+        };
+        let token = format!("t{}", self.tokens).as_str().into();
+        self.decide(Command::Submit { spec: Box::new(spec), token, test_only: false });
+    }
+
+    fn news(&mut self, index: &prop::sample::Index) {
+        let parts: Vec<_> = self
+            .cluster
+            .active_jobs()
+            .filter_map(|job| job.placement().map(|placement| (job, placement)))
+            .flat_map(|(job, placement)| {
+                let living = placement.allocations.iter().zip(&placement.parts).filter(|(_, part)| !part.is_dead());
+                living.map(|(held, _)| (job.run(), held.node, job.phase.clone()))
+            })
+            .collect();
+        if parts.is_empty() {
+            return;
+        }
+        let (run, node, phase) = index.get(&parts).clone();
+        let cause = if matches!(phase, JobPhase::Stopping { .. }) { EndCause::Stopped } else { EndCause::Exited };
+        let state = match phase {
+            JobPhase::Bound(_) => AttemptState::Prepared,
+            _ => AttemptState::Ended(AttemptEnd {
+                cause,
+                exit: Default::default(),
+                ended_at: self.now,
+                usage: Default::default(),
+                detail: String::new(),
+            }),
+        };
+        self.decide(Command::Attempt { node, run, state });
+    }
+
+    fn launch(&mut self, index: &prop::sample::Index, works: bool) {
+        let placed = self.cluster.open_orders().filter(|order| matches!(order.state, OrderState::Placed));
+        let placed: Vec<_> = placed.map(|order| (order.id, order.request.names.clone())).collect();
+        if placed.is_empty() {
+            return;
+        }
+        let (order, names) = index.get(&placed).clone();
+        if works {
+            let instance = |name: NodeName| LaunchedInstance { instance: name.as_str().into(), name };
+            let launched = Launched { instances: names.into_iter().map(instance).collect() };
+            self.decide(Command::Launched { order, launched });
+        } else {
+            self.decide(Command::LaunchFailed { order, failure: LaunchFailure::NoCapacity { scope: "here".to_owned() } });
+        }
+    }
+
+    fn register(&mut self, node: NodeId) {
+        let shape = self.cluster.nodes.get(&node).expect("it is known").offer.shape.clone();
+        let measured = Box::new(MeasuredNode { shape, ..MeasuredNode::default() });
+        self.decide(Command::Register { node, measured });
+    }
+
+    fn on_job(&mut self, index: &prop::sample::Index, command: impl FnOnce(JobRef) -> Command) {
+        let jobs: Vec<JobId> = self.cluster.live_jobs().map(|job| job.id).collect();
+        if !jobs.is_empty() {
+            self.decide(command(JobRef { job: *index.get(&jobs), elements: None }));
+        }
+    }
+
+    fn on_node(&mut self, index: &prop::sample::Index, command: impl FnOnce(NodeId) -> Command) {
+        let nodes: Vec<NodeId> = self.cluster.live_nodes().map(|node| node.id).collect();
+        if !nodes.is_empty() {
+            self.decide(command(*index.get(&nodes)));
+        }
+    }
+
+    /// `false` for a refusal.
+    fn decide(&mut self, command: Command) -> bool {
+        let Ok(decision) = decide(&self.cluster, self.now, &Caller::System, &command) else { return false };
+        decision.events.iter().for_each(|event| self.cluster.apply(event));
+        assert_eq!(self.cluster.alarm, None, "after {command:?}");
+        true
+    }
+}
