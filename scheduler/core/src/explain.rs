@@ -3,8 +3,8 @@
 use crate::cluster::Cluster;
 use crate::job::{Job, JobPhase};
 use crate::node::NodeState;
-use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
 use crate::plan::fleet::Fleet;
+use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
 use crate::plan::place::{Room, most_units};
 use crate::plan::{Gate, claim_ready_at, feasible, gate, plan};
 use squall_types::api::{Blocker, Estimate, Explanation, JobState};

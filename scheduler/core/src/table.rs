@@ -76,7 +76,10 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
 
     /// Rows that differ between this table and a later one, before and after. Pages that both share are skipped, so
     /// that this costs what was changed and not what there is.
-    pub fn changes<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = (&'a K, Option<&'a Arc<V>>, Option<&'a Arc<V>>)>
+    pub fn changes<'a>(
+        &'a self,
+        after: &'a Self,
+    ) -> impl Iterator<Item = (&'a K, Option<&'a Arc<V>>, Option<&'a Arc<V>>)>
     where
         V: PartialEq,
     {

@@ -14,6 +14,7 @@ mod batch;
 mod bulk;
 mod inventory;
 mod io;
+mod planning;
 mod reconcile;
 mod requests;
 mod sessions;
@@ -24,18 +25,13 @@ pub use io::*;
 use batch::Batches;
 use bulk::Bulk;
 use inventory::Inventory;
+use planning::Planning;
 use reconcile::Reconciler;
 use sessions::Sessions;
-use squall_core::plan::{Note, Step};
+use squall_core::plan::Notes;
 use squall_core::{Caller, Cluster, Command, Event, Rejection, Reply, decide};
-use squall_types::{Epoch, JobId, NodeId, Span, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-/// A plan whose steps were refused is made again at most so often before other inputs are heard.
-const PLANS_PER_BATCH: u32 = 4;
-/// … and then, where nothing else happens, after so long.
-const PLAN_AGAIN: Span = Span::from_secs(1);
+use squall_types::{Epoch, NodeId, Timestamp};
+use std::collections::BTreeSet;
 
 /// The engine. One thread owns it.
 pub struct Engine {
@@ -51,11 +47,7 @@ pub struct Engine {
     sessions: Sessions,
     reconciler: Reconciler,
     inventory: Inventory,
-    /// Why jobs wait, as the last plan saw it.
-    notes: Arc<BTreeMap<JobId, Note>>,
-    /// Something happened since the last plan.
-    unplanned: bool,
-    plan_at: Option<Timestamp>,
+    planning: Planning,
     /// Nodes whose duties may have changed since their agents were told.
     stale_nodes: BTreeSet<NodeId>,
     disk_refusal: Option<String>,
@@ -76,9 +68,7 @@ impl Engine {
             sessions: Sessions::default(),
             reconciler: Reconciler::default(),
             inventory: Inventory::default(),
-            notes: Arc::default(),
-            unplanned: true,
-            plan_at: None,
+            planning: Planning::default(),
             stale_nodes: BTreeSet::new(),
             disk_refusal: None,
             alarmed: false,
@@ -119,9 +109,9 @@ impl Engine {
         &self.cluster
     }
 
-    /// Why jobs wait and when they can start, as the last plan saw it.
-    pub fn notes(&self) -> Arc<BTreeMap<JobId, Note>> {
-        self.notes.clone()
+    /// Why jobs wait and when they can start, as the last whole plan saw it.
+    pub fn notes(&self) -> Notes {
+        self.planning.notes.clone()
     }
 
     pub fn epoch(&self) -> Epoch {
@@ -173,7 +163,7 @@ impl Engine {
         self.stale_nodes.extend(squall_core::duties::touched(&self.cluster, &event.what));
         self.cluster.apply(&event);
         self.stale_nodes.extend(squall_core::duties::touched(&self.cluster, &event.what));
-        self.unplanned = true;
+        self.planning.unplanned = true;
         self.batches.push(event);
     }
 
@@ -181,41 +171,6 @@ impl Engine {
         self.silent_agents();
         if squall_core::next_wakeup(&self.cluster, self.now) <= self.now {
             self.note(&Command::Tick);
-        }
-    }
-
-    fn make_plan(&mut self) {
-        if self.plan_at.is_some_and(|at| at <= self.now) {
-            self.unplanned = true;
-        }
-        for _ in 0..PLANS_PER_BATCH {
-            if !std::mem::take(&mut self.unplanned) {
-                return;
-            }
-            let plan = squall_core::plan::plan(&self.cluster, self.now);
-            let mut refused = false;
-            // A job that lost its claim is planned again at once, at its old priority.
-            let dropped = plan.steps.iter().any(|step| matches!(step, Step::DropClaim { .. }));
-            let mut cut = false;
-            for step in plan.steps {
-                // What a batch has no room for is planned again after it, in the same order.
-                cut = !self.batches.has_room();
-                if cut {
-                    break;
-                }
-                // In priority order: what a refused step would have taken stays for its job, which is planned first again.
-                refused |= self.decide(&Caller::System, &Command::Perform { step }).is_err();
-            }
-            self.notes = Arc::new(plan.notes);
-            self.plan_at = plan.wake_at;
-            // What the steps themselves changed was part of the plan.
-            self.unplanned = refused || dropped || cut;
-            if cut {
-                return;
-            }
-        }
-        if self.unplanned {
-            self.plan_at = Some(self.now + PLAN_AGAIN);
         }
     }
 

@@ -15,7 +15,7 @@ impl Engine {
         let timeout = self.cluster.config.timing.contact_timeout;
         let core = squall_core::next_wakeup(&self.cluster, self.now);
         let others = [
-            self.plan_at,
+            self.planning.next_at(self.now),
             self.reconciler.next_due(self.now),
             self.next_inventory(),
             self.sessions.first_silence(timeout),

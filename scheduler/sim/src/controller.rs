@@ -52,6 +52,8 @@ impl World {
         }
         self.trace.say(self.now, "controller starts", epoch.0, || format!("epoch {epoch}"));
         let mut engine = Engine::new(cluster, epoch, VERSION);
+        // In every third life passes are cut after a few looks, as deep queues cut them.
+        engine.audit_plans(if (epoch.0 + self.scenario.seed).is_multiple_of(3) { 3 } else { u64::MAX });
         let outputs = engine.start(self.now + ahead);
         let process = Process {
             engine,
@@ -160,7 +162,9 @@ impl World {
             }
         }
         if changed && let Some(process) = self.processes.get(&id) {
-            let found = check(process.engine.state());
+            let mut found = check(process.engine.state());
+            // P1: what the planner remembers changes no answer.
+            found.extend(process.engine.plan_disagreement().map(|text| format!("P1: {text}")));
             self.wrongs(found);
         }
     }

@@ -20,13 +20,13 @@ pub use clock::Clock;
 pub use handle::{AgentLink, Handle, LinkEvent, Stopped};
 
 use mailbox::Mailbox;
-use squall_core::plan::Note;
+use squall_core::plan::Notes;
 use squall_core::{Cluster, Event};
 use squall_engine::Engine;
 use squall_journal::Journal;
 use squall_provisioner::Provisioner;
 use squall_types::offer::JoinTicket;
-use squall_types::{Assignment, JobId, LaunchOrder, PoolName, Timestamp};
+use squall_types::{Assignment, LaunchOrder, PoolName, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct Published {
     pub cluster: Cluster,
     /// Why jobs wait, as the last plan saw it.
-    pub notes: Arc<BTreeMap<JobId, Note>>,
+    pub notes: Notes,
     /// The last record that it contains.
     pub seq: u64,
     pub at: Timestamp,

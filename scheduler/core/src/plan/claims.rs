@@ -32,7 +32,8 @@ fn look_at(cluster: &Cluster, job: &Job, claim: &Claim, pass: &mut Pass) {
             time_limit: time_limit(cluster, &job.spec, &claim.partition),
         });
     } else if let Some(since) = nodes().filter_map(|(_, node)| node.filter(|node| node.is_usable())?.ready_at).min() {
-        let cap = nodes().filter_map(|(_, node)| cluster.config.pools.get(&node?.pool)).map(|pool| pool.waste_cap).min();
+        let cap =
+            nodes().filter_map(|(_, node)| cluster.config.pools.get(&node?.pool)).map(|pool| pool.waste_cap).min();
         let give_up_at = since.max(claim.since) + cap.unwrap_or(Span::FOREVER);
         if give_up_at <= now {
             let not_before = Some(now + cluster.config.timing.requeue_max);

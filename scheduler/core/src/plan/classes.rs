@@ -10,9 +10,7 @@ use crate::config::{BudgetScope, ClusterConfig};
 use crate::job::Job;
 use crate::queue::QueueKey;
 use imbl::OrdMap;
-use squall_types::{
-    AccountName, JobId, JobSpec, PartitionName, Resources, Shape, Span, Timestamp, Uid,
-};
+use squall_types::{AccountName, JobId, JobSpec, PartitionName, Resources, Shape, Span, Timestamp, Uid};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -217,10 +215,7 @@ impl Classes {
         ClassKey {
             spec: spec.clone(),
             mounts: all(self.telling.files).unwrap_or_default(),
-            purse: (
-                self.telling.accounts.then(|| spec.account.clone()),
-                self.telling.users.then_some(spec.uid),
-            ),
+            purse: (self.telling.accounts.then(|| spec.account.clone()), self.telling.users.then_some(spec.uid)),
         }
     }
 

@@ -218,7 +218,14 @@ impl Planner<'_> {
         }
     }
 
-    fn fail(&mut self, class: ClassId, reason: Reason, start_at: Option<Timestamp>, reserves: bool, buys: bool) -> Note {
+    fn fail(
+        &mut self,
+        class: ClassId,
+        reason: Reason,
+        start_at: Option<Timestamp>,
+        reserves: bool,
+        buys: bool,
+    ) -> Note {
         self.pass.failed[class] = Some(Failed { reason, reserves, buys });
         self.pass.any_failed = true;
         Note { reason, start_at }

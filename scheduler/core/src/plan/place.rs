@@ -107,9 +107,13 @@ pub fn place_part(spec: &JobSpec, room: &Room<'_>, units: u32) -> Option<Pick> {
     }
 }
 
-/// Whether a node is among those that the job asks for, whatever is free on it.
+/// Whether a node can be one of the job's, whatever is free on it.
 pub fn may_use(spec: &JobSpec, name: &str, shape: &Shape) -> bool {
-    let matches = spec.constraint.as_ref().is_none_or(|constraint| constraint.matches(&shape.features));
+    let matches = match &spec.constraint {
+        // Beside the counted nodes there may be others.
+        None | Some(Constraint::Counted(_)) => true,
+        Some(constraint) => constraint.matches(&shape.features),
+    };
     matches && !spec.exclude.iter().any(|excluded| excluded == name)
 }
 
@@ -297,8 +301,8 @@ mod tests {
         for (gpus, cpus) in asks {
             let spec = spec(Ask { gpus: GpuAsk::PerNode(gpus, None), cpus: CpuAsk::PerTask(cpus), ..Ask::default() });
             assert!(may_stand_alone(&spec));
-            let alone = (0..rooms.len())
-                .find_map(|at| place_alone(&spec, &rooms[at]).map(|pick| Pick { room: at, ..pick }));
+            let alone =
+                (0..rooms.len()).find_map(|at| place_alone(&spec, &rooms[at]).map(|pick| Pick { room: at, ..pick }));
             assert_eq!(alone.map(|pick| vec![pick]), place(&spec, &rooms), "{gpus} GPUs, {cpus} CPUs");
         }
     }

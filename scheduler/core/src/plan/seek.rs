@@ -5,7 +5,7 @@ use super::classes::{Candidate, Needs};
 use super::fleet::Fleet;
 use super::place::{Mode, Pick, Room, may_stand_alone, may_use, most_units, place, place_alone, place_part};
 use super::slot::Instant;
-use super::tree::{Probe, Side};
+use super::tree::Probe;
 use squall_types::{JobSpec, Resources, Span, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -36,14 +36,20 @@ pub struct Seek<'a> {
     pub spec: &'a JobSpec,
     pub mode: Mode,
     pub needs: Needs,
-    pub pool: usize,
-    pub time: Span,
-    pub side: Side,
+    pool: usize,
+    time: Span,
 }
 
 impl<'a> Seek<'a> {
-    pub fn new(fleet: &'a Fleet, instant: Instant, spec: &'a JobSpec, mode: Mode, needs: Needs, at: &Candidate) -> Self {
-        Seek { fleet, instant, spec, mode, needs, pool: at.pool, time: at.time, side: Side::Front }
+    pub fn new(
+        fleet: &'a Fleet,
+        instant: Instant,
+        spec: &'a JobSpec,
+        mode: Mode,
+        needs: Needs,
+        at: &Candidate,
+    ) -> Self {
+        Seek { fleet, instant, spec, mode, needs, pool: at.pool, time: at.time }
     }
 
     /// Room for all of it, now or, with `coming`, on nodes that are there or on their way. Counts the nodes looked at.
@@ -103,7 +109,7 @@ impl<'a> Seek<'a> {
     fn visit(&self, need: Resources, coming: bool, mut show: impl FnMut(usize, Room<'a>) -> ControlFlow<()>) {
         let pool = &self.fleet.pools[self.pool];
         let probe = Probe { need, until: self.instant.now + self.time, coming };
-        pool.tree.visit(&probe, self.side, |position| {
+        pool.tree.visit(&probe, |position| {
             let at = pool.order[position];
             let slot = &self.fleet.slots[at];
             if !slot.is_open(coming) {
@@ -182,12 +188,6 @@ impl<'a> Seek<'a> {
     fn fit_at(&self, sweep: &Sweep, at: Timestamp, looks: &mut u64) -> Option<Fit> {
         let order = &self.fleet.pools[self.pool].order;
         let room = |position: &usize| self.fleet.slots[order[*position]].room(self.instant, at, self.time);
-        let in_order = || -> Box<dyn Iterator<Item = &usize> + '_> {
-            match self.side {
-                Side::Front => Box::new(sweep.units.keys()),
-                Side::Back => Box::new(sweep.units.keys().rev()),
-            }
-        };
         let (nodes, units) = match self.mode {
             Mode::One { units } => (1, units),
             Mode::Gang { nodes, units } => (nodes as usize, units),
@@ -197,8 +197,8 @@ impl<'a> Seek<'a> {
                     return None;
                 }
                 *looks += sweep.units.len() as u64;
-                let slots: Vec<usize> = in_order().map(|position| order[*position]).collect();
-                let rooms: Vec<Room<'_>> = in_order().map(room).collect();
+                let slots: Vec<usize> = sweep.units.keys().map(|position| order[*position]).collect();
+                let rooms: Vec<Room<'_>> = sweep.units.keys().map(room).collect();
                 return fit(self.spec, &slots, &rooms);
             }
         };
@@ -206,7 +206,7 @@ impl<'a> Seek<'a> {
             return None;
         }
         let mut found = Fit::default();
-        for position in in_order().take(nodes) {
+        for position in sweep.units.keys().take(nodes) {
             found.push(order[*position], place_part(self.spec, &room(position), units)?);
         }
         Some(found)

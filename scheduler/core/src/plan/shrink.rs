@@ -45,9 +45,8 @@ pub(super) fn shrink(cluster: &Cluster, fleet: &Fleet, pass: &mut Pass) {
 }
 
 fn kept_in(cluster: &Cluster, pool: &PoolName) -> u32 {
-    let kept = |node: &&Node| {
-        matches!(node.state, NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Ordered)
-    };
+    let kept =
+        |node: &&Node| matches!(node.state, NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Ordered);
     cluster.live_nodes_of(pool).filter(kept).count() as u32
 }
 

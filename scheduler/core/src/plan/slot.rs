@@ -196,7 +196,8 @@ impl Slot {
         };
         let signed = |amount: &Resources, sign: i64| (i64::from(amount.cpus) * sign, i64::from(amount.gpus) * sign);
         let ends = self.ends.iter().map(|end| (end.at + end.then, signed(&end.given, 1)));
-        let kept = self.reserved.iter().flat_map(|one| [(one.from, signed(&one.kept, -1)), (one.until, signed(&one.kept, 1))]);
+        let kept =
+            self.reserved.iter().flat_map(|one| [(one.from, signed(&one.kept, -1)), (one.until, signed(&one.kept, 1))]);
         let mut changes: Vec<(Timestamp, (i64, i64))> = ends.chain(kept).collect();
         changes.sort_unstable_by_key(|(at, _)| *at);
         let (mut cpus, mut gpus) = signed(&self.free, 1);

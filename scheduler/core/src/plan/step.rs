@@ -1,10 +1,10 @@
 //! What a plan says: steps to be checked again, and why the other jobs wait.
 
 use crate::node::DrainWhy;
+use imbl::OrdMap;
 use squall_types::{
     Allocation, BudgetName, JobId, NodeId, OfferName, PartitionName, PoolName, Reason, Span, Timestamp,
 };
-use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

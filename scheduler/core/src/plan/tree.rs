@@ -44,13 +44,6 @@ pub struct Probe {
     pub coming: bool,
 }
 
-/// From which end of the order nodes are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Front,
-    Back,
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     /// The root at 1, the children of `i` at `2i` and `2i + 1`, leaves from `width` on.
@@ -143,20 +136,14 @@ impl Tree {
         }
     }
 
-    /// Shows the nodes that may have enough, in order from one side, until told to stop.
-    pub fn visit(&self, probe: &Probe, side: Side, mut show: impl FnMut(usize) -> ControlFlow<()>) {
+    /// Shows the nodes that may have enough, in order, until told to stop.
+    pub fn visit(&self, probe: &Probe, mut show: impl FnMut(usize) -> ControlFlow<()>) {
         if self.width > 0 {
-            let _ = self.descend(1, probe, side, &mut show);
+            let _ = self.descend(1, probe, &mut show);
         }
     }
 
-    fn descend(
-        &self,
-        at: usize,
-        probe: &Probe,
-        side: Side,
-        show: &mut impl FnMut(usize) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn descend(&self, at: usize, probe: &Probe, show: &mut impl FnMut(usize) -> ControlFlow<()>) -> ControlFlow<()> {
         let cell = &self.cells[at];
         if !(if probe.coming { &cell.coming } else { &cell.now }).may_hold(probe) {
             return ControlFlow::Continue(());
@@ -164,9 +151,8 @@ impl Tree {
         if at >= self.width {
             return show(at - self.width);
         }
-        let (first, second) = if side == Side::Front { (2 * at, 2 * at + 1) } else { (2 * at + 1, 2 * at) };
-        self.descend(first, probe, side, show)?;
-        self.descend(second, probe, side, show)
+        self.descend(2 * at, probe, show)?;
+        self.descend(2 * at + 1, probe, show)
     }
 
     /// The cell over all nodes, for [`Tree::open`]; `None` where there is none.

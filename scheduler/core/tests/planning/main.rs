@@ -34,7 +34,10 @@ fn one_by_one(steps: &[Step]) -> Vec<Step> {
             step => apart.push(step.clone()),
         }
     }
-    apart.sort_by_key(|step| !matches!(step, Step::Order(_)));
+    apart.sort_by_key(|step| match step {
+        Step::Order(order) => (0, order.nodes[0]),
+        _ => (1, Default::default()),
+    });
     apart
 }
 
@@ -44,7 +47,10 @@ fn compare(world: &World, planner: &mut IncrementalPlanner, looks: u64) {
     // Starts that are promised, and not the times at which a gate opens.
     let mut mine = answer(&scratch);
     let open = |job: &squall_types::JobId| {
-        cluster.jobs.get(job).is_some_and(|job| squall_core::plan::gate(cluster, job, now) == squall_core::plan::Gate::Open)
+        cluster
+            .jobs
+            .get(job)
+            .is_some_and(|job| squall_core::plan::gate(cluster, job, now) == squall_core::plan::Gate::Open)
     };
     mine.promised.retain(|job, _| open(job));
     mine.steps.retain(|step| !matches!(step, Step::Bind { target: squall_core::plan::Target::Job(job), .. } if cluster.jobs.get(job).is_some_and(|job| job.claim().is_some())));
@@ -59,7 +65,10 @@ fn compare(world: &World, planner: &mut IncrementalPlanner, looks: u64) {
                 steps.extend(some);
                 let so_far = one_by_one(&steps);
                 let all = one_by_one(&scratch.steps);
-                let (mine, theirs): (Vec<_>, Vec<_>) = (so_far.iter().filter(|step| !matches!(step, Step::Order(_))).collect(), all.iter().filter(|step| !matches!(step, Step::Order(_))).collect());
+                let (mine, theirs): (Vec<_>, Vec<_>) = (
+                    so_far.iter().filter(|step| !matches!(step, Step::Order(_))).collect(),
+                    all.iter().filter(|step| !matches!(step, Step::Order(_))).collect(),
+                );
                 assert!(theirs.starts_with(&mine), "a cut pass is a prefix: {mine:#?} of {theirs:#?}");
             }
             Progress::Done(plan) => {

@@ -1,12 +1,12 @@
 //! What a pass must come to, said plainly: for every job in the order of the queue, look at every node at every time
 //! at which anything changes. No index, no memory, no class; and so only for small clusters.
 
+use squall_core::Cluster;
 use squall_core::job::{ArrayRole, Job, JobPhase};
 use squall_core::node::Node;
 use squall_core::plan::market::{Buyable, Market, Spending, admissible, affordable, candidates, time_limit};
 use squall_core::plan::place::{Mode, Pick, Room, mode, order_key, place, tasks_of};
 use squall_core::plan::{Gate, PlannedOrder, RESERVATIONS, Step, Target, WINDOW, gate};
-use squall_core::Cluster;
 use squall_types::*;
 use std::collections::BTreeMap;
 
@@ -97,13 +97,11 @@ impl<'a> Model<'a> {
             return true;
         }
         let (may_buy, may_promise) = known.map_or((true, true), |at| (self.failed[at].1, self.failed[at].2));
-        let full = places.iter().all(|(partition, _)| self.kept.get(*partition).is_some_and(|kept| *kept >= RESERVATIONS));
+        let full =
+            places.iter().all(|(partition, _)| self.kept.get(*partition).is_some_and(|kept| *kept >= RESERVATIONS));
         let waiting = if may_promise { self.earliest(spec, &places) } else { None };
-        let bought = if may_buy {
-            self.buy(job, target, &places, waiting.as_ref().map(|(at, ..)| *at))
-        } else {
-            Err(false)
-        };
+        let bought =
+            if may_buy { self.buy(job, target, &places, waiting.as_ref().map(|(at, ..)| *at)) } else { Err(false) };
         let Err(buys) = bought else { return true };
         let found = (&**spec, buys, waiting.is_some() || (full && may_promise));
         match known {
@@ -145,7 +143,11 @@ impl<'a> Model<'a> {
         false
     }
 
-    fn earliest(&self, spec: &JobSpec, places: &[Where<'a>]) -> Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> {
+    fn earliest(
+        &self,
+        spec: &JobSpec,
+        places: &[Where<'a>],
+    ) -> Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> {
         let mut best: Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> = None;
         for (partition, pool) in places {
             if self.kept.get(partition).copied().unwrap_or(0) >= RESERVATIONS {
@@ -174,7 +176,13 @@ impl<'a> Model<'a> {
     }
 
     /// Whether it was bought; where not, whether it may be for another like it.
-    fn buy(&mut self, job: &'a Job, target: Target, places: &[Where<'a>], waiting: Option<Timestamp>) -> Result<(), bool> {
+    fn buy(
+        &mut self,
+        job: &'a Job,
+        target: Target,
+        places: &[Where<'a>],
+        waiting: Option<Timestamp>,
+    ) -> Result<(), bool> {
         let timing = &self.cluster.config.timing;
         let quiet_at = self.cluster.counters.last_submit_at + timing.batch_idle;
         let window = quiet_at.min(job.eligible_at.unwrap_or(self.now) + timing.batch_max);
@@ -278,7 +286,15 @@ impl<'a> Model<'a> {
         self.answer.steps.push(Step::Order(order));
     }
 
-    fn claim(&mut self, spec: &JobSpec, target: Target, partition: &PartitionName, time: Span, open: &[usize], picks: &[Pick]) {
+    fn claim(
+        &mut self,
+        spec: &JobSpec,
+        target: Target,
+        partition: &PartitionName,
+        time: Span,
+        open: &[usize],
+        picks: &[Pick],
+    ) {
         let ready_at = picks.iter().filter_map(|pick| self.places[open[pick.room]].ready_at).max();
         let allocations = self.take(spec, open, picks, ready_at.unwrap_or(self.now) + time);
         self.answer.steps.push(Step::Claim { target, partition: partition.clone(), allocations });

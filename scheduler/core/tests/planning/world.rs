@@ -72,7 +72,8 @@ fn want() -> impl Strategy<Value = Want> {
     let size = (1u32..=3, 0u32..=2, prop::option::weighted(0.3, 1u32..=8), prop::option::weighted(0.15, 1u32..=3));
     let parts = (1u32..=4, prop::option::of(100u64..20_000), 0u16..=4, prop::option::weighted(0.2, any::<bool>()));
     let more = (prop::bool::weighted(0.2), prop::option::weighted(0.9, 1i64..4000), 1u8..=3, 0u32..6);
-    let rest = (prop::option::of(1u32..4), prop::bool::weighted(0.1), 0u8..12, prop_oneof![9 => Just(0i64), 1 => 1i64..900]);
+    let rest =
+        (prop::option::of(1u32..4), prop::bool::weighted(0.1), 0u8..12, prop_oneof![9 => Just(0i64), 1 => 1i64..900]);
     (size, parts, more, rest, (prop::bool::weighted(0.1), -3i32..3)).prop_map(
         |(
             (nodes, wider, tasks, tasks_per_node),
@@ -143,7 +144,10 @@ impl World {
         let named = |(at, (cpus, gpus, mixed)): (usize, &(u32, u16, bool))| {
             (NodeName(format!("n{at}")), shape(*cpus, *gpus, *mixed))
         };
-        let own = PoolConfig { static_nodes: setting.machines.iter().enumerate().map(named).collect(), ..PoolConfig::default() };
+        let own = PoolConfig {
+            static_nodes: setting.machines.iter().enumerate().map(named).collect(),
+            ..PoolConfig::default()
+        };
         let offer = |name: &str, cpus, gpus, price| Offer {
             name: name.into(),
             price: HourlyPrice(price),
@@ -258,7 +262,11 @@ impl World {
             },
             node_list: if want.picky == 3 { vec!["n1".to_owned()] } else { Vec::new() },
             exclude: if want.picky == 4 { vec!["n0".to_owned()] } else { Vec::new() },
-            array: (want.array > 0).then(|| ArraySpec { indices: (0..want.array).collect(), limit: want.limit, step: 1 }),
+            array: (want.array > 0).then(|| ArraySpec {
+                indices: (0..want.array).collect(),
+                limit: want.limit,
+                step: 1,
+            }),
             ..JobSpec::default()
         };
         let token = format!("t{}", self.tokens).as_str().into();
@@ -305,7 +313,10 @@ impl World {
             let launched = Launched { instances: names.into_iter().map(instance).collect() };
             self.decide(Command::Launched { order, launched });
         } else {
-            self.decide(Command::LaunchFailed { order, failure: LaunchFailure::NoCapacity { scope: "here".to_owned() } });
+            self.decide(Command::LaunchFailed {
+                order,
+                failure: LaunchFailure::NoCapacity { scope: "here".to_owned() },
+            });
         }
     }
 
