@@ -1,107 +1,124 @@
-//! The from-scratch plan over sizes: full nodes with a deep queue, and an idle cluster that an array fills.
+//! How long plans take, over sizes: `cargo bench -p squall-core --bench plan` prints a table, with the machine and its
+//! load. Full nodes with a deep queue in few and many classes, one submission or one end after it, and an idle cluster
+//! that an array fills. Allocations are counted as well. A driver rather than a statistics harness: each row is the
+//! median of a few passes over a state that takes longer to build than to plan.
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use squall_core::config::{PartitionConfig, PoolConfig};
-use squall_core::plan::{Step, plan};
-use squall_core::{Caller, Cluster, ClusterConfig, Command, decide};
-use squall_types::spec::ArraySpec;
-use squall_types::*;
-use std::hint::black_box;
+mod site;
 
-const NOW: Timestamp = Timestamp::from_secs(1_000);
+use site::{Site, per_node, single};
+use squall_core::plan::{IncrementalPlanner, Plan, Progress, Step, plan};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::time::{Duration, Instant};
 
-fn apply(cluster: &mut Cluster, command: Command) {
-    let decision = decide(cluster, NOW, &Caller::System, &command).expect("the benchmark asks for what is possible");
-    decision.events.iter().for_each(|event| cluster.apply(event));
-}
+#[global_allocator]
+static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-fn cluster(nodes: usize) -> Cluster {
-    let gpus = Gpus(vec![GpuGroup { model: "h100".into(), count: 8, memory_mib: 81_559, declared: false }]);
-    let shape = Shape { cpus: 96, cores: 48, memory_mib: 1_000_000, gpus, features: Default::default() };
-    let pool = PoolConfig {
-        static_nodes: (0..nodes).map(|at| (NodeName(format!("n{at}")), shape.clone())).collect(),
-        ..PoolConfig::default()
-    };
-    let partition = PartitionConfig { pools: vec!["own".into()], default: true, ..PartitionConfig::default() };
-    let config = ClusterConfig {
-        pools: [("own".into(), pool)].into(),
-        partitions: [("gpu".into(), partition)].into(),
-        ..ClusterConfig::default()
-    };
-    let mut cluster = Cluster::new();
-    apply(&mut cluster, Command::Configure { config: Box::new(config) });
-    let ids: Vec<NodeId> = cluster.live_nodes().map(|node| node.id).collect();
-    for node in ids {
-        let measured = Box::new(MeasuredNode { shape: shape.clone(), ..MeasuredNode::default() });
-        apply(&mut cluster, Command::Register { node, measured });
+/// Median of some runs, and the allocations of the last.
+fn measure(runs: usize, mut work: impl FnMut() -> Plan) -> (Duration, usize, Plan) {
+    let mut times = Vec::new();
+    let (mut allocations, mut last) = (0, Plan::default());
+    for _ in 0..runs {
+        let region = Region::new(COUNTING);
+        let begun = Instant::now();
+        last = work();
+        times.push(begun.elapsed());
+        allocations = region.change().allocations;
     }
-    cluster
+    times.sort_unstable();
+    (times[times.len() / 2], allocations, last)
 }
 
-fn submit(cluster: &mut Cluster, name: &str, change: impl FnOnce(&mut JobSpec)) {
-    let mut spec = JobSpec {
-        name: name.to_owned(),
-        script: Some(BlobDigest([1; 32])),
-        time_limit: Some(Span::from_hours(1)),
-        ..JobSpec::default()
-    };
-    change(&mut spec);
-    apply(cluster, Command::Submit { spec: Box::new(spec), token: name.into(), test_only: false });
+fn whole(planner: &mut IncrementalPlanner) -> Plan {
+    match planner.go_on(u64::MAX) {
+        Progress::Done(plan) => plan,
+        Progress::Cut { .. } => unreachable!("nothing cuts a pass without a budget"),
+    }
 }
 
-fn array(spec: &mut JobSpec, elements: u32) {
-    spec.array = Some(ArraySpec { indices: (0..elements).collect(), limit: None, step: 1 });
+fn row(what: &str, (time, allocations, plan): &(Duration, usize, Plan)) {
+    let binds = plan.steps.iter().filter(|step| matches!(step, Step::Bind { .. })).count();
+    let promised = plan.notes.all().values().filter(|note| note.start_at.is_some()).count();
+    let millis = time.as_secs_f64() * 1e3;
+    println!("{what:<74} {millis:>9.2} ms {allocations:>9} allocations {binds:>5} started {promised:>4} promised");
 }
 
-fn fill(cluster: &mut Cluster) {
-    let nodes = cluster.live_node_count() as u32;
-    submit(cluster, "full", |spec| {
-        spec.ask.gpus = GpuAsk::PerNode(8, None);
-        array(spec, nodes);
+/// A queue on full nodes: from scratch, again with nothing new, after one submission, and after one job's end.
+fn deep(jobs: u32, classes: u32, nodes: u32) {
+    let mut site = Site::new(nodes);
+    site.fill(8);
+    for at in 0..jobs {
+        site.submit(&format!("job{at}"), |spec| single(spec, at % classes, classes));
+    }
+    let title = |what: &str| format!("{jobs} pending in {classes} classes on {nodes} full nodes: {what}");
+    let runs = if jobs > 20_000 { 3 } else { 5 };
+    row(&title("from scratch"), &measure(runs, || plan(&site.cluster, site.now)));
+    let mut planner = IncrementalPlanner::default();
+    planner.begin(&site.cluster, site.now);
+    whole(&mut planner);
+    row(&title("a whole pass"), &measure(runs, || {
+        planner.begin(&site.cluster, site.now);
+        whole(&mut planner)
+    }));
+    let mut submissions = Vec::new();
+    for at in 0..runs as u32 {
+        site.later(10);
+        site.submit(&format!("late{at}"), |spec| single(spec, at % classes, classes));
+        submissions.push(measure(1, || {
+            planner.begin(&site.cluster, site.now);
+            whole(&mut planner)
+        }));
+    }
+    submissions.sort_by_key(|(time, ..)| *time);
+    row(&title("after one submission"), &submissions[runs / 2]);
+    let mut ends = Vec::new();
+    for _ in 0..runs {
+        site.later(10);
+        site.end_one();
+        let end = measure(1, || {
+            planner.begin(&site.cluster, site.now);
+            whole(&mut planner)
+        });
+        site.perform(end.2.steps.clone());
+        ends.push(end);
+    }
+    ends.sort_by_key(|(time, ..)| *time);
+    row(&title("after one job's end"), &ends[runs / 2]);
+}
+
+fn idle(nodes: u32) {
+    let mut site = Site::new(nodes);
+    site.array("array", nodes, |spec| per_node(spec, 8));
+    let what = format!("{nodes} idle nodes and an array of as many tasks: from scratch");
+    row(&what, &measure(5, || plan(&site.cluster, site.now)));
+    let mut planner = IncrementalPlanner::default();
+    let passes = measure(5, || {
+        planner.begin(&site.cluster, site.now);
+        whole(&mut planner)
     });
-    for step in plan(cluster, NOW).steps {
-        apply(cluster, Command::Perform { step });
-    }
+    row(&format!("{nodes} idle nodes and an array of as many tasks: a whole pass"), &passes);
 }
 
-fn deep_queue(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("10,000 pending on 1,000 full nodes, classes");
-    group.sample_size(10);
-    for classes in [1u32, 50, 500] {
-        let mut cluster = cluster(1_000);
-        fill(&mut cluster);
-        for at in 0..10_000u32 {
-            submit(&mut cluster, &format!("job{at}"), |spec| {
-                spec.ask.gpus = GpuAsk::PerNode(1 + (at % 8) as u16 % classes as u16, None);
-                spec.time_limit = Some(Span::from_mins(i64::from(10 + at % classes)));
-            });
-        }
-        group.bench_with_input(BenchmarkId::from_parameter(classes), &cluster, |bencher, cluster| {
-            bencher.iter(|| black_box(plan(cluster, NOW)).steps.len());
-        });
+fn main() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(" unknown");
+    let count = std::thread::available_parallelism().map_or(1, |count| count.get());
+    println!("{count} CPUs{}, load {}", model.trim_start_matches([' ', '\t']), load.trim());
+    if std::env::args().any(|argument| argument == "--quick") {
+        return deep(1_000, 50, 100);
     }
-    group.finish();
-}
-
-fn idle_cluster(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("an array of one-node tasks on as many idle nodes");
-    group.sample_size(10);
-    for nodes in [100u32, 1_000] {
-        let mut cluster = cluster(nodes as usize);
-        submit(&mut cluster, "array", |spec| {
-            spec.ask.gpus = GpuAsk::PerNode(8, None);
-            array(spec, nodes);
-        });
-        group.bench_with_input(BenchmarkId::from_parameter(nodes), &cluster, |bencher, cluster| {
-            bencher.iter(|| {
-                let binds =
-                    black_box(plan(cluster, NOW)).steps.into_iter().filter(|step| matches!(step, Step::Bind { .. }));
-                assert_eq!(binds.count(), nodes as usize);
-            });
-        });
+    for classes in [1, 500, 10_000] {
+        deep(10_000, classes, 1_000);
     }
-    group.finish();
+    deep(100_000, 2_000, 10_000);
+    idle(1_000);
+    println!("growth in jobs, then in nodes");
+    for jobs in [12_500, 25_000, 50_000] {
+        deep(jobs, 2_000, 1_000);
+    }
+    for nodes in [1_250, 2_500, 5_000] {
+        deep(10_000, 2_000, nodes);
+        idle(nodes);
+    }
 }
-
-criterion_group!(benches, deep_queue, idle_cluster);
-criterion_main!(benches);
