@@ -56,10 +56,13 @@ fn deep(jobs: u32, classes: u32, nodes: u32) {
     let mut planner = IncrementalPlanner::default();
     planner.begin(&site.cluster, site.now);
     whole(&mut planner);
-    row(&title("a whole pass"), &measure(runs, || {
-        planner.begin(&site.cluster, site.now);
-        whole(&mut planner)
-    }));
+    row(
+        &title("a whole pass"),
+        &measure(runs, || {
+            planner.begin(&site.cluster, site.now);
+            whole(&mut planner)
+        }),
+    );
     let mut submissions = Vec::new();
     for at in 0..runs as u32 {
         site.later(10);

@@ -245,13 +245,32 @@ fn pick(spec: &JobSpec, rooms: &[Room<'_>], at: usize, units: u32) -> Option<Pic
     let need = spec.ask.need(room.shape, units)?;
     let model = spec.ask.gpus.model();
     let of_model = |gpu: &u16| model.is_none() || room.shape.gpus.model_of(*gpu) == model;
-    let free = room.gpus.iter().copied();
-    let gpus: Vec<u16> = if need.gpus == room.shape.gpus.count() {
-        free.take(usize::from(need.gpus)).collect()
-    } else {
-        free.filter(of_model).take(usize::from(need.gpus)).collect()
-    };
+    let whole = need.gpus == room.shape.gpus.count();
+    let free: Vec<u16> = room.gpus.iter().copied().filter(|gpu| whole || of_model(gpu)).collect();
+    let gpus = neighbours(&free, usize::from(need.gpus));
     (gpus.len() == usize::from(need.gpus)).then_some(Pick { room: at, units, need, gpus })
+}
+
+/// Devices that are near each other, and of those the ones that are worth least to others.
+///
+/// Devices with neighbouring indices share a switch or a socket, in pairs, fours and eights. The smallest such group
+/// that has enough free is taken, and among groups of one size the one with the least to spare around it.
+fn neighbours(free: &[u16], count: usize) -> Vec<u16> {
+    let around = |gpu: u16, size: usize| {
+        free.iter().filter(|other| usize::from(**other) / size == usize::from(gpu) / size).count()
+    };
+    let mut size = count.max(1).next_power_of_two();
+    while count < free.len() && size <= 1 << 15 {
+        let groups = free.chunk_by(|a, b| usize::from(*a) / size == usize::from(*b) / size);
+        if let Some(group) = groups
+            .filter(|group| group.len() >= count)
+            .min_by_key(|group| [1, 2, 4, 8].map(|times| around(group[0], size * times)))
+        {
+            return group[..count].to_vec();
+        }
+        size *= 2;
+    }
+    free.iter().copied().take(count).collect()
 }
 
 /// Tasks on each picked node: what its units bring, or one where units bring none.
@@ -305,6 +324,17 @@ mod tests {
                 (0..rooms.len()).find_map(|at| place_alone(&spec, &rooms[at]).map(|pick| Pick { room: at, ..pick }));
             assert_eq!(alone.map(|pick| vec![pick]), place(&spec, &rooms), "{gpus} GPUs, {cpus} CPUs");
         }
+    }
+
+    #[test]
+    fn devices_of_a_job_are_near_each_other_and_leave_near_ones_to_others() {
+        let all: Vec<u16> = (0..8).collect();
+        assert_eq!(neighbours(&all, 2), [0, 1]);
+        assert_eq!(neighbours(&[1, 2, 3, 4, 5], 2), [2, 3], "a pair under one switch");
+        assert_eq!(neighbours(&[0, 1, 2, 3, 6], 1), [6], "the one without a neighbour");
+        assert_eq!(neighbours(&[0, 1, 2, 3, 4, 5, 6], 3), [4, 5, 6], "the four that is no longer whole");
+        assert_eq!(neighbours(&[1, 2, 5], 2), [1, 2], "else under the next switch up");
+        assert_eq!(neighbours(&[3, 4], 2), [3, 4], "else what there is");
     }
 
     #[test]
