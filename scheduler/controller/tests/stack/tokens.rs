@@ -90,7 +90,7 @@ async fn users_see_and_revoke_their_own_tokens_alone_and_jobs_none() {
     let admin = stage.local().await;
     let (of_admin, _) = made(&admin).await;
     let (own, _) = made(&at_home).await;
-    assert_eq!(at_home.user_tokens(UserTokenAsk::List).await.unwrap().tokens, [own.clone()]);
+    assert_eq!(at_home.user_tokens(UserTokenAsk::List).await.unwrap().tokens, std::slice::from_ref(&own));
     let of_nobody = at_home.user_tokens(UserTokenAsk::Revoke { id: "0".repeat(16) }).await;
     assert_eq!(
         at_home.user_tokens(UserTokenAsk::Revoke { id: of_admin.id }).await,

@@ -84,7 +84,7 @@ impl Site {
     }
 
     pub fn later(&mut self, millis: i64) {
-        self.now = self.now + Span::from_millis(millis);
+        self.now += Span::from_millis(millis);
     }
 
     /// The first running job ends before its time.

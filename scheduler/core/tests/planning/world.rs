@@ -135,7 +135,7 @@ fn shape(cpus: u32, gpus: u16, mixed: bool) -> Shape {
         (gpus, false) => vec![group("t4", gpus)],
         (gpus, true) => vec![group("t4", gpus / 2), group("a100", gpus - gpus / 2)],
     };
-    let features = if cpus % 2 == 0 { ["even".to_owned()].into() } else { ["odd".to_owned()].into() };
+    let features = if cpus.is_multiple_of(2) { ["even".to_owned()].into() } else { ["odd".to_owned()].into() };
     Shape { cpus, cores: cpus, memory_mib: 16_000, gpus: Gpus(gpus), features }
 }
 
@@ -194,7 +194,7 @@ impl World {
         match act {
             Act::Plan => {}
             Act::Submit(want) => self.submit(want),
-            Act::Advance(secs) => self.now = self.now + Span::from_secs(*secs),
+            Act::Advance(secs) => self.now += Span::from_secs(*secs),
             Act::News(index) => self.news(index),
             Act::Cancel(index) => self.on_job(index, |job| Command::Cancel { job }),
             Act::Hold(index) => self.on_job(index, |job| Command::Hold { job }),
