@@ -232,10 +232,8 @@ async fn configure(shell: &Shell, loaded: &Loaded, restored: bool) -> Result<(),
         );
         perform(shell, Command::Restore { gap: RESTORE_GAP }).await?;
     }
-    if *shell.handle.published().cluster.config != loaded.cluster {
-        perform(shell, Command::Configure { config: Box::new(loaded.cluster.clone()) }).await?;
-    }
-    Ok(())
+    // Also where nothing changed: the engine begins nothing before it was told.
+    perform(shell, Command::Configure { config: Box::new(loaded.cluster.clone()) }).await
 }
 
 async fn perform(shell: &Shell, command: Command) -> Result<(), RunError> {

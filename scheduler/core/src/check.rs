@@ -133,17 +133,7 @@ fn check_arrays(cluster: &Cluster, found: &mut Vec<String>) {
                 array.live, array.active
             ));
         }
-        // J8: at most `%n` at once (a lowered limit lets what runs go on).
-        if array.limit.is_some_and(|limit| limit > 0 && active > limit) && !lowered(cluster, *id) {
-            found.push(format!("array {id} has {active} of at most {:?} elements active", array.limit));
-        }
     }
-}
-
-fn lowered(cluster: &Cluster, array: squall_types::JobId) -> bool {
-    let original = |job: &Job| job.spec.array.as_ref().and_then(|array| array.limit);
-    let limit = cluster.arrays.get(&array).and_then(|record| record.limit);
-    cluster.live_jobs().filter(|job| job.array() == Some(array)).any(|job| original(job) != limit)
 }
 
 /// M6: what is reserved is exactly what open rows reserve, and no budget is overdrawn by more than its renewals.

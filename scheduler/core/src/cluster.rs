@@ -74,6 +74,10 @@ pub struct Counters {
     /// Of those and of the live ones: weighted by the share that attempts held.
     #[n(12)]
     pub node_millis_used: i64,
+    /// Backups that were restored.
+    #[n(13)]
+    #[cbor(default)]
+    pub restores: u32,
 }
 
 /// Ids of jobs that were purged, in ranges, by how they ended. An array counts by its first id.

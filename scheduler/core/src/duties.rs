@@ -68,7 +68,7 @@ fn detail(cluster: &Cluster, job: &Job, placement: &Placement, rank: u32) -> Ass
         rank,
         time_limit: placement.time_limit,
         array,
-        restarts: job.attempt.0.saturating_sub(1),
+        restarts: job.attempt.count().saturating_sub(1),
         partition: placement.partition.to_string(),
         cluster: cluster.config.cluster.clone(),
         kill_wait: cluster.config.timing.kill_wait,
@@ -86,7 +86,7 @@ pub fn touched(cluster: &Cluster, what: &What) -> Vec<NodeId> {
         What::JobStarted { run } | What::JobStopping { run, .. } => of_job(&run.job),
         What::PartEnded { node, .. } | What::PartGone { node, .. } | What::DieAtExtended { node, .. } => vec![*node],
         What::JobUpdated { job, .. } | What::JobEnded { job, .. } | What::JobRequeued { job, .. } => of_job(job),
-        What::NodeRetiring { node, .. } => vec![*node],
+        What::NodeRetiring { node, .. } | What::NodeContact { node, .. } | What::NodeGone { node, .. } => vec![*node],
         _ => Vec::new(),
     }
 }

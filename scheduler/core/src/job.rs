@@ -106,6 +106,16 @@ pub enum TermState {
     Never,
 }
 
+impl TermState {
+    pub fn is_met(self, now: Timestamp) -> bool {
+        match self {
+            TermState::Met => true,
+            TermState::MetFrom(at) => at <= now,
+            TermState::Waiting | TermState::Never => false,
+        }
+    }
+}
+
 /// A job's life. Each variant holds only the facts that are true in it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum JobPhase {
@@ -330,13 +340,18 @@ impl Job {
 
     /// Whether its dependency lets it go at `now`.
     pub fn dependency_met(&self, now: Timestamp) -> bool {
-        let met = |state: &TermState| match state {
-            TermState::Met => true,
-            TermState::MetFrom(at) => *at <= now,
-            TermState::Waiting | TermState::Never => false,
-        };
+        let met = |state: &TermState| state.is_met(now);
         self.terms.is_empty()
             || if self.spec.dependency.any { self.terms.iter().any(met) } else { self.terms.iter().all(met) }
+    }
+
+    /// When the next term of its dependency comes true by time alone.
+    pub fn dependency_moves_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let later = |state: &TermState| match state {
+            TermState::MetFrom(at) if *at > now => Some(*at),
+            _ => None,
+        };
+        self.terms.iter().filter_map(later).min()
     }
 
     /// Whether its dependency can no longer come true.

@@ -173,3 +173,99 @@ fn a_requeued_job_runs_again_and_what_waited_for_its_start_does_not_wait_anew() 
     assert_eq!(desk.cluster.jobs.get(&job).expect("known").held, Some(HeldBy::Admin));
     assert!(desk.runs(later));
 }
+
+#[test]
+fn any_of_several_lets_elements_go_that_correspond_to_nothing() {
+    let mut desk = Desk::new(&["a", "b"]);
+    let elements = |count: u32| squall_types::spec::ArraySpec { indices: (0..count).collect(), limit: None, step: 1 };
+    let small = |spec: &mut JobSpec| spec.ask.cpus = CpuAsk::PerTask(1);
+    let before = desk.submit(|spec| {
+        small(spec);
+        spec.array = Some(elements(1));
+    });
+    let gate = desk.submit(small);
+    let after = desk.submit(|spec| {
+        small(spec);
+        spec.array = Some(elements(2));
+        spec.dependency = format!("aftercorr:{before}?afterok:{gate}").parse().expect("a dependency");
+    });
+    desk.pass(Span::from_secs(1));
+    let first = desk.cluster.element(before, 0).expect("it runs").id;
+    desk.end(first);
+    desk.pass(Span::from_secs(1));
+    assert!(desk.cluster.element(after, 0).is_some(), "its counterpart ended well");
+    assert!(desk.cluster.element(after, 1).is_none(), "it has no counterpart, and the other job runs");
+    desk.end(gate);
+    desk.pass(Span::from_secs(1));
+    assert!(desk.cluster.element(after, 1).is_some(), "the other job ended well");
+}
+
+#[test]
+fn a_singleton_waits_for_the_elements_of_an_earlier_array() {
+    let mut desk = Desk::new(&["a", "b", "c"]);
+    let named = |spec: &mut JobSpec| spec.name = "train".to_owned();
+    let array = desk.submit(|spec| {
+        named(spec);
+        spec.array = Some(squall_types::spec::ArraySpec { indices: (0..2).collect(), limit: Some(1), step: 1 });
+    });
+    let alone = desk.submit(|spec| {
+        named(spec);
+        spec.dependency = "singleton".parse().expect("a dependency");
+    });
+    desk.pass(Span::from_secs(1));
+    let element = |desk: &Desk, index| desk.cluster.element(array, index).expect("it runs").id;
+    let first = element(&desk, 0);
+    desk.end(first);
+    desk.pass(Span::from_secs(1));
+    let second = element(&desk, 1);
+    assert!(!desk.runs(alone));
+    desk.end(second);
+    desk.pass(Span::from_secs(1));
+    assert!(desk.runs(alone));
+}
+
+#[test]
+fn a_limit_that_is_lowered_lets_elements_that_run_go_on() {
+    let mut desk = Desk::new(&["a", "b", "c"]);
+    let array = desk.submit(|spec| {
+        spec.array = Some(squall_types::spec::ArraySpec { indices: (0..3).collect(), limit: Some(2), step: 1 });
+    });
+    desk.pass(Span::from_secs(1));
+    let update = Box::new(squall_types::api::JobUpdate { array_limit: Some(1), ..Default::default() });
+    // Every decision is followed by a check of the whole state.
+    desk.decide(Command::Update { job: JobRef { job: array, elements: None }, update });
+    let first = desk.cluster.element(array, 0).expect("it runs").id;
+    desk.end(first);
+    desk.pass(Span::from_secs(1));
+    assert!(desk.cluster.element(array, 2).is_none(), "one runs still");
+}
+
+#[test]
+fn a_gang_that_bears_the_loss_of_nodes_begins_with_all_of_them() {
+    let mut desk = Desk::new(&["a", "b"]);
+    let gang = desk.submit(|spec| {
+        spec.ask.nodes = Some(NodeCount { min: 2, max: 2 });
+        spec.ask.cpus = CpuAsk::PerTask(1);
+        spec.no_kill = true;
+    });
+    desk.pass(Span::from_secs(1));
+    let run = desk.cluster.jobs.get(&gang).expect("known").run();
+    let node = desk.cluster.jobs.get(&gang).and_then(|job| job.placement()).expect("bound").allocations[1].node;
+    let name = desk.cluster.nodes.get(&node).expect("known").name.clone();
+    let action = squall_types::api::NodeAction::Down { reason: "smoke".to_owned() };
+    desk.decide(Command::Node { node: name, action });
+    let job = desk.cluster.jobs.get(&gang).expect("known");
+    assert_eq!((job.run(), matches!(job.phase, JobPhase::Stopping { .. })), (run, true), "{:?}", job.phase);
+}
+
+#[test]
+fn attempts_that_a_backup_has_forgotten_are_not_repeated() {
+    let mut desk = Desk::new(&["a"]);
+    let job = desk.submit(|spec| spec.hold = true);
+    desk.decide(Command::Restore { gap: 100 });
+    desk.decide(Command::Release { job: JobRef { job, elements: None } });
+    desk.pass(Span::from_secs(1));
+    let attempt = desk.cluster.jobs.get(&job).expect("known").attempt;
+    assert!(attempt > Attempt(1), "attempt 1 may have run after the backup was made");
+    assert_eq!(attempt.count(), 1, "as far as anybody knows it is the first");
+}

@@ -51,6 +51,9 @@ pub struct Engine {
     /// Nodes whose duties may have changed since their agents were told.
     stale_nodes: BTreeSet<NodeId>,
     disk_refusal: Option<String>,
+    /// The shell has said what the configuration is now, and before that whether the journal is a restored backup.
+    /// Until then nothing is begun: a plan would give ids out again, and buy for pools that are there no longer.
+    configured: bool,
     alarmed: bool,
 }
 
@@ -71,11 +74,13 @@ impl Engine {
             planning: Planning::default(),
             stale_nodes: BTreeSet::new(),
             disk_refusal: None,
+            configured: false,
             alarmed: false,
         }
     }
 
-    /// The first step: every agent has to make contact anew.
+    /// The first step: every agent has to make contact anew. Nothing is begun before the first `Configure` of the shell,
+    /// which comes after `Restore` where the journal is a restored backup.
     pub fn start(&mut self, now: Timestamp) -> Vec<Output> {
         self.now = now.max(self.cluster.counters.at);
         let start = Command::Start { epoch: self.epoch, version: self.version.clone() };
@@ -130,12 +135,14 @@ impl Engine {
         }
         // Of a batch that was cut the rest is written first.
         if self.batches.has_room() {
-            self.housekeeping();
-            self.bulk_chunk();
-            self.make_plan();
+            if self.configured {
+                self.housekeeping();
+                self.bulk_chunk();
+                self.make_plan();
+                self.reconcile();
+                self.take_inventory();
+            }
             self.tell_agents();
-            self.reconcile();
-            self.take_inventory();
             self.alert();
         }
         self.batches.write(&self.cluster);
@@ -169,6 +176,7 @@ impl Engine {
 
     fn housekeeping(&mut self) {
         self.silent_agents();
+        self.settle();
         if squall_core::next_wakeup(&self.cluster, self.now) <= self.now {
             self.note(&Command::Tick);
         }

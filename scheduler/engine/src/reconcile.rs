@@ -44,6 +44,8 @@ struct Effort {
     tries: u32,
     under_way: bool,
     not_before: Timestamp,
+    /// A call had no outcome: it may have taken effect, whatever is said of a later one.
+    unknown: bool,
 }
 
 impl Effort {
@@ -186,6 +188,9 @@ impl Engine {
     }
 
     fn launch_said(&mut self, order: OrderId, outcome: Result<squall_types::Launched, LaunchFailure>) {
+        // What an earlier controller called, and what it heard, nobody knows any more.
+        let inherited =
+            self.cluster.orders.get(&order).is_some_and(|order| order.placed_at < self.cluster.counters.started_at);
         let effort = self.reconciler.launches.entry(order).or_default();
         match outcome {
             Ok(launched) => {
@@ -197,6 +202,15 @@ impl Engine {
                 if let LaunchFailure::Throttled { retry_after } = &failure {
                     effort.not_before = effort.not_before.max(self.now + *retry_after);
                 }
+                // Who refuses to look at the repetition says nothing about the first call.
+                let refused = matches!(
+                    failure,
+                    LaunchFailure::Rejected { .. } | LaunchFailure::Denied { .. } | LaunchFailure::Conflict { .. }
+                );
+                if refused && (effort.unknown || inherited) {
+                    return;
+                }
+                effort.unknown |= matches!(failure, LaunchFailure::Unknown { .. });
                 self.note(&Command::LaunchFailed { order, failure });
             }
         }

@@ -14,6 +14,7 @@ impl Engine {
                 return self.bulk.push(Work::new(id, caller.clone(), action, jobs));
             }
         };
+        self.configured |= matches!(command, Command::Configure { .. });
         let answer = match self.refuse_for_disk(&command) {
             Some(refusal) => Answer::Refused(*refusal.0),
             None => match self.decide(caller, &command) {

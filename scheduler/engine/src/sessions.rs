@@ -11,7 +11,7 @@ use squall_core::{Caller, Command};
 use squall_types::agent::{AgentOrder, AgentReport, EndCause, StepEnd};
 use squall_types::ids::Run;
 use squall_types::{Assignment, AttemptEnd, AttemptState, Epoch, Generation, MeasuredNode, NodeId, StepId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 pub(crate) struct Sessions {
@@ -19,6 +19,8 @@ pub(crate) struct Sessions {
     by_node: BTreeMap<NodeId, SessionId>,
     /// No session was last heard before. What was heard only grows, so all of them are looked at once in a while.
     heard_by_all: Timestamp,
+    /// Those that were told to keep runs that are not known, until everything is known again.
+    keeping: BTreeSet<SessionId>,
 }
 
 struct Session {
@@ -41,6 +43,10 @@ impl Sessions {
     pub fn of_node(&self, node: NodeId) -> Option<SessionId> {
         let session = self.by_node.get(&node)?;
         self.open.get(session).filter(|open| open.told.is_some()).map(|_| *session)
+    }
+
+    pub fn any_keeps_unknown(&self) -> bool {
+        !self.keeping.is_empty()
     }
 
     /// Not before this has any of them been silent for too long.
@@ -188,6 +194,9 @@ impl Engine {
         };
         if let Some(open) = self.sessions.open.get_mut(&session) {
             open.told = Some(told);
+            if keep_unknown {
+                self.sessions.keeping.insert(session);
+            }
             self.batches.hold(Output::Tell { session, order });
         }
         self.stale_nodes.insert(node);
@@ -209,11 +218,29 @@ impl Engine {
         self.batches.hold(Output::Tell { session, order });
     }
 
+    /// Long enough after a restored backup, what nobody knows is no longer kept.
+    pub(crate) fn settle(&mut self) {
+        if self.cluster.counters.settled_by.is_some_and(|at| at > self.now) {
+            return;
+        }
+        for session in std::mem::take(&mut self.sessions.keeping) {
+            let told = |open: &Session| Some((open.node, open.told.as_ref()?.generation));
+            if let Some((node, generation)) = self.sessions.open.get(&session).and_then(told) {
+                self.full_set(session, node, Generation(generation.0 + 1));
+            }
+        }
+    }
+
     /// Says to each agent what changed for it since it was last told.
     pub(crate) fn tell_agents(&mut self) {
         for node in std::mem::take(&mut self.stale_nodes) {
             let Some(session) = self.sessions.of_node(node) else { continue };
-            let Some(record) = self.cluster.nodes.get(&node) else { continue };
+            let Some(record) = self.cluster.nodes.get(&node).filter(|node| node.contact && !node.is_gone()) else {
+                // What runs there was declared dead: its agent has to say anew what does, if it may come back at all.
+                self.batches.hold(Output::Close { session, why: "the node was declared down".to_owned() });
+                self.agent_closed(session);
+                continue;
+            };
             let die_at = (!record.is_static()).then_some(record.die_at);
             let retiring = matches!(record.state, squall_core::node::NodeState::Retiring { .. });
             let duties: BTreeMap<Run, Assignment> =

@@ -6,7 +6,7 @@ use squall_types::Timestamp;
 impl Engine {
     /// `None` while a batch is being written: its commit is the next turn anyway.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        if self.batches.is_writing() {
+        if self.batches.is_writing() || !self.configured {
             return None;
         }
         if !self.bulk.is_empty() {
@@ -15,6 +15,7 @@ impl Engine {
         let timeout = self.cluster.config.timing.contact_timeout;
         let core = squall_core::next_wakeup(&self.cluster, self.now);
         let others = [
+            self.cluster.counters.settled_by.filter(|_| self.sessions.any_keeps_unknown()),
             self.planning.next_at(self.now),
             self.reconciler.next_due(self.now),
             self.next_inventory(),

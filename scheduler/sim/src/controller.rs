@@ -71,7 +71,7 @@ impl World {
         self.processes.insert(id, process);
         self.leader = Some(id);
         self.perform_all(id, outputs);
-        if std::mem::take(&mut self.restored) {
+        if self.restored {
             self.ask(id, Command::Restore { gap: RESTORE_GAP });
         }
         self.reload(id);

@@ -18,9 +18,10 @@ pub fn event(event: &Event) -> String {
         What::JobSubmitted { job, spec, terms, eligible_at, .. } => {
             let array = spec.array.as_ref().map(ToString::to_string);
             format!(
-                "JobSubmitted {job} = {} {:?} array {array:?} after {:?} {terms:?} eligible {:?} limit {:?} {:?}",
+                "JobSubmitted {job} = {} {:?} array {array:?} after {}{:?} {terms:?} eligible {:?} limit {:?} {:?}",
                 spec.comment,
                 spec.name,
+                if spec.dependency.any { "any of " } else { "" },
                 spec.dependency.terms,
                 eligible_at.map(|at| at.0),
                 spec.time_limit,

@@ -30,6 +30,7 @@ impl World {
                 What::PartEnded { run, node, .. } | What::PartGone { run, node } => self.known_dead(*run, *node),
                 What::JobStarted { run } => self.job_started(*run),
                 What::NodeGone { node, why, .. } => self.row_closes(*node, *why),
+                What::BackupRestored { .. } => self.restored = false,
                 _ => {}
             }
         }

@@ -38,7 +38,7 @@ impl World {
         });
         for number in 0..self.machines.len() {
             if self.clones.contains(&MachineId(number)) {
-                self.power_off(MachineId(number));
+                self.scrap(MachineId(number));
             } else {
                 self.health(MachineId(number), String::new());
             }
@@ -185,6 +185,7 @@ impl World {
     /// After a restored backup the reference model starts again from what is left.
     pub fn rewind(&mut self) {
         let highest = self.history.highest_job;
+        let used = std::mem::take(&mut self.history.used);
         let epoch = self.history.epoch;
         let events = match self.disk.recover() {
             Ok(events) => events,
@@ -198,6 +199,7 @@ impl World {
         }
         // Ids that were given once are given, whatever the backup knows.
         self.history.highest_job = highest;
+        self.history.used = used;
         self.history.epoch = epoch;
         self.history.found.clear();
         self.promises.restored(&self.history);

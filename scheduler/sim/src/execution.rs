@@ -195,7 +195,10 @@ impl World {
         let over = why == StopWhy::TimeLimit && now.uptime >= began.uptime + limit;
         let (launch, ignores) = (execution.launch, execution.ignores_term);
         let again = std::mem::replace(&mut execution.terminated, true);
-        if !over && !self.history.was_stopped(run) && !self.was_restored() {
+        // A part that an admin declared dead is over, although the rest of its job may go on (`--no-kill`).
+        let node = execution.assignment.allocation.node;
+        let declared = self.is_excused(node) && self.history.dead.contains(&(run, node));
+        if !over && !declared && !self.history.was_stopped(run) && !self.was_restored() {
             self.wrong(format!("M3: {run} is cut short on machine {} ({why:?}), and no durable event says so", id.0));
         }
         if again {

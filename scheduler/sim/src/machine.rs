@@ -29,6 +29,8 @@ pub struct Machine {
     pub name: NodeName,
     pub shape: Shape,
     pub powered: bool,
+    /// Taken away: it never starts again.
+    pub scrapped: bool,
     /// Raised at each start: what is due for an earlier one is void.
     pub boot: u32,
     pub booted_at: Timestamp,
@@ -117,6 +119,7 @@ impl World {
             name,
             shape,
             powered: false,
+            scrapped: false,
             boot: 0,
             booted_at: self.now,
             skew,
@@ -134,7 +137,7 @@ impl World {
     /// It starts; its agent follows.
     pub fn power_on(&mut self, id: MachineId) {
         let machine = &mut self.machines[id.0];
-        if machine.powered {
+        if machine.powered || machine.scrapped {
             return;
         }
         machine.powered = true;
@@ -159,6 +162,11 @@ impl World {
         for run in runs {
             self.executions.ended(id.0, run);
         }
+    }
+
+    pub fn scrap(&mut self, id: MachineId) {
+        self.machines[id.0].scrapped = true;
+        self.power_off(id);
     }
 
     pub fn reboot(&mut self, id: MachineId, down: Span) {

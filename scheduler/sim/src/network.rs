@@ -152,7 +152,7 @@ impl World {
         let Some(message) = session.up.pop_front() else { return };
         let (process, open) = (session.process, session.controller_open);
         match message {
-            _ if !open => {}
+            _ if !open => self.resets(id, End::Agent),
             Upward::Say(report) => self.feed(process, Input::AgentSaid { session: id, report: *report }),
             Upward::Close => self.controller_end_closes(id),
         }
@@ -167,11 +167,17 @@ impl World {
         let Some(message) = session.down.pop_front() else { return };
         let (machine, agent, open) = (session.machine, session.agent, session.agent_open);
         match message {
-            _ if !open => {}
+            _ if !open => self.resets(id, End::Controller),
             Downward::Accepted => self.agent_connected(machine, agent),
             Downward::Order(order) => self.agent_ordered(machine, agent, order),
             Downward::Close => self.agent_end_closes(id),
         }
+    }
+
+    /// Nobody listens at the other end any more: its host says so to whoever spoke.
+    fn resets(&mut self, id: SessionId, speaker: End) {
+        let after = self.delay();
+        self.schedule(after, Happening::Broken { session: id, end: speaker });
     }
 
     /// One end closes in good order: the other hears of it after everything that was said before.

@@ -150,6 +150,6 @@ impl World {
                 .collect();
             self.wrongs(under);
         }
-        self.power_off(id);
+        self.scrap(id);
     }
 }

@@ -54,6 +54,7 @@ pub struct World {
     pub config: ClusterConfig,
     pub disk_refuses: bool,
     pub disk_reserve: bool,
+    /// The journal says of itself that it is a restored backup, until the event that moves the ids is durable.
     pub restored: bool,
     pub next_id: u64,
 
@@ -248,7 +249,7 @@ impl World {
             Happening::LaunchStep { run, left } => self.launch_step(run, left),
             Happening::Chaos(number) => self.chaos(number),
             Happening::DiskHasReserve => self.disk_reserve(false),
-            Happening::CloneIsFound(machine) => self.power_off(machine),
+            Happening::CloneIsFound(machine) => self.scrap(machine),
             Happening::Backup => self.disk.take_backup(),
             Happening::Heal => self.heal(),
             Happening::Look { since } => self.look(since),

@@ -56,9 +56,23 @@ number!(
     JobId(u32)
 );
 number!(
-    /// One run of a job, from 1; raised on every requeue. All agent news carries it.
+    /// One run of a job; raised on every requeue. All agent news carries it. Counts from 1 in its lower 16 bits; above
+    /// them stands how many backups were restored before it, so that no attempt that a backup has forgotten is repeated.
     Attempt(u32)
 );
+
+impl Attempt {
+    /// The next one, after so many restored backups.
+    pub fn next(self, restores: u32) -> Attempt {
+        let count = (self.0 & 0xffff) + 1;
+        Attempt((self.0.saturating_add(1)).max(restores << 16 | count & 0xffff))
+    }
+
+    /// The how manyth run of its job it is, as far as is known; 0 where there was none.
+    pub fn count(self) -> u32 {
+        self.0 & 0xffff
+    }
+}
 number!(
     /// A step of an attempt. Batch and extern steps have the reserved numbers below.
     StepId(u32)

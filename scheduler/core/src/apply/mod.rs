@@ -33,6 +33,7 @@ impl Cluster {
                 self.counters.next_node = self.counters.next_node.max(*next_node);
                 self.counters.next_order = self.counters.next_order.max(*next_order);
                 self.counters.settled_by = Some(*settled_by);
+                self.counters.restores = self.counters.restores.saturating_add(1);
             }
             What::BudgetTurned { budget, period_start } => {
                 self.budgets.edit_or_default(budget, |state| {

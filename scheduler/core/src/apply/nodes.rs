@@ -19,10 +19,13 @@ impl Cluster {
                 self.counters.next_node = self.counters.next_node.max(NodeId(node.0 + 1));
                 self.put_node(record);
             }
-            What::NodeJoined { node, instance, key } => self.edit_node(*node, |node| {
-                node.key = Some(key.clone());
-                node.instance = node.instance.take().or_else(|| instance.clone());
-            }),
+            What::NodeJoined { node, instance, key } => {
+                self.edit_node(*node, |node| {
+                    node.key = Some(key.clone());
+                    node.instance = node.instance.take().or_else(|| instance.clone());
+                });
+                instance.iter().for_each(|instance| self.no_stranger(*node, instance));
+            }
             What::NodeRegistered { node, measured, shape } => self.edit_node(*node, |node| {
                 node.measured = Some(measured.clone());
                 node.shape = shape.clone();

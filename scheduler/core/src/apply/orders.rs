@@ -6,7 +6,7 @@ use crate::event::What;
 use crate::node::NodeState;
 use crate::order::{Order, OrderState, Stranger};
 use squall_types::offer::LaunchFailure;
-use squall_types::{NodeId, OrderId, PoolName, Timestamp};
+use squall_types::{InstanceId, NodeId, OrderId, PoolName, Timestamp};
 
 impl Cluster {
     pub(super) fn apply_to_orders(&mut self, what: &What, at: Timestamp) -> bool {
@@ -48,6 +48,7 @@ impl Cluster {
                             node.state = NodeState::Booting { ready_by: *ready_by };
                         }
                     });
+                    self.no_stranger(*node, instance);
                 }
                 self.set_order(*order, OrderState::Launched { at });
             }
@@ -120,10 +121,18 @@ impl Cluster {
     fn edit_stranger(
         &mut self,
         pool: &PoolName,
-        instance: &squall_types::InstanceId,
+        instance: &InstanceId,
         change: impl FnOnce(&mut Stranger),
     ) {
         self.pools.edit(pool, |state| state.strangers.get_mut(instance).map(change));
+    }
+
+    /// Whose it is has become known.
+    pub(super) fn no_stranger(&mut self, node: NodeId, instance: &InstanceId) {
+        let Some(pool) = self.nodes.get(&node).map(|node| node.pool.clone()) else { return };
+        if self.pools.get(&pool).is_some_and(|state| state.strangers.contains_key(instance)) {
+            self.pools.edit(&pool, |state| state.strangers.remove(instance));
+        }
     }
 
     fn set_order(&mut self, id: OrderId, state: OrderState) {

@@ -62,6 +62,9 @@ impl Draft {
         let named = || nodes().find(|node| node.instance.is_none() && Some(&node.name) == name);
         match bound.or_else(named) {
             Some(node) if node.is_gone() => Err(refused(&who(), "its node is in the ledger as gone")),
+            Some(node) if instance.is_some_and(|instance| self.is_asked_to_end(&node.pool, instance)) => {
+                Err(refused(&who(), "it was taken for nobody's, and is being given back"))
+            }
             Some(node) => Ok(node),
             None => Err(refused(&who(), "it is none of the order's instances")),
         }

@@ -71,11 +71,13 @@ impl Draft {
 
 /// When a job with these terms may go as far as dependencies and begin time are concerned; `None` while unknown.
 pub(super) fn eligible_at(job: &Job, now: Timestamp) -> Option<Timestamp> {
-    let after = job.terms.iter().filter_map(|state| match state {
+    let from = job.terms.iter().filter_map(|state| match state {
+        TermState::Met => Some(now),
         TermState::MetFrom(at) => Some(*at),
-        _ => None,
+        TermState::Waiting | TermState::Never => None,
     });
-    let at = after.chain(job.spec.begin_at).fold(now, Timestamp::max);
+    let at = if job.spec.dependency.any { from.min() } else { from.max() };
+    let at = at.into_iter().chain(job.spec.begin_at).fold(now, Timestamp::max);
     job.dependency_met(at).then_some(at)
 }
 
@@ -87,8 +89,10 @@ pub(super) fn resolve(cluster: &Cluster, spec: &JobSpec, id: JobId) -> Vec<TermS
 
 fn resolve_term(cluster: &Cluster, spec: &JobSpec, id: JobId, array: bool, term: &DependencyTerm) -> TermState {
     let Some(target) = term.target else {
-        let before = |other: &JobId| *other < id;
-        let free = cluster.namesakes(spec.uid, &spec.name).filter(before).count() == 0;
+        // Elements stand in the order of submission where their array does, and do not wait for one another.
+        let place = |job: JobId| cluster.jobs.get(&job).and_then(Job::array).unwrap_or(job);
+        let mine = place(id);
+        let free = !cluster.namesakes(spec.uid, &spec.name).any(|other| place(other) < mine);
         return if free { TermState::Met } else { TermState::Waiting };
     };
     let Some(progress) = progress(cluster, target) else { return TermState::Never };
@@ -171,14 +175,17 @@ fn progress_of_past(cluster: &Cluster, job: JobId) -> Option<Progress> {
     (completed || failed).then_some(Progress { started_at: None, ended: true, failed, completed })
 }
 
-/// Whether `aftercorr` lets this element of an array go.
-pub(crate) fn element_may_go(cluster: &Cluster, spec: &JobSpec, index: u32) -> bool {
-    let corresponds = |term: &DependencyTerm| match (term.kind, term.target) {
+/// Whether the dependency of an array lets this element go: `aftercorr` differs from one to the next.
+pub(crate) fn element_may_go(cluster: &Cluster, job: &Job, index: u32, now: Timestamp) -> bool {
+    let dependency = &job.spec.dependency;
+    let met = |(term, state): (&DependencyTerm, &TermState)| match (term.kind, term.target) {
         (DependencyKind::AfterCorr, Some(target)) if target.index.is_none() => {
-            let other = TargetJob { job: target.job, index: Some(index) };
+            let array = cluster.arrays.get(&target.job).is_some() || cluster.past.elements.contains_key(&target.job);
+            let other = TargetJob { job: target.job, index: array.then_some(index) };
             progress(cluster, other).is_some_and(|progress| progress.completed)
         }
-        _ => true,
+        _ => state.is_met(now),
     };
-    spec.dependency.terms.iter().all(corresponds)
+    let mut terms = dependency.terms.iter().zip(&job.terms);
+    if dependency.any && !dependency.terms.is_empty() { terms.any(met) } else { terms.all(met) }
 }

@@ -95,8 +95,10 @@ impl Draft {
         match &job.phase {
             JobPhase::Bound(_) | JobPhase::Running { .. } => {
                 let (why, outcome) = self.outcome_of(job, rank, end);
-                // `--no-kill`: the rest goes on without a node that failed, unless it held the batch script.
-                if why == StopWhy::NodeFailed && rank > 0 && job.spec.no_kill {
+                // `--no-kill`: the rest goes on without a node that failed, unless it held the batch script. What never
+                // began is begun with all of its nodes or not at all.
+                let runs = matches!(job.phase, JobPhase::Running { .. });
+                if why == StopWhy::NodeFailed && rank > 0 && runs && job.spec.no_kill {
                     return;
                 }
                 self.stop(run, why, outcome);

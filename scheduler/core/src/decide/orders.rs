@@ -5,11 +5,12 @@ use super::draft::Draft;
 use crate::config::PoolConfig;
 use crate::event::What;
 use crate::node::{DrainWhy, GoneWhy, NodeState};
-use crate::order::{OrderState, QuotaHold};
+use crate::order::{Order, OrderState, QuotaHold};
 use squall_types::offer::LaunchFailure;
 use squall_types::{
-    InstanceId, JobId, Launched, MicroUsd, NodeId, Offer, OfferName, OrderId, PoolName, Reason, Timestamp,
+    InstanceId, JobId, Launched, MicroUsd, NodeId, NodeName, Offer, OfferName, OrderId, PoolName, Reason, Timestamp,
 };
+use std::collections::BTreeMap;
 
 impl Draft {
     pub fn offers(&mut self, pool: &PoolName, offers: &[Offer]) -> Reply {
@@ -30,19 +31,33 @@ impl Draft {
         if !matches!(order.state, OrderState::Placed) {
             return Reply::Done;
         }
-        let node_named = |name| order.request.names.iter().position(|known| known == name).map(|at| order.nodes[at]);
-        let instances: Vec<(NodeId, InstanceId)> = launched
-            .instances
-            .iter()
-            .filter_map(|got| node_named(&got.name).map(|node| (node, got.instance.clone())))
-            .collect();
+        // What has joined is there, whatever the answer says: if it names another machine, one was bought twice, and the
+        // one that is nobody's is found as a stranger.
+        let joined: BTreeMap<NodeId, InstanceId> = self.joined(order).collect();
+        let told = |name: &NodeName| {
+            let got = launched.instances.iter().find(|got| got.name == *name);
+            got.map(|got| got.instance.clone())
+        };
+        let instance = |(node, name): (&NodeId, &NodeName)| {
+            let instance = joined.get(node).cloned().or_else(|| told(name))?;
+            Some((*node, instance))
+        };
+        let instances: Vec<(NodeId, InstanceId)> =
+            order.nodes.iter().zip(&order.request.names).filter_map(instance).collect();
         let missing: Vec<NodeId> =
             order.nodes.iter().filter(|node| !instances.iter().any(|(got, _)| got == *node)).copied().collect();
         let pool = order.request.pool.clone();
         let offer = order.request.offer.name.clone();
         let within = self.pool_config(&pool).register_within;
         let none = instances.is_empty();
+        // What was taken for nobody's, and asked to end, ends: nothing may be placed there.
+        let ending = instances.iter().filter(|(_, instance)| self.is_asked_to_end(&pool, instance));
+        let ending: Vec<NodeId> = ending.map(|(node, _)| *node).collect();
         self.emit(What::OrderLaunched { order: id, instances, ready_by: self.now + within });
+        for node in ending {
+            self.drop_claims_on(node);
+            self.retire(node, DrainWhy::Quarantined);
+        }
         if none {
             self.cool(&pool, &offer, id);
         } else if self.offer_failures(&pool, &offer) > 0 {
@@ -50,6 +65,12 @@ impl Draft {
         }
         missing.into_iter().for_each(|node| self.never_launched(node, Reason::NoCapacity));
         Reply::Done
+    }
+
+    /// A stranger whose grace was over before it was known whose it is.
+    pub(super) fn is_asked_to_end(&self, pool: &PoolName, instance: &InstanceId) -> bool {
+        let strangers = self.cluster.pools.get(pool).map(|pool| &pool.strangers);
+        strangers.and_then(|strangers| strangers.get(instance)).is_some_and(|stranger| stranger.retiring)
     }
 
     fn cool(&mut self, pool: &PoolName, offer: &OfferName, order: OrderId) {
@@ -61,7 +82,8 @@ impl Draft {
     /// A failure that is an outcome. Throttling and unknown outcomes are none: the reconciler tries again.
     pub fn launch_failed(&mut self, id: OrderId, failure: &LaunchFailure) -> Reply {
         let Some(order) = self.cluster.orders.get(&id) else { return Reply::Done };
-        if !matches!(order.state, OrderState::Placed) {
+        // Who has joined proves that an earlier call took effect: this answer is about its repetition.
+        if !matches!(order.state, OrderState::Placed) || self.joined(order).next().is_some() {
             return Reply::Done;
         }
         let (pool, offer, nodes) = (order.request.pool.clone(), order.request.offer.name.clone(), order.nodes.clone());
@@ -92,10 +114,21 @@ impl Draft {
     /// The order is past its token and no listing shows anything of it.
     pub fn order_came_to_nothing(&mut self, id: OrderId) {
         let Some(order) = self.cluster.orders.get(&id) else { return };
+        if self.joined(order).next().is_some() {
+            // No listing shows of which order they are; they said so themselves.
+            self.launched(id, &Launched::default());
+            return;
+        }
         let nodes = order.nodes.clone();
         let failure = LaunchFailure::Unknown { why: "no answer, and no complete listing shows it".to_owned() };
         self.emit(What::OrderFailed { order: id, failure, cool_until: None, quota: None, broken: None });
         nodes.into_iter().for_each(|node| self.never_launched(node, Reason::ProvisionerFailed));
+    }
+
+    /// Nodes of an order whose machines are known.
+    fn joined(&self, order: &Order) -> impl Iterator<Item = (NodeId, InstanceId)> {
+        let instance = |node: &NodeId| Some((*node, self.cluster.nodes.get(node)?.instance.clone()?));
+        order.nodes.iter().filter_map(instance)
     }
 
     fn never_launched(&mut self, node: NodeId, reason: Reason) {

@@ -67,7 +67,8 @@ impl Draft {
         };
         self.capacity_is_free(Some(job), allocations, Node::is_usable)?;
         let job = self.record_of(target, job);
-        let attempt = Attempt(self.job(job).map_or(0, |job| job.attempt.0) + 1);
+        let before = self.job(job).map_or(Attempt(0), |job| job.attempt);
+        let attempt = before.next(self.cluster.counters.restores);
         let run = Run { job, attempt };
         for held in allocations {
             let Some(node) = self.cluster.nodes.get(&held.node) else { continue };

@@ -118,7 +118,7 @@ impl Planner<'_> {
             ArrayRole::Single | ArrayRole::Element { .. } => {
                 if !self.array_has_room(job) {
                     self.note(job.id, Reason::JobArrayTaskLimit);
-                } else if !job.index().is_none_or(|index| element_may_go(self.cluster, &job.spec, index)) {
+                } else if !job.index().is_none_or(|index| self.may_go(job, index)) {
                     self.note(job.id, Reason::Dependency);
                 } else if let Some(note) = self.attempt(job, Target::Job(job.id), class) {
                     self.pass.notes.insert(job.id, note);
@@ -140,7 +140,7 @@ impl Planner<'_> {
                 }
                 return;
             }
-            if !element_may_go(self.cluster, &job.spec, index) {
+            if !self.may_go(job, index) {
                 self.pass.notes.entry(job.id).or_insert(Note { reason: Reason::Dependency, start_at: None });
                 continue;
             }
@@ -155,6 +155,16 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the dependency lets an element go; where time alone can change that, the plan is made again then.
+    fn may_go(&mut self, job: &Job, index: u32) -> bool {
+        let now = self.pass.instant.now;
+        let may = element_may_go(self.cluster, job, index, now);
+        if !may && let Some(at) = job.dependency_moves_at(now) {
+            self.pass.wake(at);
+        }
+        may
     }
 
     fn array_has_room(&self, job: &Job) -> bool {

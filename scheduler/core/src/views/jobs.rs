@@ -160,8 +160,8 @@ fn array_view(cluster: &Cluster, job: &Job) -> Option<ArrayView> {
 /// Attempts that are over.
 fn restarts(job: &Job) -> u32 {
     match job.phase {
-        JobPhase::Pending | JobPhase::Configuring(_) => job.attempt.0,
-        _ => job.attempt.0.saturating_sub(1),
+        JobPhase::Pending | JobPhase::Configuring(_) => job.attempt.count(),
+        _ => job.attempt.count().saturating_sub(1),
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
         job: job.key.job(),
         array,
         attempt: row.attempt,
-        restarts: row.attempt.0.saturating_sub(1),
+        restarts: row.attempt.count().saturating_sub(1),
         name: spec.name.clone(),
         uid: spec.uid,
         gid: spec.gid,

@@ -57,6 +57,9 @@ pub struct History {
     pub retiring: BTreeSet<NodeId>,
     /// Over all that ever was, a restored backup included.
     pub highest_job: JobId,
+    /// Attempts that were ever bound, a restored backup included.
+    pub used: BTreeSet<Run>,
+    pub restores: u32,
     pub rows: Rows,
     pub found: Vec<String>,
 }
@@ -74,6 +77,7 @@ impl History {
                 }
                 self.epoch = *epoch;
             }
+            What::BackupRestored { .. } => self.restores += 1,
             What::JobSubmitted { job, spec, token, .. } => self.submitted(*job, spec, token),
             What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
             What::JobClaimed { job, allocations, .. } => {
@@ -194,7 +198,9 @@ impl History {
         facts.attempt = run.attempt.0;
         facts.bound = true;
         facts.claimed = false;
-        if bound || run.attempt.0 != before + 1 {
+        // Attempts count on; those of which a restored backup knows nothing are left out.
+        let next = run.attempt.0 == before + 1 || (run.attempt.0 > before && self.restores > 0);
+        if bound || !next || self.used.contains(&run) {
             self.wrong(format!("J4: attempt {run} is bound after attempt {before}, which is over: {}", !bound));
         }
         if cancelled.is_some_and(|at| at < length) {
@@ -203,6 +209,7 @@ impl History {
         if let Some(held) = allocations.iter().find(|held| self.gone.contains(&held.node)) {
             self.wrong(format!("{run} is bound to node {}, which is gone", held.node));
         }
+        self.used.insert(run);
         self.bound.insert(run, BoundFacts { allocations: allocations.to_vec(), least_limit: time_limit });
     }
 
