@@ -161,18 +161,12 @@ fn a_machine_whose_order_becomes_known_late_is_no_stranger() {
     // It exists, and its tags are lost.
     let name = world.engine.committed().live_nodes().next().expect("ordered").name.clone();
     let instance = InstanceId(format!("i-{name}"));
-    let seen = SeenInstance {
-        instance: instance.clone(),
-        order: None,
-        name: None,
-        launched_at: world.now,
-        ending: false,
-    };
+    let seen =
+        SeenInstance { instance: instance.clone(), order: None, name: None, launched_at: world.now, ending: false };
     world.instances.insert(instance.clone(), seen);
     world.run_until(world.now + Span::from_secs(70));
-    let strangers = |world: &World| {
-        world.engine.committed().pools.values().map(|pool| pool.strangers.len()).sum::<usize>()
-    };
+    let strangers =
+        |world: &World| world.engine.committed().pools.values().map(|pool| pool.strangers.len()).sum::<usize>();
     assert_eq!(strangers(&world), 1);
     let order = world.engine.committed().open_orders().next().expect("placed").id;
     let (order, name, key) = (Some(order), Some(name), "key".to_owned());

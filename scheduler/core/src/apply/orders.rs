@@ -118,12 +118,7 @@ impl Cluster {
         true
     }
 
-    fn edit_stranger(
-        &mut self,
-        pool: &PoolName,
-        instance: &InstanceId,
-        change: impl FnOnce(&mut Stranger),
-    ) {
+    fn edit_stranger(&mut self, pool: &PoolName, instance: &InstanceId, change: impl FnOnce(&mut Stranger)) {
         self.pools.edit(pool, |state| state.strangers.get_mut(instance).map(change));
     }
 
