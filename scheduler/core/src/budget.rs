@@ -20,7 +20,9 @@ pub struct BudgetState {
 impl BudgetState {
     /// What may still be reserved.
     pub fn left(&self, config: &BudgetConfig) -> MicroUsd {
-        config.limit - self.settled - self.reserved
+        let reserved =
+            if crate::canary::active("budget_forgets_reservations") { MicroUsd::ZERO } else { self.reserved };
+        config.limit - self.settled - reserved
     }
 }
 

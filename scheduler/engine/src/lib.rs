@@ -74,7 +74,7 @@ impl Engine {
             planning: Planning::default(),
             stale_nodes: BTreeSet::new(),
             disk_refusal: None,
-            configured: false,
+            configured: squall_core::canary::active("plans_before_configured"),
             alarmed: false,
         }
     }

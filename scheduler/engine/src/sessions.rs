@@ -207,7 +207,12 @@ impl Engine {
         // A result may be forgotten when the ledger has it, or never will want it.
         if matches!(state, AttemptState::Ended(_)) && is_settled(&self.cluster, node, run) {
             let order = AgentOrder::Acknowledged { runs: vec![run], steps: Vec::new() };
-            self.batches.hold(Output::Tell { session, order });
+            let output = Output::Tell { session, order };
+            if squall_core::canary::active("acknowledged_before_commit") {
+                self.batches.send(output);
+            } else {
+                self.batches.hold(output);
+            }
         }
     }
 

@@ -7,9 +7,9 @@ use crate::points::Point;
 use crate::tally::Fault;
 use crate::world::World;
 use squall_engine::SessionId;
-use squall_types::agent::AgentOrder;
+use squall_types::agent::{AgentOrder, AgentReport};
 use squall_types::ids::Run;
-use squall_types::{Span, Timestamp};
+use squall_types::{AttemptState, Epoch, Span, Timestamp};
 use squalld::duty::{Duty, DutyConfig, DutyInput, DutyOutput, Found, Record, RecordId};
 use std::collections::VecDeque;
 
@@ -130,7 +130,16 @@ impl World {
             return agent.waiting.push(input);
         }
         let life = agent.id;
+        let obeyed = agent.duty.epoch();
+        let stale = matches!(
+            &input,
+            DutyInput::Order(AgentOrder::FullSet { epoch, .. } | AgentOrder::Delta { epoch, .. }) if *epoch < obeyed
+        );
         let outputs = agent.duty.step(clock, input);
+        let (obeyed, durable) = (agent.duty.epoch(), epoch_of(&machine.records));
+        if outputs.iter().any(begins) && (stale || durable < obeyed) {
+            self.wrong(format!("C3: machine {} obeys epoch {obeyed} (stale: {stale}, durable: {durable})", id.0));
+        }
         for output in outputs {
             let (before, after) = points(&output);
             if self.agent_shot(id, before) {
@@ -173,6 +182,7 @@ impl World {
             DutyOutput::Kill { run } => self.kill(id, run),
             DutyOutput::Signal { .. } | DutyOutput::Abandon { .. } => {}
             DutyOutput::Report(report) => {
+                self.check_report(id, &report);
                 if let Some(session) = self.machines[id.0].agent_session() {
                     self.say(session, report);
                 }
@@ -189,6 +199,20 @@ impl World {
                 }
             }
             DutyOutput::Refuse(_) => {}
+        }
+    }
+
+    /// J6: an end that is told is durable: no crash takes it back.
+    fn check_report(&mut self, id: MachineId, report: &AgentReport) {
+        let AgentReport::Attempt { run, state: AttemptState::Ended(_) } = report else { return };
+        let over = |record: &Record| match record {
+            Record::Run { run: other, stage } => other == run && matches!(**stage, squalld::duty::Stage::Ended(_)),
+            // Repeated for a run that is remembered only as one that was here.
+            Record::Forgotten { run: other } => other.job == run.job && other.attempt >= run.attempt,
+            _ => false,
+        };
+        if !self.machines[id.0].records.iter().any(over) {
+            self.wrong(format!("J6: machine {} reports the end of {run} before it is durable", id.0));
         }
     }
 
@@ -292,6 +316,26 @@ impl World {
             self.orphan_starting(id);
             self.schedule(down, Happening::StartAgent { machine: id, boot });
         }
+    }
+}
+
+/// The highest epoch that is durable on a machine.
+fn epoch_of(records: &[Record]) -> Epoch {
+    let epoch = |record: &Record| match record {
+        Record::Node(node) => Some(node.epoch),
+        _ => None,
+    };
+    records.iter().filter_map(epoch).max().unwrap_or_default()
+}
+
+/// Whether something is begun, or cleared away.
+fn begins(output: &DutyOutput) -> bool {
+    match output {
+        DutyOutput::Persist { record: Record::Run { stage, .. }, .. } => {
+            matches!(**stage, squalld::duty::Stage::Accepted(_))
+        }
+        DutyOutput::Prepare { .. } | DutyOutput::StartShim { .. } | DutyOutput::Forget { .. } => true,
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: squall-sim [--seeds N] [--start S] [--threads N] [--json]
        squall-sim --seed S [--trace]
-       squall-sim --canaries
+       squall-sim --canaries [--seeds N] [--start S] [--threads N] [--json]
 
   --seeds N     play N seeds (default 200)
   --start S     the first of them (default 0)
@@ -14,10 +14,14 @@ const USAGE: &str = "usage: squall-sim [--seeds N] [--start S] [--threads N] [--
   --json        print the report as JSON
   --seed S      play one seed and say what came of it
   --trace       ... with everything that happened
-  --canaries    plant each known bug in turn and find it (a build with the feature `canaries`)";
+  --canaries    plant each known bug in turn and find it within N seeds (default 2000), in a build with the
+                feature `canaries`";
 
 /// Faults that never fired are an error when so many seeds were played.
 const ENOUGH_SEEDS: u64 = 1000;
+/// In how many seeds a planted bug has to be found.
+#[cfg(feature = "canaries")]
+const CANARY_SEEDS: u64 = 2000;
 /// Lines of the trace that are printed before a violation.
 const TAIL: usize = 60;
 
@@ -62,11 +66,18 @@ pub fn main(arguments: &[String]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.canaries && options.seed.is_some() {
+        eprintln!("squall-sim: --canaries and --seed exclude each other\n{USAGE}");
+        return ExitCode::from(2);
+    }
     if let Some(seed) = options.seed {
         return one(seed, options.trace);
     }
     let threads =
         options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
+    if options.canaries {
+        return canaries(&options, threads);
+    }
     let told = |outcome: &Outcome| {
         if let Some(first) = outcome.violations.first() {
             eprintln!("seed {}: {first}", outcome.seed);
@@ -83,6 +94,39 @@ pub fn main(arguments: &[String]) -> ExitCode {
     }
     let unfired = report.seeds >= ENOUGH_SEEDS && !report.never_fired.is_empty();
     if report.failed > 0 || unfired { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(feature = "canaries")]
+fn canaries(options: &Options, threads: usize) -> ExitCode {
+    use crate::canaries::{Hunt, hunt_all};
+    let told = |hunt: &Hunt| {
+        let found = hunt.seed.map_or("NOT FOUND".to_owned(), |seed| format!("seed {seed}"));
+        eprintln!(
+            "{:<32} {found:<12} {:>5} seeds, {} found otherwise: {}",
+            hunt.bug, hunt.seeds_played, hunt.by_others, hunt.violation
+        );
+    };
+    let hunts = hunt_all(options.start, options.seeds.unwrap_or(CANARY_SEEDS), threads, &told);
+    let missed = hunts.iter().filter(|hunt| hunt.seed.is_none()).count();
+    if options.json {
+        match serde_json::to_string_pretty(&hunts) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("squall-sim: the hunts cannot be printed: {error}"),
+        }
+    }
+    let most = hunts.iter().filter(|hunt| hunt.seed.is_some()).map(|hunt| hunt.seeds_played).max().unwrap_or(0);
+    println!(
+        "{} planted bugs, {} found, each within {most} seeds, {missed} not found",
+        hunts.len(),
+        hunts.len() - missed
+    );
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(not(feature = "canaries"))]
+fn canaries(_options: &Options, _threads: usize) -> ExitCode {
+    eprintln!("squall-sim: no bugs are planted in this build: build it with `--features canaries`");
+    ExitCode::from(2)
 }
 
 fn one(seed: u64, trace: bool) -> ExitCode {

@@ -24,7 +24,9 @@ pub struct Process {
     pub engine: Engine,
     pub epoch: Epoch,
     /// What its clock shows beyond the true time.
-    ahead: Span,
+    pub ahead: Span,
+    /// It was stopped once: what it had decided before may leave it much later.
+    pub lagged: bool,
     /// Stopped by a signal: inputs wait.
     pub stopped: bool,
     waiting: Vec<Input>,
@@ -59,6 +61,7 @@ impl World {
             engine,
             epoch,
             ahead,
+            lagged: false,
             stopped: false,
             waiting: Vec::new(),
             wake_at: None,
@@ -278,6 +281,7 @@ impl World {
         if let Some(process) = self.processes.get_mut(&id) {
             self.trace.say(self.now, "controller stops", id.0, || format!("{}", id.0));
             process.stopped = true;
+            process.lagged = true;
         }
     }
 

@@ -9,6 +9,8 @@ use squall_types::Span;
 pub enum Stream {
     Scenario = 1,
     World = 2,
+    /// What was added to scenarios later: the seeds of before keep the rest of their histories.
+    Later = 3,
 }
 
 pub struct Dice(ChaCha8Rng);

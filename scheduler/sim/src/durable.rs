@@ -8,10 +8,12 @@ use squall_engine::SessionId;
 use squall_provisioner_sim::MachineState;
 use squall_types::agent::{AgentOrder, AssignedPhase};
 use squall_types::ids::Run;
-use squall_types::{Assignment, JobKind, NodeId};
+use squall_types::{Assignment, JobKind, NodeId, NodeName, PoolName, Span};
 
 /// Of a thousand published states, how many are compared and kept as a snapshot.
 const LOOKED_AT: u32 = 15;
+/// After so long a machine has been in complete listings.
+const LISTED_AFTER: Span = Span::from_mins(5);
 
 impl World {
     /// These events are on disk: from now on nothing takes them back but a restored backup.
@@ -50,6 +52,9 @@ impl World {
     fn row_closes(&mut self, id: NodeId, why: GoneWhy) {
         let Some(node) = self.shadow.nodes.get(&id) else { return };
         let (name, pool) = (node.name.clone(), node.pool.clone());
+        if why == GoneWhy::NeverLaunched && !self.was_restored() {
+            return self.never_launched(id, &name, &pool);
+        }
         let Some(instance) = node.instance.clone().filter(|_| why != GoneWhy::Declared && !self.is_excused(id)) else {
             return;
         };
@@ -57,6 +62,27 @@ impl World {
         let machine = site.and_then(|site| site.cloud.machine(&instance));
         if machine.is_some_and(|machine| matches!(machine.state, MachineState::Booting | MachineState::Running)) {
             self.wrong(format!("M4: row {name} is closed ({why:?}) while {instance} runs"));
+        }
+    }
+
+    /// M5: what was given up as never launched does not run. What could not be seen is nobody's fault: a machine that
+    /// lost its tags, that has only just come, or whose order's token the cloud forgot.
+    fn never_launched(&mut self, id: NodeId, name: &NodeName, pool: &PoolName) {
+        let order = self.history.order_of_node.get(&id).copied();
+        let Some(site) = self.sites.iter().find(|site| site.pool == *pool) else { return };
+        let forgot = site.cloud.fault_counts().get("token forgotten").is_some_and(|times| *times > 0);
+        let seen_by = self.now - LISTED_AFTER;
+        let there = site.cloud.machines().find(|machine| {
+            let running = matches!(machine.state, MachineState::Booting | MachineState::Running);
+            machine.ours
+                && machine.order.is_some()
+                && machine.order == order
+                && machine.name.as_ref() == Some(name)
+                && running
+                && machine.launched_at < seen_by
+        });
+        if let Some(machine) = there.filter(|_| !forgot) {
+            self.wrong(format!("M5: row {name} is closed as never launched while {} runs", machine.instance));
         }
     }
 
@@ -125,7 +151,7 @@ impl World {
     }
 
     /// A result may be forgotten only when it is durable, or when no event ever asked for it.
-    fn unsettled(&self, node: NodeId, run: Run) -> Option<String> {
+    pub fn unsettled(&self, node: NodeId, run: Run) -> Option<String> {
         let asked =
             self.history.bound.get(&run).is_some_and(|bound| bound.allocations.iter().any(|held| held.node == node));
         let settled = !asked || self.history.dead.contains(&(run, node));

@@ -71,6 +71,9 @@ impl World {
         }
         if since > LIVENESS {
             let text = self.what_is_left();
+            if self.is_leak() {
+                return self.wrong(format!("M2: nobody knows of machines that run for ever: {text}"));
+            }
             return self.wrong(format!("J10: not over {} min after the healing: {text}", since.0 / 60_000));
         }
         self.schedule(LOOK_EVERY, Happening::Look { since: since + LOOK_EVERY });
@@ -118,6 +121,14 @@ impl World {
                 ours.count() == self.shadow.live_nodes_of(&site.pool).filter(|node| self.is_kept(node.id)).count()
             })
             && self.executions.living().next().is_none()
+    }
+
+    /// Everything is over but machines that the ledger does not know.
+    fn is_leak(&self) -> bool {
+        self.shadow.live_job_count() == 0
+            && self.shadow.live_nodes().all(|node| node.is_static() || self.is_kept(node.id))
+            && self.shadow.pools.values().all(|pool| pool.strangers.is_empty())
+            && self.sites.iter().any(|site| site.cloud.machines().any(|machine| machine.ours && machine.exists()))
     }
 
     /// A node of a pool that keeps some.

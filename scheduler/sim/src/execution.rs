@@ -9,8 +9,12 @@ use crate::tally::Fault;
 use crate::world::World;
 use squall_types::agent::{EndCause, StepEnd, StopWhy, Usage};
 use squall_types::ids::Run;
-use squall_types::{Assignment, AttemptEnd, ExitStatus, JobKind, JobSpec, NodeName, Span, StepId};
+use squall_types::{Assignment, AttemptEnd, ExitStatus, JobKind, JobSpec, NodeId, NodeName, Span, StepId};
 use squalld::duty::{DutyInput, PowerOffWhy, Record};
+
+/// How much longer than its limit a process may live: its agent is dead or paused for a while, it gets its grace, and
+/// may be slow to die.
+const OVERRUN: Span = Span::from_mins(6);
 
 impl World {
     pub fn behaviour(&self, spec: &JobSpec, run: Run) -> Behaviour {
@@ -166,14 +170,29 @@ impl World {
         if !matches!(execution.state, Stage::Alive { .. }) {
             return;
         }
+        let lived = match execution.state {
+            Stage::Alive { began } => self.now.since(machine.booted_at) - began.uptime,
+            _ => Span::ZERO,
+        };
+        let node = execution.assignment.allocation.node;
         let usage = Usage::default();
         let end = AttemptEnd { cause: EndCause::Exited, exit, ended_at, usage, detail: String::new() };
         execution.state = Stage::Ended(end);
         self.executions.ended(id.0, run);
+        self.outlived(id, run, node, lived);
         self.trace.say(self.now, "process ends", run.job.0.into(), || format!("{run} on machine {}: {exit:?}", id.0));
         if let Some(agent) = self.machines[id.0].agent.as_ref().map(|agent| agent.id) {
             let after = self.dice.millis(1, 100);
             self.schedule(after, Happening::EndSeen { machine: id, agent, run });
+        }
+    }
+
+    /// M3: nothing runs beyond its limit, whether or not a controller is there.
+    fn outlived(&mut self, id: MachineId, run: Run, node: NodeId, lived: Span) {
+        let Some(limit) = self.history.bound.get(&run).map(|bound| bound.most_limit) else { return };
+        if limit < Span::FOREVER && lived > limit + OVERRUN && !self.is_excused(node) {
+            let (lived, limit) = (lived.as_secs(), limit.as_secs());
+            self.wrong(format!("M3: {run} lived {lived} s on machine {}, its limit was {limit} s", id.0));
         }
     }
 
@@ -236,8 +255,14 @@ impl World {
         }
     }
 
-    /// What is cleared away must be dead.
+    /// What is cleared away must be dead, and its end durable where it was asked for.
     pub fn forget_run(&mut self, id: MachineId, run: Run) {
+        let node = self.machines[id.0].joined.as_ref().map(|(node, _)| *node);
+        if let Some(node) = node.filter(|node| !self.is_excused(*node))
+            && self.unsettled(node, run).is_some()
+        {
+            self.wrong(format!("J6: machine {} forgets {run}, whose end is not durable", id.0));
+        }
         let boot = self.machines[id.0].boot;
         let alive = |execution: &Execution| matches!(execution.state, Stage::Alive { .. }) && execution.boot == boot;
         if self.machines[id.0].runs.get(&run).is_some_and(alive) {

@@ -55,6 +55,11 @@ pub enum Happening {
     // Connections: one message each, in order.
     Up(SessionId),
     Down(SessionId),
+    /// A copy of an earlier order arrives, as if it had been under way all the time.
+    Replayed {
+        machine: MachineId,
+        order: Box<squall_types::agent::AgentOrder>,
+    },
     /// One end finds out that the connection is dead.
     Broken {
         session: SessionId,

@@ -169,8 +169,31 @@ impl World {
         match message {
             _ if !open => self.resets(id, End::Controller),
             Downward::Accepted => self.agent_connected(machine, agent),
-            Downward::Order(order) => self.agent_ordered(machine, agent, order),
+            Downward::Order(order) => {
+                self.may_come_again(machine, &order);
+                self.agent_ordered(machine, agent, order);
+            }
             Downward::Close => self.agent_end_closes(id),
+        }
+    }
+
+    /// Sets and deltas bear their epoch and generation, so that a late copy of one does no harm.
+    fn may_come_again(&mut self, machine: MachineId, order: &AgentOrder) {
+        let numbered = matches!(order, AgentOrder::FullSet { .. } | AgentOrder::Delta { .. });
+        if numbered && self.chance(self.scenario.weather.replayed) {
+            let after = if self.dice.chance(500) { self.dice.millis(0, 2000) } else { self.dice.secs(2, 300) };
+            self.schedule(after, Happening::Replayed { machine, order: Box::new(order.clone()) });
+        }
+    }
+
+    pub fn replayed(&mut self, machine: MachineId, order: AgentOrder) {
+        let connected = self.machines[machine.0].agent_session().is_some();
+        let Some(agent) = self.machines[machine.0].agent.as_ref().map(|agent| agent.id).filter(|_| connected) else {
+            return;
+        };
+        if !self.healed {
+            self.tally.count(Fault::Replayed, self.agent_state(machine));
+            self.agent_ordered(machine, agent, order);
         }
     }
 

@@ -1,7 +1,7 @@
 //! One seed from beginning to end.
 
 use crate::scenario::Scenario;
-use crate::tally::Tally;
+use crate::tally::{Fault, Tally};
 use crate::world::World;
 use serde::Serialize;
 
@@ -39,6 +39,9 @@ fn play(seed: u64, keep_lines: bool) -> (Outcome, Vec<String>) {
     let mut world = World::new(Scenario::draw(seed), keep_lines);
     world.run();
     let mut tally = std::mem::take(&mut world.tally);
+    if world.scenario.outages > 0 {
+        tally.add(Fault::Outage.name(), "cloud", world.scenario.outages);
+    }
     for site in &world.sites {
         for (fault, times) in site.cloud.fault_counts() {
             tally.add(fault, "cloud", times);

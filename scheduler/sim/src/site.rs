@@ -10,12 +10,15 @@ use squall_engine::{CallId, Input, ProviderCall, ProviderReply};
 use squall_provisioner_sim::{CloudEvent, CloudNews, Death};
 use squall_types::{InstanceId, LaunchOrder, PoolName, Span, Timestamp};
 
+/// What was decided leaves with its commit, which may be slow.
+const SLOWEST_COMMIT: Span = Span::from_secs(30);
+
 impl World {
     /// The controller makes a call: it is on its way, whatever becomes of the controller.
     pub fn call(&mut self, id: ProcessId, call: CallId, pool: PoolName, verb: ProviderCall) {
         let point = match &verb {
             ProviderCall::Launch(order) => {
-                self.check_launch(order);
+                self.check_launch(id, order);
                 Point::Launching
             }
             ProviderCall::Retire(instances) => {
@@ -31,8 +34,15 @@ impl World {
         self.schedule(delay, Happening::Effect { process: id, call, pool, verb });
     }
 
-    /// M1: exactly this request is durable.
-    fn check_launch(&mut self, order: &LaunchOrder) {
+    /// M1: exactly this request is durable. M5: its token lives.
+    fn check_launch(&mut self, id: ProcessId, order: &LaunchOrder) {
+        let late = |process: &crate::controller::Process| {
+            let accept_by = self.history.accept_by.get(&order.order).copied().unwrap_or(Timestamp::NEVER);
+            !process.lagged && self.now + process.ahead > accept_by + SLOWEST_COMMIT
+        };
+        if self.processes.get(&id).is_some_and(late) {
+            self.wrong(format!("M5: order {} is launched past the life of its token", order.order));
+        }
         if self.history.orders.get(&order.token) != Some(order) {
             self.wrong(format!("M1: order {} is launched with a request that is not durable", order.order));
         }

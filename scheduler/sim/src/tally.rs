@@ -55,6 +55,8 @@ faults! {
     CutDown = "controller cannot reach the agent",
     CutBoth = "agent and controller apart",
     Reset = "connection reset",
+    Replayed = "earlier order arrives again",
+    Outage = "cloud out of order for long",
     RequestLost = "client's request lost",
     ReplyLost = "client's answer lost",
     ProviderReplyLost = "provider's answer to a dead controller",

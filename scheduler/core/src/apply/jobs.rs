@@ -20,7 +20,7 @@ impl Cluster {
                 if let Some(array) = &spec.array {
                     let record = ArrayRecord {
                         array: *job,
-                        limit: array.limit,
+                        limit: array.limit.filter(|_| !crate::canary::active("array_limit_forgotten")),
                         live: 0,
                         active: 0,
                         completed: IndexSet::new(),

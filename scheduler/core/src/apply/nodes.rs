@@ -22,6 +22,7 @@ impl Cluster {
             What::NodeJoined { node, instance, key } => {
                 self.edit_node(*node, |node| {
                     node.key = Some(key.clone());
+                    node.missing_since = None;
                     node.instance = node.instance.take().or_else(|| instance.clone());
                 });
                 instance.iter().for_each(|instance| self.no_stranger(*node, instance));

@@ -44,6 +44,7 @@ impl Cluster {
                     self.edit_node(*node, |node| {
                         node.instance = Some(instance.clone());
                         node.launched_at.get_or_insert(at);
+                        node.missing_since = None;
                         if matches!(node.state, NodeState::Ordered) {
                             node.state = NodeState::Booting { ready_by: *ready_by };
                         }

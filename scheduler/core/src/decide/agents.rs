@@ -84,7 +84,8 @@ impl Draft {
         };
         let pool = self.cluster.config.pools.get(&node.pool);
         let tolerance = pool.map_or(0, |pool| u64::from(pool.memory_tolerance_percent.min(100)));
-        let short = shortfall(&node.offer.shape, &measured.shape, tolerance);
+        let short = shortfall(&node.offer.shape, &measured.shape, tolerance)
+            .filter(|_| !crate::canary::active("shortfall_accepted"));
         let mut shape = measured.shape.clone();
         shape.features.extend(node.offer.shape.features.iter().cloned());
         shape.features.extend(pool.into_iter().flat_map(|pool| pool.features.iter().cloned()));
@@ -112,6 +113,9 @@ impl Draft {
     pub fn contact(&mut self, id: NodeId, contact: bool) -> Reply {
         if self.cluster.nodes.get(&id).is_some_and(|node| !node.is_gone() && node.contact != contact) {
             self.emit(What::NodeContact { node: id, contact });
+            if !contact && crate::canary::active("silence_is_death") {
+                self.parts_gone(id);
+            }
         }
         Reply::Done
     }

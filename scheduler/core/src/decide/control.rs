@@ -94,7 +94,9 @@ impl Draft {
             }
             JobPhase::Bound(_) | JobPhase::Running { .. } => self.stop(run, StopWhy::Cancelled, outcome),
             // It ends already; only a return to the queue is overruled.
-            JobPhase::Stopping { outcome: Outcome::Requeue { .. }, .. } => {
+            JobPhase::Stopping { outcome: Outcome::Requeue { .. }, .. }
+                if !crate::canary::active("cancel_loses_to_requeue") =>
+            {
                 self.stop(run, StopWhy::Cancelled, outcome);
             }
             JobPhase::Stopping { .. } | JobPhase::Ended(_) => {}

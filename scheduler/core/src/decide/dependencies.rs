@@ -107,6 +107,7 @@ fn resolve_term(cluster: &Cluster, spec: &JobSpec, id: JobId, array: bool, term:
         DependencyKind::AfterCorr if array => TermState::Met,
         DependencyKind::AfterOk | DependencyKind::AfterCorr => match progress {
             Progress { completed: true, .. } => TermState::Met,
+            Progress { ended: true, .. } if crate::canary::active("afterok_of_what_failed") => TermState::Met,
             Progress { failed: true, .. } => TermState::Never,
             _ => TermState::Waiting,
         },

@@ -46,7 +46,7 @@ impl Draft {
             }
             Step::Retire { node, why } => {
                 let empty = self.cluster.nodes.get(node).is_some_and(Node::is_empty);
-                if empty || crate::canary::active("retire_without_check") {
+                if empty {
                     self.retire(*node, *why);
                 }
             }
@@ -73,12 +73,16 @@ impl Draft {
         for held in allocations {
             let Some(node) = self.cluster.nodes.get(&held.node) else { continue };
             let needed = self.now + time_limit + DIE_AT_MARGIN;
-            if !node.is_static() && time_limit < Span::FOREVER && node.die_at < needed {
+            let outlived = time_limit < Span::FOREVER && node.die_at < needed;
+            if !node.is_static() && outlived && !crate::canary::active("die_at_not_extended") {
                 self.emit(What::DieAtExtended { node: held.node, die_at: needed });
             }
         }
         let alone = allocations.len() == 1;
-        let (partition, allocations) = (partition.clone(), allocations.to_vec());
+        let (partition, mut allocations) = (partition.clone(), allocations.to_vec());
+        if crate::canary::active("double_gpu") {
+            allocations.iter_mut().for_each(|held| held.gpus = (0..held.gpus.len() as u16).collect());
+        }
         self.emit(What::JobBound { run, partition, allocations, time_limit });
         // A gang prepares on all nodes first; one node has nobody to wait for.
         if alone {
@@ -102,7 +106,6 @@ impl Draft {
         }
         if let Some(array) = job.array().and_then(|array| self.cluster.arrays.get(&array))
             && array.limit.is_some_and(|limit| array.active >= limit)
-            && !crate::canary::active("array_limit_ignored")
         {
             return Err(stale("its array has as many elements active as it may"));
         }
@@ -126,9 +129,6 @@ impl Draft {
         let stale = |node: NodeId, why: &str| {
             Rejection::new("SQ5002", "the plan is out of date").asked(format!("node {node}")).limit(why)
         };
-        if crate::canary::active("double_gpu") {
-            return Ok(());
-        }
         for wanted in allocations {
             let node = self.cluster.nodes.get(&wanted.node).ok_or_else(|| stale(wanted.node, "it is not known"))?;
             if !usable(node) {
@@ -157,7 +157,7 @@ impl Draft {
         let offer = state.offers.get(&planned.offer).map(|known| known.offer.clone());
         let offer = offer.ok_or_else(|| refused("the offer is withdrawn"))?;
         let live = self.cluster.live_node_count_of(&planned.pool);
-        if live + planned.nodes.len() > config.max_nodes as usize && !crate::canary::active("pool_maximum_ignored") {
+        if live + planned.nodes.len() > config.max_nodes as usize {
             return Err(refused("the pool has as many nodes as it may"));
         }
         if self.cluster.alarm.is_some() {
@@ -167,14 +167,18 @@ impl Draft {
         for name in &planned.budgets {
             let Some(budget) = self.cluster.config.budgets.get(name) else { continue };
             let left = self.cluster.budgets.get(name).map_or(budget.limit, |state| state.left(budget));
-            if reserved_each.times(planned.nodes.len() as i64) > left && !crate::canary::active("budget_ignored") {
+            if reserved_each.times(planned.nodes.len() as i64) > left {
                 return Err(refused("the budget does not cover it"));
             }
+        }
+        let mut nodes = planned.nodes.clone();
+        if crate::canary::active("order_one_too_many") {
+            nodes.extend(planned.nodes.last().map(|last| NodeId(last.0 + 1)));
         }
         let order = self.cluster.counters.next_order;
         let cluster = self.cluster.config.cluster.clone();
         let first = state.last_number;
-        let names = (1..=planned.nodes.len() as u64).map(|n| NodeName(format!("{}-{}", planned.pool, first + n)));
+        let names = (1..=nodes.len() as u64).map(|n| NodeName(format!("{}-{}", planned.pool, first + n)));
         let die_at = self.now + config.lifetime;
         let request = LaunchOrder {
             order,
@@ -194,7 +198,7 @@ impl Draft {
         let (accept_by, paid_until) = (self.now + config.accept_within, self.now + config.prepaid);
         self.emit(What::OrderPlaced {
             request: Box::new(request),
-            nodes: planned.nodes.clone(),
+            nodes,
             for_job: planned.for_job,
             accept_by,
             reserved_each,

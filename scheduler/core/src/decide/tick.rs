@@ -23,6 +23,9 @@ impl Draft {
         self.deadlines();
         self.boots();
         self.removed();
+        if crate::canary::active("idle_by_the_clock") {
+            self.idle_by_the_clock();
+        }
         self.die_at();
         self.money();
         self.budgets();
@@ -61,6 +64,19 @@ impl Draft {
                 }
                 _ => self.end(id, EndState::Deadline, ExitStatus::default(), Reason::TimeLimit, None, None),
             }
+        }
+    }
+
+    /// A planted bug: what has been there for as long as it may idle counts as idle.
+    fn idle_by_the_clock(&mut self) {
+        let old = |node: &&Node| {
+            let idle_after = self.pool_config(&node.pool).idle_after;
+            !node.is_static() && node.is_usable() && node.ready_at.is_some_and(|at| self.past(at + idle_after))
+        };
+        let old: Vec<NodeId> = self.cluster.live_nodes().filter(old).map(|node| node.id).collect();
+        for node in old {
+            self.drop_claims_on(node);
+            self.retire(node, DrainWhy::Idle);
         }
     }
 

@@ -85,6 +85,13 @@ impl Executions {
             }
             Some(_) => {}
         }
+        // G4: what was bought is there, or is not used.
+        let order = history.order_of_node.get(&held.node);
+        let order = order.and_then(|order| history.orders.values().find(|request| request.order == *order));
+        if let Some(request) = order.filter(|request| request.offer.shape.gpus.count() > shape.gpus.count()) {
+            let (has, bought) = (shape.gpus.count(), request.offer.shape.gpus.count());
+            found.push(format!("G4: {run} is executed on machine {machine}, which has {has} of {bought} GPUs"));
+        }
         if !history.started.contains_key(&run) {
             found.push(format!("J4: {run} is executed and no durable event starts it"));
         }

@@ -2,12 +2,13 @@
 
 use super::arrays::Arrays;
 use super::money::Rows;
+use super::spending::Spending;
 use squall_core::{Event, What};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, EndState, Epoch, JobId, JobSpec, LaunchOrder, LaunchToken, NodeId, OrderId, Span, SubmitToken,
-    Timestamp,
+    Allocation, EndState, Epoch, JobId, JobSpec, LaunchFailure, LaunchOrder, LaunchToken, NodeId, OrderId, Span,
+    SubmitToken, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,8 @@ pub struct BoundFacts {
     pub allocations: Vec<Allocation>,
     /// The shortest that it ever had: an agent may not have heard of the last.
     pub least_limit: Span,
+    /// The longest that it ever had.
+    pub most_limit: Span,
 }
 
 /// Everything durable, and what was wrong with it.
@@ -52,6 +55,9 @@ pub struct History {
     pub dead: BTreeSet<(Run, NodeId)>,
     pub orders: BTreeMap<LaunchToken, LaunchOrder>,
     pub order_of_node: BTreeMap<NodeId, OrderId>,
+    /// Until when a call for an order may be repeated.
+    pub accept_by: BTreeMap<OrderId, Timestamp>,
+    pub spending: Spending,
     pub gone: BTreeSet<NodeId>,
     /// Nodes that were asked to end.
     pub retiring: BTreeSet<NodeId>,
@@ -69,6 +75,8 @@ impl History {
     pub fn take(&mut self, event: &Event) {
         self.length += 1;
         self.rows.take(event);
+        let overspent = self.spending.take(event);
+        overspent.into_iter().for_each(|text| self.wrong(text));
         let at = event.at;
         match &event.what {
             What::ControllerStarted { epoch, .. } => {
@@ -120,6 +128,7 @@ impl History {
                 let run = Run { job: *job, attempt: squall_types::Attempt(attempt) };
                 if let (Some(limit), Some(bound)) = (time_limit, self.bound.get_mut(&run)) {
                     bound.least_limit = bound.least_limit.min(*limit);
+                    bound.most_limit = bound.most_limit.max(*limit);
                 }
                 if let Some(facts) = self.alive(*job, "is updated") {
                     facts.spec = spec.as_ref().clone();
@@ -136,7 +145,15 @@ impl History {
                     facts.ended = Some(EndState::Cancelled);
                 }
             }
-            What::OrderPlaced { request, nodes, .. } => {
+            What::OrderFailed { order, failure: LaunchFailure::Unknown { .. }, .. } => {
+                if self.accept_by.get(order).is_some_and(|by| at < *by) {
+                    self.wrong(format!(
+                        "M5: order {order} is given up while its outcome is unknown and its token lives"
+                    ));
+                }
+            }
+            What::OrderPlaced { request, nodes, accept_by, .. } => {
+                self.accept_by.insert(request.order, *accept_by);
                 if self.orders.insert(request.token.clone(), request.as_ref().clone()).is_some() {
                     self.wrong(format!("M5: token {} stands for two orders", request.token));
                 }
@@ -210,7 +227,10 @@ impl History {
             self.wrong(format!("{run} is bound to node {}, which is gone", held.node));
         }
         self.used.insert(run);
-        self.bound.insert(run, BoundFacts { allocations: allocations.to_vec(), least_limit: time_limit });
+        self.bound.insert(
+            run,
+            BoundFacts { allocations: allocations.to_vec(), least_limit: time_limit, most_limit: time_limit },
+        );
     }
 
     fn start(&mut self, run: Run, at: Timestamp) {

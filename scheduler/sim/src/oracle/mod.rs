@@ -7,6 +7,7 @@ mod executions;
 mod history;
 mod money;
 mod promises;
+mod spending;
 
 pub use executions::Executions;
 pub use history::History;

@@ -86,6 +86,8 @@ pub struct Weather {
     pub shim_fails: u32,
     pub ignores_term: u32,
     pub unkillable: u32,
+    /// Of a set or delta for an agent: a copy of it arrives again later.
+    pub replayed: u32,
     /// Longest delay of a message.
     pub delay: Span,
 }

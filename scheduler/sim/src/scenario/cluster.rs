@@ -147,6 +147,22 @@ fn site(dice: &mut Dice, kinds: &Kinds, name: &str, pool: &PoolConfig, start: Ti
     Site { pool: name.into(), cloud, faults }
 }
 
+/// Some clouds answer nothing, throttle everything, or have sold out for up to half an hour; says how many do.
+pub fn outages(dice: &mut Dice, sites: &mut [Site], start: Timestamp, length: Span) -> u64 {
+    let mut count = 0;
+    for site in sites {
+        if dice.chance(200) {
+            let fault =
+                *dice.pick(&[Fault::ServerError, Fault::TimeoutBeforeEffect, Fault::Throttled, Fault::StockOut]);
+            let from = start + dice.secs(30, length.as_secs());
+            let until = (from + dice.secs(120, 1800)).min(start + length);
+            site.faults.push(Rule::always(fault).between(from, until));
+            count += 1;
+        }
+    }
+    count
+}
+
 /// Bounds that keep a run short, and what no ledger could bear out of it.
 fn tempered(fault: Fault, rule: Rule) -> Rule {
     match fault {

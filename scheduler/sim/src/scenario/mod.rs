@@ -38,6 +38,8 @@ pub struct Scenario {
     /// In force from the healing on.
     pub last_config: ClusterConfig,
     pub sites: Vec<Site>,
+    /// Times when a cloud is out of order, or has nothing left to sell, for long.
+    pub outages: u64,
     pub machines: Vec<(NodeName, Shape)>,
     pub work: Vec<Work>,
     pub acts: Vec<(Timestamp, Act)>,
@@ -67,7 +69,13 @@ impl Scenario {
         let cluster = cluster::draw(&mut dice, &kinds, start, heal_at);
         let work = work::draw(&mut dice, &cluster.config);
         let acts = acts::draw(&mut dice, &kinds, &cluster, &work, start, length);
-        let (chaos, snipers, weather) = chaos::draw(&mut dice, &kinds, &cluster, start, length);
+        let (chaos, snipers, mut weather) = chaos::draw(&mut dice, &kinds, &cluster, start, length);
+        let mut later = Dice::new(seed, Stream::Later);
+        if kinds.network && later.chance(300) {
+            weather.replayed = later.between(10, 150) as u32;
+        }
+        let mut sites = cluster.sites;
+        let outages = if kinds.cloud { cluster::outages(&mut later, &mut sites, start, length) } else { 0 };
         let mut last_config = cluster.config.clone();
         // Different from every other, so that a pool that was refused is tried again.
         last_config.limits.max_jobs += 1;
@@ -78,7 +86,8 @@ impl Scenario {
             kinds,
             last_config,
             config: cluster.config,
-            sites: cluster.sites,
+            sites,
+            outages,
             machines: cluster.machines,
             work,
             acts,
