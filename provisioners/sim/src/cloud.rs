@@ -125,6 +125,11 @@ impl Cloud {
         self.faults.counts()
     }
 
+    /// How often any fault struck.
+    pub fn faults_struck(&self) -> u64 {
+        self.faults.struck()
+    }
+
     /// Launches refused for want of quota or of machines, without any fault, by what was wanting.
     pub fn refused_launches(&self) -> &BTreeMap<&'static str, u64> {
         &self.refused_launches

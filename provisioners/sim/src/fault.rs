@@ -220,6 +220,11 @@ impl FaultPlan {
         Fault::ALL.iter().map(|fault| (fault.name(), self.counts.get(fault).copied().unwrap_or(0))).collect()
     }
 
+    /// How often any fault struck.
+    pub(crate) fn struck(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
     /// Whether `fault` strikes here, and then for how long.
     pub(crate) fn strikes(&mut self, fault: Fault, site: Site<'_>, rng: &mut impl Rng) -> Option<Span> {
         let struck = self.rules.iter_mut().find(|rule| {

@@ -44,8 +44,8 @@ pub fn cost_down(price: HourlyPrice, span: Span) -> MicroUsd {
 /// What a node has cost by `now`, its minimum included. A node that was never launched costs nothing.
 pub fn node_cost(node: &Node, now: Timestamp) -> MicroUsd {
     let Some(launched_at) = node.launched_at else { return MicroUsd::ZERO };
-    let minimum = if crate::canary::active("minimum_not_billed") { Span::ZERO } else { node.offer.minimum_billed };
-    let span = now.since(launched_at).max(minimum);
+    let since = if crate::canary::active("billed_from_the_order") { node.created_at } else { launched_at };
+    let span = now.since(since).max(node.offer.minimum_billed);
     node.offer.price.cost_of(span)
 }
 

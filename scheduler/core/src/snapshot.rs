@@ -65,11 +65,7 @@ impl Cluster {
             pools: self.pools.iter().map(|(name, state)| (name.clone(), state.clone())).collect(),
             budgets: self.budgets.iter().map(|(name, state)| (name.clone(), state.clone())).collect(),
             alarm: self.alarm.clone(),
-            past: if crate::canary::active("snapshot_forgets_the_past") {
-                Past::default()
-            } else {
-                self.past.as_ref().clone()
-            },
+            past: self.past.as_ref().clone(),
             spent_tokens: self.spent_tokens.iter().map(|(key, job)| (key.clone(), *job)).collect(),
         };
         minicbor::to_vec(&stored).expect("writing to memory cannot fail")
@@ -86,7 +82,9 @@ impl Cluster {
         cluster.config = Arc::new(stored.config);
         cluster.counters = stored.counters;
         cluster.alarm = stored.alarm;
-        cluster.past = Arc::new(stored.past);
+        if !crate::canary::active("snapshot_forgets_the_past") {
+            cluster.past = Arc::new(stored.past);
+        }
         cluster.spent_tokens = stored.spent_tokens.into_iter().collect();
         for (name, state) in stored.pools {
             cluster.pools.insert(name, state);

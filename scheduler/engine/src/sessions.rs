@@ -251,6 +251,7 @@ impl Engine {
             let duties: BTreeMap<Run, Assignment> =
                 assignments(&self.cluster, node).into_iter().map(|duty| (duty.run, duty)).collect();
             let Some(told) = self.sessions.open.get_mut(&session).and_then(|open| open.told.as_mut()) else { continue };
+            let die_at = if squall_core::canary::active("die_at_untold") { told.die_at } else { die_at };
             let changed: Vec<Assignment> =
                 duties.values().filter(|duty| told.assignments.get(&duty.run) != Some(duty)).cloned().collect();
             let removed: Vec<Run> = told.assignments.keys().filter(|run| !duties.contains_key(run)).copied().collect();

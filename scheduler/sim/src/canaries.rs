@@ -46,21 +46,20 @@ bugs! {
     // Machines and money.
     "launch_before_commit": "a machine is bought before its order is on disk" => "M1:";
     "strangers_unseen": "machines that no row knows are overlooked" => "M2:";
-    "die_at_not_extended": "a machine ends itself under a job that was placed there" => "M3:";
+    "die_at_untold": "an agent does not hear that the end of its machine was put off" => "M3:";
     "agent-power-off-under-jobs": "a machine without controller ends itself under its jobs" => "M3:";
     "agent-no-limit-without-contact": "without controller jobs run past their limits" => "M3:";
-    "empty_listing_kills": "a listing that shows nothing is believed" => "M4:", "J5:";
     "gone_at_first_miss": "one listing is enough to close a row" => "M4:", "J5:";
     "new_token_on_retry": "a repeated call has a token of its own" => "M1:";
     "launch_past_token": "a call is repeated when its token is forgotten" => "M5:";
     "unknown_is_capacity": "an unknown outcome counts as none" => "M5:";
     "budget_forgets_reservations": "money that is reserved can be spent again" => "M6:";
     "order_one_too_many": "an order buys one more than was decided" => "M6:";
-    "minimum_not_billed": "the ledger forgets that a minimum is billed" => "M7:";
+    "billed_from_the_order": "the ledger counts from the order, not from the launch" => "M7:";
     "idle_by_the_clock": "what is old counts as idle" => "M8:", "M3:";
     // Control.
     "agent-epoch-not-persisted": "an agent obeys an epoch that a crash lets it forget" => "C3:";
-    "agent-accept-lower-epoch": "an agent obeys a controller that was replaced" => "C3:";
+    "agent-accept-lower-epoch": "an agent obeys a controller that was replaced" => "C3:", "M3:";
     "snapshot_forgets_the_past": "a snapshot lacks what was purged" => "C4:";
 }
 

@@ -40,12 +40,7 @@ fn play(seed: u64, keep_lines: bool) -> (Outcome, Vec<String>) {
     world.run();
     let mut tally = std::mem::take(&mut world.tally);
     if world.scenario.outages > 0 {
-        tally.add(Fault::Outage.name(), "cloud", world.scenario.outages);
-    }
-    for site in &world.sites {
-        for (fault, times) in site.cloud.fault_counts() {
-            tally.add(fault, "cloud", times);
-        }
+        tally.add(Fault::Outage.name(), "any", world.scenario.outages);
     }
     let outcome = Outcome {
         seed,

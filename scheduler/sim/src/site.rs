@@ -90,6 +90,7 @@ impl World {
         if cloud.unjournaled_calls() > 0 {
             self.wrong("M1: a launch reached the cloud before its token was durable".to_owned());
         }
+        self.count_cloud_faults(number);
         self.cloud_is_due(number);
         if !self.processes.contains_key(&id) {
             self.tally.count(Fault::ProviderReplyLost, if launches { "launch" } else { "other call" });
@@ -98,6 +99,25 @@ impl World {
         }
         let input = Box::new(Input::Provider { call, reply });
         self.schedule_at(heard_at, Happening::Feed { process: id, input });
+    }
+
+    /// Faults of a cloud by what the controller was doing when they struck.
+    fn count_cloud_faults(&mut self, number: usize) {
+        let site = &self.sites[number];
+        let struck = site.cloud.faults_struck();
+        if struck == site.struck {
+            return;
+        }
+        let state = self.leader.map_or("no controller", |leader| self.state_of(leader));
+        let counts = site.cloud.fault_counts();
+        for (fault, times) in &counts {
+            let before = site.counted.get(fault).copied().unwrap_or(0);
+            if *times > before {
+                self.tally.add(fault, state, times - before);
+            }
+        }
+        let site = &mut self.sites[number];
+        (site.counted, site.struck) = (counts, struck);
     }
 
     /// Takes note of when a cloud does something next by itself.
@@ -116,7 +136,9 @@ impl World {
         if site.due_at == Some(now) {
             site.due_at = None;
         }
-        for event in site.cloud.advance(now) {
+        let events = site.cloud.advance(now);
+        self.count_cloud_faults(number);
+        for event in events {
             self.cloud_news(number, event);
         }
         self.cloud_is_due(number);

@@ -28,6 +28,9 @@ pub struct SiteState {
     pub pool: PoolName,
     pub cloud: Cloud,
     pub due_at: Option<Timestamp>,
+    /// Its faults that are in the tally.
+    pub counted: BTreeMap<&'static str, u64>,
+    pub struck: u64,
 }
 
 pub struct World {
@@ -84,6 +87,8 @@ impl World {
             pool: site.pool,
             cloud: Cloud::new(site.cloud, site.faults, scenario.seed.wrapping_mul(31).wrapping_add(number as u64)),
             due_at: None,
+            counted: BTreeMap::new(),
+            struck: 0,
         };
         World {
             now: start,

@@ -100,9 +100,6 @@ impl Draft {
 
     /// Much smaller than the one before, by more than what was asked to end: perhaps a broken answer.
     fn shrank(&self, pool: &PoolName, shown: &BTreeMap<&InstanceId, &SeenInstance>) -> bool {
-        if crate::canary::active("empty_listing_kills") {
-            return false;
-        }
         let Some(before) = self.cluster.pools.get(pool).map(|known| u64::from(known.listed)) else { return false };
         let retiring = self.cluster.live_nodes_of(pool).filter(|node| matches!(node.state, NodeState::Retiring { .. }));
         let expected = before.saturating_sub(retiring.count() as u64);

@@ -73,8 +73,7 @@ impl Draft {
         for held in allocations {
             let Some(node) = self.cluster.nodes.get(&held.node) else { continue };
             let needed = self.now + time_limit + DIE_AT_MARGIN;
-            let outlived = time_limit < Span::FOREVER && node.die_at < needed;
-            if !node.is_static() && outlived && !crate::canary::active("die_at_not_extended") {
+            if !node.is_static() && time_limit < Span::FOREVER && node.die_at < needed {
                 self.emit(What::DieAtExtended { node: held.node, die_at: needed });
             }
         }

@@ -159,6 +159,9 @@ pub fn outages(dice: &mut Dice, sites: &mut [Site], start: Timestamp, length: Sp
             site.faults.push(Rule::always(fault).between(from, until));
             count += 1;
         }
+        if dice.chance(300) {
+            site.faults.push(Rule::chance(Fault::PartialDelivery, 600).between(start, start + length));
+        }
     }
     count
 }

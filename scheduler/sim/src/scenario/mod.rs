@@ -67,12 +67,20 @@ impl Scenario {
         let length = dice.secs(600, 2400);
         let heal_at = start + length;
         let cluster = cluster::draw(&mut dice, &kinds, start, heal_at);
-        let work = work::draw(&mut dice, &cluster.config);
-        let acts = acts::draw(&mut dice, &kinds, &cluster, &work, start, length);
-        let (chaos, snipers, mut weather) = chaos::draw(&mut dice, &kinds, &cluster, start, length);
+        let mut work = work::draw(&mut dice, &cluster.config);
+        let mut acts = acts::draw(&mut dice, &kinds, &cluster, &work, start, length);
+        let (mut chaos, snipers, mut weather) = chaos::draw(&mut dice, &kinds, &cluster, start, length);
         let mut later = Dice::new(seed, Stream::Later);
         if kinds.network && later.chance(300) {
             weather.replayed = later.between(10, 150) as u32;
+        }
+        if kinds.controller && later.chance(100) {
+            // A job that outlasts a controller that stays away for long.
+            let submit_at = start + later.secs(5, 60);
+            acts.push((submit_at, Act::Submit(work.len())));
+            work.push(work::long(&mut later, &cluster.config, work.len()));
+            let at = submit_at + later.secs(120, 400);
+            chaos.push((at, Chaos::KillController { down: later.secs(900, 3000) }));
         }
         let mut sites = cluster.sites;
         let outages = if kinds.cloud { cluster::outages(&mut later, &mut sites, start, length) } else { 0 };

@@ -52,6 +52,19 @@ pub fn draw(dice: &mut Dice, config: &ClusterConfig) -> Vec<Work> {
     (0..count).map(|number| one(dice, config, number)).collect()
 }
 
+/// A job that runs for most of an hour, alone on what it needs.
+pub fn long(dice: &mut Dice, config: &ClusterConfig, number: usize) -> Work {
+    let runs_for = dice.secs(1800, 3600);
+    let mut work = one(dice, config, number);
+    work.spec.kind = JobKind::Batch;
+    work.spec.script = Some(BlobDigest([7; 32]));
+    work.spec.ask = Ask { cpus: CpuAsk::PerTask(1), ..Ask::default() };
+    work.spec.partitions = Vec::new();
+    work.spec.time_limit = Some(runs_for.times(2));
+    (work.spec.array, work.spec.constraint, work.spec.hold) = (None, None, false);
+    Work { after: Vec::new(), any: false, runs_for, fails: 0, steps: 0, ..work }
+}
+
 fn one(dice: &mut Dice, config: &ClusterConfig, number: usize) -> Work {
     let runs_for = if dice.chance(700) { dice.secs(2, 120) } else { dice.secs(120, 900) };
     let kind = if dice.chance(100) { JobKind::Interactive } else { JobKind::Batch };
