@@ -63,7 +63,7 @@ impl Cluster {
                     job.phase = JobPhase::Configuring(claim);
                     job.seeking_since.get_or_insert(at);
                 });
-                self.becomes_active(*job);
+                self.count_active(*job, 1);
                 self.each_node(allocations, |node, allocation| {
                     node.claims.insert(*job, allocation.clone());
                     node.rest(at);
@@ -99,7 +99,7 @@ impl Cluster {
                     job.next_step = 0;
                 });
                 if !claimed {
-                    self.becomes_active(run.job);
+                    self.count_active(run.job, 1);
                 }
                 self.each_node(allocations, |node, allocation| {
                     node.held.insert(*run, allocation.clone());
@@ -316,17 +316,6 @@ impl Cluster {
         let past = Arc::make_mut(&mut self.past);
         let outcomes = if completed { &mut past.completed } else { &mut past.failed };
         outcomes.insert(id.0);
-    }
-
-    /// J8: at most `%n` elements at once. A limit that is lowered later lets what runs go on, so this is when it counts.
-    fn becomes_active(&mut self, job: JobId) {
-        let array = self.jobs.get(&job).and_then(Job::array).and_then(|array| self.arrays.get(&array));
-        let full = |array: &&ArrayRecord| array.limit.is_some_and(|limit| array.active >= limit);
-        if let Some(ArrayRecord { array, active, limit, .. }) = array.filter(full) {
-            let text = format!("element {job} of array {array} goes beside {active} of at most {limit:?}");
-            self.fault(text);
-        }
-        self.count_active(job, 1);
     }
 
     fn count_active(&mut self, job: JobId, change: i32) {

@@ -145,12 +145,10 @@ impl History {
                     facts.ended = Some(EndState::Cancelled);
                 }
             }
-            What::OrderFailed { order, failure: LaunchFailure::Unknown { .. }, .. } => {
-                if self.accept_by.get(order).is_some_and(|by| at < *by) {
-                    self.wrong(format!(
-                        "M5: order {order} is given up while its outcome is unknown and its token lives"
-                    ));
-                }
+            What::OrderFailed { order, failure: LaunchFailure::Unknown { .. }, .. }
+                if self.accept_by.get(order).is_some_and(|by| at < *by) =>
+            {
+                self.wrong(format!("M5: order {order} is given up while its outcome is unknown and its token lives"));
             }
             What::OrderPlaced { request, nodes, accept_by, .. } => {
                 self.accept_by.insert(request.order, *accept_by);
