@@ -139,10 +139,12 @@ impl Engine {
                 self.housekeeping();
                 self.bulk_chunk();
                 self.make_plan();
+            }
+            self.tell_agents();
+            if self.configured {
                 self.reconcile();
                 self.take_inventory();
             }
-            self.tell_agents();
             self.alert();
         }
         self.batches.write(&self.cluster);
