@@ -1,7 +1,8 @@
 //! Why a job waits: every blocker, with numbers, and what would let it start.
 
 use crate::cluster::Cluster;
-use crate::job::{Job, JobPhase};
+use crate::decide::element_may_go;
+use crate::job::{ArrayRole, Job, JobPhase};
 use crate::node::NodeState;
 use crate::plan::fleet::Fleet;
 use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
@@ -47,6 +48,10 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
     if let Gate::Shut { reason, until } = gate(cluster, job, now) {
         block(reason, gate_text(job, reason, until, now), until);
     }
+    if gate(cluster, job, now) == Gate::Open && !elements_may_go(cluster, job, now) {
+        let text = format!("waits for {}: what corresponds to it has not ended well", job.spec.dependency);
+        block(Reason::Dependency, text, None);
+    }
     if let Some(array) = job.array().and_then(|array| cluster.arrays.get(&array))
         && let Some(limit) = array.limit.filter(|limit| array.active >= *limit)
     {
@@ -72,6 +77,15 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
     let planned = plan(cluster, now);
     if let Some(start_at) = planned.notes.get(&job.id).and_then(|note| note.start_at) {
         told.estimate = Some(Estimate { start_at: Some(start_at), ..Estimate::default() });
+    }
+}
+
+/// Whether `aftercorr` lets an element go, or any of those that wait together.
+fn elements_may_go(cluster: &Cluster, job: &Job, now: Timestamp) -> bool {
+    match &job.role {
+        ArrayRole::Single => true,
+        ArrayRole::Element { index, .. } => element_may_go(cluster, job, *index, now),
+        ArrayRole::Pending { indices } => indices.iter().any(|index| element_may_go(cluster, job, index, now)),
     }
 }
 

@@ -195,6 +195,8 @@ fn any_of_several_lets_elements_go_that_correspond_to_nothing() {
     desk.pass(Span::from_secs(1));
     assert!(desk.cluster.element(after, 0).is_some(), "its counterpart ended well");
     assert!(desk.cluster.element(after, 1).is_none(), "it has no counterpart, and the other job runs");
+    let why = squall_core::explain::explain(&desk.cluster, desk.now, after).blockers;
+    assert!(why.iter().any(|blocker| blocker.reason == Reason::Dependency), "{why:?}");
     desk.end(gate);
     desk.pass(Span::from_secs(1));
     assert!(desk.cluster.element(after, 1).is_some(), "the other job ended well");
