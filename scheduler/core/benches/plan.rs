@@ -102,6 +102,27 @@ fn idle(nodes: u32) {
     row(&format!("{nodes} idle nodes and an array of as many tasks: a whole pass"), &passes);
 }
 
+/// What one job costs the core on its way: its submission, its start and its end, each decided and folded.
+fn paths(jobs: u32) {
+    let mut site = Site::new(jobs);
+    let per_job = |what: &str, work: &mut dyn FnMut()| {
+        let region = Region::new(COUNTING);
+        let begun = Instant::now();
+        work();
+        let (time, change) = (begun.elapsed(), region.change());
+        let micros = time.as_secs_f64() * 1e6 / f64::from(jobs);
+        let each = change.allocations / jobs as usize;
+        println!("{what:<74} {micros:>9.2} µs {each:>9} allocations a job, of {jobs}");
+    };
+    per_job("submission", &mut || {
+        (0..jobs).for_each(|at| site.submit(&format!("job{at}"), |spec| per_node(spec, 8)));
+    });
+    let mut steps = Vec::new();
+    per_job("plan that starts all of them", &mut || steps = plan(&site.cluster, site.now).steps);
+    per_job("start", &mut || site.perform(std::mem::take(&mut steps)));
+    per_job("end", &mut || (0..jobs).for_each(|_| site.end_one()));
+}
+
 fn main() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -109,8 +130,10 @@ fn main() {
     let count = std::thread::available_parallelism().map_or(1, |count| count.get());
     println!("{count} CPUs{}, load {}", model.trim_start_matches([' ', '\t']), load.trim());
     if std::env::args().any(|argument| argument == "--quick") {
+        paths(200);
         return deep(1_000, 50, 100);
     }
+    paths(2_000);
     for classes in [1, 500, 10_000] {
         deep(10_000, classes, 1_000);
     }

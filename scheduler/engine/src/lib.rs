@@ -29,7 +29,7 @@ use planning::Planning;
 use reconcile::Reconciler;
 use sessions::Sessions;
 use squall_core::plan::Notes;
-use squall_core::{Caller, Cluster, Command, Event, Rejection, Reply, decide};
+use squall_core::{Caller, Cluster, Command, Decision, Event, Rejection, Reply, decide};
 use squall_types::{Epoch, NodeId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -156,24 +156,28 @@ impl Engine {
 
     /// Decides a command and takes its events into the batch.
     fn decide(&mut self, caller: &Caller, command: &Command) -> Result<Reply, Rejection> {
-        let decision = decide(&self.cluster, self.now, caller, command)?;
-        decision.events.into_iter().for_each(|event| self.record(event));
+        let Decision { events, reply, after } = decide(&self.cluster, self.now, caller, command)?;
+        if !events.is_empty() {
+            self.mark_stale(&events);
+            self.cluster = after;
+            self.mark_stale(&events);
+            self.planning.unplanned = true;
+            events.into_iter().for_each(|event| self.batches.push(event));
+        }
         self.batches.end_decision();
-        Ok(decision.reply)
+        Ok(reply)
+    }
+
+    /// Nodes whose duties these events are about, as the state has it before or after them.
+    fn mark_stale(&mut self, events: &[Event]) {
+        let touched = events.iter().flat_map(|event| squall_core::duties::touched(&self.cluster, &event.what));
+        self.stale_nodes.extend(touched);
     }
 
     /// For commands that are never refused for a reason that anyone waits for.
     fn note(&mut self, command: &Command) {
         // A refusal here means that the news is about something that is over.
         let _ = self.decide(&Caller::System, command);
-    }
-
-    fn record(&mut self, event: Event) {
-        self.stale_nodes.extend(squall_core::duties::touched(&self.cluster, &event.what));
-        self.cluster.apply(&event);
-        self.stale_nodes.extend(squall_core::duties::touched(&self.cluster, &event.what));
-        self.planning.unplanned = true;
-        self.batches.push(event);
     }
 
     fn housekeeping(&mut self) {

@@ -27,10 +27,12 @@ pub(crate) use dependencies::element_may_go;
 pub use tick::next_wakeup;
 
 /// What follows from a command: events to store, and what to answer once they are on disk.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Decision {
     pub events: Vec<Event>,
     pub reply: Reply,
+    /// The state with these events in it, so that whoever takes the decision need not fold them again.
+    pub after: Cluster,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -86,5 +88,5 @@ pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Comm
         Command::LaunchFailed { order, failure } => draft.launch_failed(*order, failure),
         Command::Listed { pool, listing, asked_at } => draft.listed(pool, listing, *asked_at),
     };
-    Ok(Decision { events: draft.events, reply })
+    Ok(Decision { events: draft.events, reply, after: draft.cluster })
 }

@@ -39,10 +39,12 @@ impl Planner<'_> {
         candidates: &[Candidate],
         waiting: Option<Timestamp>,
     ) -> Result<(), Refusal> {
-        let mut refusal = Refusal::Nothing;
+        let (market, mut refusal) = (self.market, Refusal::Nothing);
+        if market.offers.is_empty() {
+            return Err(refusal);
+        }
         for candidate in candidates {
             let pool = self.view.fleet.pools[candidate.pool].name.clone();
-            let market = self.market;
             for (_, buyable) in market.of_pool(&pool) {
                 match self.can_grow(job, class, candidate, buyable, waiting) {
                     Ok(growth) => {

@@ -117,7 +117,20 @@ impl Classes {
         pool_of: &impl Fn(&squall_types::PoolName) -> usize,
     ) {
         self.forget(id);
-        let Some(job) = cluster.jobs.get(&id) else { return };
+        if let Some(job) = cluster.jobs.get(&id) {
+            self.enter(cluster, now, job, pool_of);
+        }
+    }
+
+    /// Takes in a job that is not known.
+    pub fn enter(
+        &mut self,
+        cluster: &Cluster,
+        now: Timestamp,
+        job: &Job,
+        pool_of: &impl Fn(&squall_types::PoolName) -> usize,
+    ) {
+        let id = job.id;
         let Some(key) = QueueKey::of(job, &cluster.config) else { return };
         match gate(cluster, job, now) {
             Gate::Shut { reason, until } => {

@@ -6,7 +6,7 @@ use super::slot::{Instant, Reserved, Slot, When};
 use super::tree::Tree;
 use crate::cluster::Cluster;
 use crate::node::{Node, NodeState};
-use squall_types::{NodeId, PoolName, Shape, Span, Timestamp};
+use squall_types::{NodeId, PoolName, Resources, Shape, Span, Timestamp};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,11 +22,21 @@ pub struct Fleet {
     shapes: BTreeSet<Arc<Shape>>,
     /// Nodes that were bought or woken and hold nothing: what may be given back.
     idle: BTreeSet<NodeId>,
-    /// Slots as they were before the plan that is being made touched them.
-    before: BTreeMap<usize, Slot>,
+    /// What the plan that is being made changed: slots that it took something of, as they were before; `None` for those
+    /// on which it only reserved.
+    before: BTreeMap<usize, Option<Before>>,
     /// Slots that this plan added at the end, for nodes that it buys.
     added: usize,
     instant: Instant,
+}
+
+/// What a plan may change of a slot beside reservations, of which there are none before and after.
+#[derive(Clone, Debug)]
+struct Before {
+    when: When,
+    free: Resources,
+    gpus: Vec<u16>,
+    ends: usize,
 }
 
 /// The nodes of one pool.
@@ -107,17 +117,31 @@ impl Fleet {
         self.pool_of.get(pool).copied()
     }
 
-    /// Changes a slot for as long as this plan is being made.
+    /// Takes something of a slot for as long as this plan is being made: ends are only added to it.
     pub fn touch(&mut self, at: usize, change: impl FnOnce(&mut Slot)) {
         let slot = &mut self.slots[at];
-        self.before.entry(at).or_insert_with(|| slot.clone());
+        let before = self.before.entry(at).or_default();
+        before.get_or_insert_with(|| Before {
+            when: slot.when,
+            free: slot.free,
+            gpus: slot.gpus.clone(),
+            ends: slot.ends.len(),
+        });
         change(slot);
-        let (pool, position, leaf) = (slot.pool, slot.position, slot.leaf(self.instant));
-        self.pools[pool].tree.set(position, leaf);
+        self.reindex(at);
     }
 
+    /// Keeps something of a slot free for as long as this plan is being made.
     pub fn reserve(&mut self, at: usize, reserved: Reserved) {
-        self.touch(at, |slot| slot.reserved.push(reserved));
+        self.before.entry(at).or_default();
+        self.slots[at].reserved.push(reserved);
+        self.reindex(at);
+    }
+
+    fn reindex(&mut self, at: usize) {
+        let slot = &self.slots[at];
+        let (pool, position, leaf) = (slot.pool, slot.position, slot.leaf(self.instant));
+        self.pools[pool].tree.set(position, leaf);
     }
 
     /// A node that this plan buys: the last to be looked at.
@@ -143,13 +167,15 @@ impl Fleet {
 
     /// Puts everything back as it was before the plan.
     pub fn restore(&mut self) {
-        for (at, slot) in std::mem::take(&mut self.before) {
-            if at >= self.slots.len() - self.added {
-                continue;
+        let existing = self.slots.len() - self.added;
+        for (at, before) in std::mem::take(&mut self.before).into_iter().filter(|(at, _)| *at < existing) {
+            let slot = &mut self.slots[at];
+            slot.reserved.clear();
+            if let Some(Before { when, free, gpus, ends }) = before {
+                (slot.when, slot.free, slot.gpus) = (when, free, gpus);
+                slot.ends.truncate(ends);
             }
-            let (pool, position, leaf) = (slot.pool, slot.position, slot.leaf(self.instant));
-            self.slots[at] = slot;
-            self.pools[pool].tree.set(position, leaf);
+            self.reindex(at);
         }
         for _ in 0..std::mem::take(&mut self.added) {
             let Some(slot) = self.slots.pop() else { break };

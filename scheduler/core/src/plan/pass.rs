@@ -22,6 +22,10 @@ use std::sync::Arc;
 /// Reservations that one partition keeps for jobs that cannot start.
 pub const RESERVATIONS: usize = 100;
 
+/// Jobs for which one partition looks for a start in vain before it looks no more in this pass: where much of a large
+/// cluster is away, each such look is long.
+const VAIN: usize = 2 * RESERVATIONS;
+
 /// How far a plan has come.
 #[derive(Debug)]
 pub struct Pass {
@@ -37,8 +41,9 @@ pub struct Pass {
     /// Classes of which none can start in this pass. What is free only shrinks while a plan is made.
     pub(super) failed: Vec<Option<Failed>>,
     any_failed: bool,
-    /// Reservations made, by partition.
+    /// Reservations made, and starts sought in vain, by partition.
     reservations: Vec<usize>,
+    vain: Vec<usize>,
     /// Elements made active by this plan, for `%limit`.
     active: BTreeMap<JobId, u32>,
     /// The last class whose first job was tried, and further jobs of classes in the order of the queue.
@@ -69,10 +74,17 @@ impl Pass {
             failed: vec![None; view.classes.len()],
             any_failed: false,
             reservations: vec![0; view.seen.config.partitions.len()],
+            vain: vec![0; view.seen.config.partitions.len()],
             active: BTreeMap::new(),
             cursor: None,
             again: BinaryHeap::new(),
         }
+    }
+
+    /// Whether a job may be promised a start there.
+    fn may_reserve(&self, candidate: &Candidate) -> bool {
+        let partition = candidate.partition_index;
+        self.reservations[partition] < RESERVATIONS && self.vain[partition] < VAIN
     }
 
     pub(super) fn wake(&mut self, at: Timestamp) {
@@ -182,8 +194,7 @@ impl Planner<'_> {
     }
 
     fn may_reserve(&self, class: ClassId) -> bool {
-        let free = |at: &Candidate| self.pass.reservations[at.partition_index] < RESERVATIONS;
-        self.view.classes.get(class).candidates.iter().any(free)
+        self.view.classes.get(class).candidates.iter().any(|candidate| self.pass.may_reserve(candidate))
     }
 
     /// Tries one job; why it waits, where it does.
@@ -298,7 +309,7 @@ impl Planner<'_> {
     fn earliest(&mut self, class: ClassId, candidates: &[Candidate]) -> Option<(Timestamp, usize, Fit)> {
         let mut best: Option<(Timestamp, usize, Fit)> = None;
         for (rank, candidate) in candidates.iter().enumerate() {
-            if self.pass.reservations[candidate.partition_index] >= RESERVATIONS {
+            if !self.pass.may_reserve(candidate) {
                 continue;
             }
             let horizon = self.pass.instant.now + WINDOW + Span(1);
@@ -307,6 +318,9 @@ impl Planner<'_> {
             let found = self.seek(class, candidate).earliest(by, &mut looks);
             self.pass.looks += looks;
             best = found.map(|(at, fit)| (at, rank, fit)).or(best);
+        }
+        if best.is_none() {
+            candidates.iter().for_each(|candidate| self.pass.vain[candidate.partition_index] += 1);
         }
         best
     }

@@ -169,7 +169,10 @@ impl<'a> Seek<'a> {
     /// Units that a node takes then.
     fn units_at(&self, position: usize, at: Timestamp) -> u32 {
         let slot = &self.fleet.slots[self.fleet.pools[self.pool].order[position]];
-        if slot.ready_at(self.instant) > at {
+        // Most nodes have too little most of the time, and need no closer look.
+        let least = self.needs.part.unwrap_or_default();
+        let free = || slot.free_during(self.instant, at, at + self.time);
+        if slot.ready_at(self.instant) > at || !least.fits_in(&free()) {
             return 0;
         }
         let room = slot.room(self.instant, at, self.time);

@@ -27,7 +27,7 @@ impl View {
             at: now,
         };
         for job in cluster.queue() {
-            view.classes.look_at(cluster, now, job.id, &pool_of(&view.fleet));
+            view.classes.enter(cluster, now, job, &pool_of(&view.fleet));
         }
         view
     }
