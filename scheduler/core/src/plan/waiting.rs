@@ -1,7 +1,7 @@
 //! What keeps a job from being tried at all.
 
 use crate::cluster::Cluster;
-use crate::job::{HeldBy, Job, TermState};
+use crate::job::{HeldBy, Job};
 use squall_types::{Reason, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,7 @@ pub fn gate(cluster: &Cluster, job: &Job, now: Timestamp) -> Gate {
         return shut(Reason::BeginTime, Some(at));
     }
     if !job.dependency_met(now) {
-        let later = job.terms.iter().filter_map(|term| match term {
-            TermState::MetFrom(at) if *at > now => Some(*at),
-            _ => None,
-        });
-        return shut(Reason::Dependency, later.min());
+        return shut(Reason::Dependency, job.dependency_moves_at(now));
     }
     let up = |name| cluster.config.partitions.get(name).is_some_and(|config| config.up);
     if !job.spec.partitions.iter().any(up) {
