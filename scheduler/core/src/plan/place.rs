@@ -330,7 +330,7 @@ mod tests {
     fn devices_of_a_job_are_near_each_other_and_leave_near_ones_to_others() {
         let all: Vec<u16> = (0..8).collect();
         assert_eq!(neighbours(&all, 2), [0, 1]);
-        assert_eq!(neighbours(&[1, 2, 3, 4, 5], 2), [2, 3], "a pair under one switch");
+        assert_eq!(neighbours(&[1, 2, 3, 4, 5], 2), [4, 5], "a pair, and the one that breaks no four");
         assert_eq!(neighbours(&[0, 1, 2, 3, 6], 1), [6], "the one without a neighbour");
         assert_eq!(neighbours(&[0, 1, 2, 3, 4, 5, 6], 3), [4, 5, 6], "the four that is no longer whole");
         assert_eq!(neighbours(&[1, 2, 5], 2), [1, 2], "else under the next switch up");
