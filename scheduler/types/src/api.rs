@@ -2,9 +2,12 @@
 //!
 //! The wire form is in `squall-proto`; commands and controller see only these.
 
+mod tokens;
+
+pub use tokens::*;
+
 use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
 use crate::ids::Run;
-use crate::offer::JoinTicket;
 use crate::{
     AccountName, Attempt, CapacityKind, EndState, Gid, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd, NodeName,
     PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, Timestamp, Uid,
@@ -585,44 +588,4 @@ pub struct PingReply {
     pub epoch: u64,
     /// The controller's clock.
     pub now: Timestamp,
-}
-
-/// What a user wants with tokens that stand for her on the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserTokenAsk {
-    /// A new one, for so long; without a length of time as long as is usual.
-    Create {
-        lifetime: Option<Span>,
-    },
-    /// Her own; of an admin those of all.
-    List,
-    Revoke {
-        id: String,
-    },
-}
-
-/// A token of a user, without what makes it count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserToken {
-    pub id: String,
-    pub uid: Uid,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-}
-
-/// The tokens that it was about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserTokenReply {
-    pub tokens: Vec<UserToken>,
-    /// Of a new one: the token itself, and where it counts. Told once.
-    pub made: Option<JoinTicket>,
-}
-
-/// For what an admin wants a join token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JoinTokenFor {
-    /// A machine of one's own that the configuration names.
-    StaticNode(NodeName),
-    /// A host whose daemon is to vouch for its users.
-    LoginHost(String),
 }
