@@ -110,7 +110,7 @@ pub fn read(mut input: impl BufRead, from: &From, count: usize) -> Result<Vec<Tr
     let mut text = String::new();
     let mut jobs: Vec<TraceJob> = Vec::new();
     let mut ids = BTreeSet::new();
-    let mut last = Span::ZERO;
+    let mut last: Option<Span> = None;
     while jobs.len() < count {
         line += 1;
         let wrong = |problem: String| TraceError::Line { line, problem };
@@ -127,11 +127,11 @@ pub fn read(mut input: impl BufRead, from: &From, count: usize) -> Result<Vec<Tr
             continue;
         }
         let job = read_job(text).map_err(wrong)?;
-        if job.submit < last {
+        if let Some(last) = last.filter(|last| job.submit < *last) {
             let (now, before) = (job.submit.0 as f64 / 1e3, last.0 as f64 / 1e3);
             return Err(wrong(format!("submit_s {now} is before the line above, {before}: a trace is sorted by it")));
         }
-        last = job.submit;
+        last = Some(job.submit);
         let begins = match from {
             From::Second(second) => job.submit.0 as f64 >= second * 1e3,
             From::Job(id) => job.id == *id,
@@ -146,7 +146,7 @@ pub fn read(mut input: impl BufRead, from: &From, count: usize) -> Result<Vec<Tr
     }
     match (jobs.is_empty(), from) {
         (false, _) => Ok(jobs),
-        (true, _) if line <= 1 => Err(TraceError::Line { line: 1, problem: "there is no job".to_owned() }),
+        (true, _) if last.is_none() => Err(TraceError::Line { line: 1, problem: "there is no job".to_owned() }),
         (true, From::Second(second)) => Err(TraceError::NothingAfter(*second)),
         (true, From::Job(id)) => Err(TraceError::NoSuchJob(id.clone())),
     }

@@ -140,7 +140,7 @@ fn what_cannot_be_played_is_said() {
         ("a,,,0,1e300,1,1,,,,,\n", "line 2: duration_s"),
         ("a,,,0,1,4000000000,1,,,,,\n", "line 2: nodes 4000000000 is above 100000"),
         ("a,,,0,1,1,1,,,,,\nb,,,3e10,1,1,1,,,,,\n", "its jobs are submitted over 948 years; at most 20 are played"),
-        ("", "no job was submitted at or after 0 s"),
+        ("", "line 1: there is no job"),
     ];
     for (lines, problem) in broken {
         let outcome = desk(lines).run("squall simulate trace.csv");
