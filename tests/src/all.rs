@@ -9,3 +9,4 @@ mod personal;
 mod rules;
 mod stage;
 mod trace;
+mod twin;

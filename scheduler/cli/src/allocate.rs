@@ -10,8 +10,11 @@ use crate::terminal::escaped;
 use squall_proto::ClientError;
 use squall_types::agent::ExitStatus;
 use squall_types::api::{JobAction, JobFilter, JobRef, JobState, JobView, SubmitReply, SubmitRequest};
-use squall_types::{JobId, JobKind, Timestamp};
+use squall_types::{JobId, JobKind, Span, Timestamp};
 use std::ops::ControlFlow;
+
+/// A job that has its nodes so soon did not wait.
+const AT_ONCE: Span = Span::from_secs(1);
 
 /// How each of the two begins its refusals.
 pub fn what_failed(command: &str) -> &'static str {
@@ -129,9 +132,9 @@ impl Waiting {
         match heard {
             Heard::News(news) => match news.view.state {
                 JobState::Pending | JobState::Configuring => {
-                    if !self.told {
-                        self.told = true;
-                        self.say(err, &format!("{command}: job {job} queued and waiting for resources"));
+                    // What has its nodes at once is not told of as waiting.
+                    if now.since(started) >= AT_ONCE {
+                        self.tell_that_it_waits(err);
                     }
                     return ControlFlow::Continue(());
                 }
@@ -145,6 +148,9 @@ impl Waiting {
             },
             Heard::Signal(number) => self.end = Some(End::Stopped(number)),
             Heard::Tick => {
+                if now.since(started) >= AT_ONCE {
+                    self.tell_that_it_waits(err);
+                }
                 let waited = now.since(started).as_secs();
                 match self.patience {
                     Some(patience) if waited >= i64::from(patience) => self.end = Some(End::TooLong),
@@ -153,6 +159,13 @@ impl Waiting {
             }
         }
         ControlFlow::Break(())
+    }
+
+    fn tell_that_it_waits(&mut self, err: &mut dyn std::io::Write) {
+        if !self.told {
+            self.told = true;
+            self.say(err, &format!("{}: job {} queued and waiting for resources", self.command, self.job));
+        }
     }
 
     /// Nobody may be listening any more; the wait goes on all the same.

@@ -8,6 +8,10 @@ use std::io;
 
 /// What shells and scripts see when a command refuses or fails.
 pub const EXIT_ERROR: i32 = 1;
+/// Where Slurm's commands that run jobs find an option that they cannot read.
+pub const EXIT_OPTION: i32 = 255;
+
+const INVALID_PARTITION: &str = "Invalid partition name specified";
 
 /// The end of a command that did not do what it was asked. What it prints goes to standard error.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +72,8 @@ impl Failure {
             "" => format!("{command}: error: {slurm}"),
             what => format!("{command}: error: {what}: {slurm}"),
         };
-        let mut failure = Failure::plain(first);
+        let mut failure = Failure { code: EXIT_ERROR, lines: named_partition(command, refusal) };
+        failure.lines.push(first);
         failure.lines.extend(refusal_lines(refusal));
         failure
     }
@@ -79,6 +84,15 @@ impl Failure {
             ClientError::Refused(refusal) => Failure::refused(command, what_failed, refusal),
             other => Failure::error(command, format_args!("{what_failed}: {}", other.slurm_text())).because(other),
         }
+    }
+
+    /// The same with the text alone before the colon: `job script retrieval failed: TEXT`.
+    pub fn said(what_failed: &str, error: &ClientError) -> Self {
+        let load = Failure::load("", error);
+        let text = terminal::escaped(error.slurm_text()).into_owned();
+        let mut lines = vec![format!("{what_failed}: {text}")];
+        lines.extend(load.lines.into_iter().skip(1));
+        Failure { lines, ..load }
     }
 
     /// The same as Slurm's queries word it: `slurm_load_jobs error: TEXT`.
@@ -106,6 +120,13 @@ impl Failure {
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
+}
+
+/// `sbatch: error: invalid partition specified: X`, which Slurm says before that its name is invalid.
+fn named_partition(command: &str, refusal: &Refusal) -> Vec<String> {
+    let name = refusal.asked.strip_prefix("--partition=").filter(|_| refusal.slurm == INVALID_PARTITION);
+    let line = |name| format!("{command}: error: invalid partition specified: {}", terminal::escaped(name));
+    name.map(line).into_iter().collect()
 }
 
 /// The advice in a refusal, in the style of all messages.

@@ -129,7 +129,12 @@ impl Reader<'_> {
                 self.word("s");
                 *seconds
             }
-            None => 1,
+            None if self.rest().is_empty() => 1,
+            // Slurm points at the digit before the word that is no unit.
+            None => {
+                self.at -= 1;
+                return Err(self.error());
+            }
         };
         self.ended().map(|()| Span::from_secs(sign * count * seconds))
     }
@@ -310,7 +315,7 @@ mod tests {
     #[test]
     fn what_is_no_moment_is_told_with_its_place() {
         assert_eq!(said("garbage", Past::Skipped), "Invalid time specification (pos=0): garbage");
-        assert_eq!(said("now+5foo", Past::Skipped), "Invalid time specification (pos=5): now+5foo");
+        assert_eq!(said("now+5foo", Past::Skipped), "Invalid time specification (pos=4): now+5foo");
         for wrong in
             ["", "25:00", "12:61", "2026-13-01", "2026-02-30", "13/45", "now+", "now 5", "12:00x", "13:00pm", "T"]
         {

@@ -186,6 +186,7 @@ fn in_allocation(
 /// Watches the job, and tells the command when there is nothing left to run in.
 fn end_with_the_job(controller: &dyn Controller, job: JobId, pid: u32, kill: i32) {
     let mut revoked = false;
+    let ended = || nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), None).is_err();
     let watched = controller.watch(job, &mut |heard| match heard {
         Heard::News(news) if matches!(news.view.state, JobState::Completing | JobState::Ended(_)) => {
             revoked = true;
@@ -193,7 +194,8 @@ fn end_with_the_job(controller: &dyn Controller, job: JobId, pid: u32, kill: i32
         }
         _ => ControlFlow::Continue(()),
     });
-    if watched.is_ok() && revoked {
+    // Where the command is over already, it is this process that gives the allocation back.
+    if watched.is_ok() && revoked && !ended() {
         eprintln!("salloc: Job allocation {job} has been revoked.");
         send(Some(pid), kill);
     }

@@ -58,9 +58,10 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         return Ok(0);
     }
     match (given.has("parsable"), given.has("quiet"), cluster) {
+        // As in Slurm, `--quiet` silences this, too.
+        (_, true, _) => {}
         (true, _, None) => writeln!(invocation.out, "{}", reply.job)?,
         (true, _, Some(cluster)) => writeln!(invocation.out, "{};{cluster}", reply.job)?,
-        (false, true, _) => {}
         (false, false, None) => writeln!(invocation.out, "Submitted batch job {}", reply.job)?,
         (false, false, Some(cluster)) => {
             writeln!(invocation.out, "Submitted batch job {} on cluster {cluster}", reply.job)?;

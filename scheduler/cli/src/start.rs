@@ -54,7 +54,8 @@ fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut 
     let remote = Remote::new(found, environment.filled("TRACEPARENT").map(str::to_owned));
     let directory = std::env::current_dir()
         .map_err(|error| Failure::error(command.name(), format_args!("the working directory: {error}")))?;
-    let mut input = std::io::stdin().lock();
+    // Not locked: what feeds a step's tasks reads it from a thread of its own.
+    let mut input = std::io::stdin();
     let mut invocation = Invocation {
         command,
         arguments,

@@ -184,6 +184,15 @@ pub struct JobView {
     pub exclusive: bool,
     /// Charged so far: its share of its nodes since it started, and what was booted for it.
     pub cost: MicroUsd,
+    /// Of each node.
+    pub min_cpus: u32,
+    /// Of each node or CPU, whichever was asked for.
+    pub min_memory_mib: u64,
+    /// `-w`, `-x`: as lists of hosts.
+    pub req_nodes: String,
+    pub exc_nodes: String,
+    pub wckey: String,
+    pub licenses: String,
 }
 
 /// `scontrol show job`.

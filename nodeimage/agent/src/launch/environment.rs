@@ -266,8 +266,12 @@ impl Table {
             self.set(name, nodes.len());
         }
         let tasks: u32 = nodes.iter().map(|node| node.tasks).fold(0, u32::saturating_add);
-        for name in ["SLURM_NTASKS", "SLURM_NPROCS"] {
-            self.set(name, tasks.max(1));
+        let ask = &assignment.detail.spec.ask;
+        // Programs take it for a launch of that many tasks, so it is there only where tasks were asked for.
+        if ask.tasks.or(ask.tasks_per_node).is_some() {
+            for name in ["SLURM_NTASKS", "SLURM_NPROCS"] {
+                self.set(name, tasks.max(1));
+            }
         }
         self.set("SLURM_TASKS_PER_NODE", repeated(nodes.iter().map(|node| node.tasks)));
         self.set("SLURM_JOB_CPUS_PER_NODE", repeated(nodes.iter().map(|node| node.cpus)));

@@ -2,7 +2,7 @@
 
 use super::{Opt, Takes, named, of};
 use crate::command::Command;
-use crate::failure::Failure;
+use crate::failure::{EXIT_OPTION, Failure};
 use crate::terminal::escaped;
 use squall_types::did_you_mean;
 use std::iter::Peekable;
@@ -48,7 +48,8 @@ impl OptionError {
             Some(long) => failure.and_line(format!("{command}: did you mean '--{long}'?")),
             None => failure,
         };
-        failure.and_line(format!("Try \"{command} --help\" for more information"))
+        let failure = failure.and_line(format!("Try \"{command} --help\" for more information"));
+        if command.permutes() { failure } else { failure.with_code(EXIT_OPTION) }
     }
 
     fn meant(&self, command: Command) -> Option<&'static str> {

@@ -26,7 +26,7 @@ const BARE_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 /// Variables that describe the job in which the command runs. In the next job they would be lies, and a task number
 /// in a job without array makes programs believe that there is one.
-const OF_THE_OUTER_JOB: [&str; 27] = [
+const OF_THE_OUTER_JOB: [&str; 28] = [
     "SLURMD_NODENAME",
     "SLURM_CPUS_ON_NODE",
     "SLURM_CPUS_PER_TASK",
@@ -47,6 +47,7 @@ const OF_THE_OUTER_JOB: [&str; 27] = [
     "SLURM_NPROCS",
     "SLURM_NTASKS",
     "SLURM_NTASKS_PER_NODE",
+    "SLURM_OPEN_MODE",
     "SLURM_PROCID",
     "SLURM_RESTART_COUNT",
     "SLURM_SUBMIT_DIR",
@@ -70,6 +71,11 @@ pub fn exported(invocation: &Invocation<'_>, given: &Given) -> Result<Vec<u8>, F
     set("SLURM_SUBMIT_DIR", invocation.directory.as_os_str().as_bytes());
     set("SLURM_SUBMIT_HOST", caller.host.as_bytes());
     set("SLURM_UMASK", format!("{:04o}", super::umask(invocation)?).as_bytes());
+    // `srun` in the job opens its files in the same way, as those who requeue themselves rely on.
+    if given.has("open-mode") && invocation.command == crate::command::Command::Sbatch {
+        let append = super::open_mode(invocation, given)? == squall_types::OpenMode::Append;
+        set("SLURM_OPEN_MODE", if append { b"a" } else { b"t" });
+    }
     if let Some(export) = given.text("export") {
         set("SLURM_EXPORT_ENV", export.as_bytes());
     }

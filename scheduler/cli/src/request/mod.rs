@@ -10,7 +10,7 @@ pub use place::names as names_of_nodes;
 pub use value::{invalid, number, whole_number};
 
 use crate::command::Command;
-use crate::failure::{Advice, Failure};
+use crate::failure::{Advice, EXIT_OPTION, Failure};
 use crate::invocation::Invocation;
 use crate::moment::{self, Past};
 use crate::options::Given;
@@ -173,7 +173,7 @@ fn at(invocation: &Invocation<'_>, given: &Given, long: &str) -> Result<Option<T
     let command = invocation.name();
     moment::parse(text, invocation.now(), &invocation.zone, Past::Skipped).map(Some).map_err(|error| {
         let second = format!("{command}: error: Invalid --{long} specification");
-        Failure::plain(error.to_string()).and_line(second).advising(Advice {
+        Failure::plain(error.to_string()).with_code(EXIT_OPTION).and_line(second).advising(Advice {
             asked: format!("--{long}={text}"),
             try_this: format!("--{long}=now+1hour, --{long}=16:00 or --{long}=2030-01-20T12:34:00"),
             code: "SQ0001",

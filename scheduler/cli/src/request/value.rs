@@ -1,13 +1,13 @@
 //! Values that mean nothing, told as Slurm tells them; and numbers.
 
-use crate::failure::{Advice, Failure};
+use crate::failure::{Advice, EXIT_OPTION, Failure};
 use crate::options::Given;
 use squall_types::quoted::Quoted;
 use std::fmt;
 
 /// `Invalid --time specification`, with what was given, why it means nothing, and what would.
 pub fn invalid(command: &str, long: &str, value: &str, why: impl fmt::Display, try_this: &str) -> Failure {
-    Failure::error(command, format_args!("Invalid --{long} specification")).advising(Advice {
+    Failure::error(command, format_args!("Invalid --{long} specification")).with_code(EXIT_OPTION).advising(Advice {
         asked: format!("--{long}={}", shortened(value)),
         limit: why.to_string(),
         try_this: try_this.to_owned(),

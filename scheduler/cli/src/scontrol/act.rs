@@ -39,10 +39,15 @@ pub fn on_job(invocation: &mut Invocation<'_>, id: &str, action: &JobAction) -> 
             told(invocation, id, results)
         }
         None => {
-            writeln!(invocation.err, "Invalid job id specified for job {}", escaped(id))?;
-            Ok(1)
+            unknown(invocation, id)
         }
     }
+}
+
+fn unknown(invocation: &mut Invocation<'_>, id: &str) -> Result<i32, Failure> {
+    writeln!(invocation.err, "Invalid job id specified for job {}", escaped(id))?;
+    writeln!(invocation.err, "slurm_suspend error: Invalid job id specified")?;
+    Ok(1)
 }
 
 fn told(
@@ -56,8 +61,7 @@ fn told(
         Err(error) => return Err(Failure::load("slurm_update", &error)),
     };
     if results.is_empty() {
-        writeln!(invocation.err, "Invalid job id specified for job {}", escaped(id))?;
-        return Ok(1);
+        return unknown(invocation, id);
     }
     let mut code = 0;
     for result in results {
@@ -82,7 +86,7 @@ pub fn write_script(invocation: &mut Invocation<'_>, words: &[String]) -> Result
     }
     let invalid = || Failure::plain("scontrol_batch_script error: Invalid job id specified");
     let job = select::job(id).ok_or_else(invalid)?.job.job;
-    let script = invocation.controller.script(job).map_err(|error| Failure::load("job script retrieval", &error))?;
+    let script = invocation.controller.script(job).map_err(|error| Failure::said("job script retrieval failed", &error))?;
     let name = file.first().cloned().unwrap_or_else(|| format!("slurm-{job}.sh"));
     if name == "-" {
         invocation.out.write_all(&script)?;
@@ -115,7 +119,7 @@ pub fn completing(invocation: &mut Invocation<'_>) -> Result<i32, Failure> {
 
 /// Waits until the job's nodes have booted.
 pub fn wait_job(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Failure> {
-    let invalid = || Failure::plain("scontrol_wait_job error: Invalid job id specified");
+    let invalid = || Failure::plain("scontrol: Problem running job");
     let id = words.first().ok_or_else(|| Failure::plain("too few arguments for keyword:wait_job"))?;
     let JobRef { job, .. } = select::job(id).ok_or_else(invalid)?.job;
     let mut code = 1;

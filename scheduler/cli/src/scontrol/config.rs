@@ -7,7 +7,8 @@ use crate::terminal::escaped;
 use squall_types::api::{ConfigEntry, PingReply};
 
 /// Slurm's name for a key of ours, and its unit.
-const NAMES: [(&str, &str, Unit); 5] = [
+const NAMES: [(&str, &str, Unit); 6] = [
+    ("FirstJobId", "first_job", Unit::Count),
     ("MaxArraySize", "limits.max_array_size", Unit::Count),
     ("MaxJobCount", "limits.max_jobs", Unit::Count),
     ("MinJobAge", "timing.min_job_age", Unit::Seconds),
@@ -16,8 +17,9 @@ const NAMES: [(&str, &str, Unit); 5] = [
 ];
 
 /// What is the same on every cluster of this kind.
-const FIXED: [(&str, &str); 8] = [
+const FIXED: [(&str, &str); 9] = [
     ("AccountingStorageEnforce", "none"),
+    ("AccountingStorageTRES", "cpu,mem,energy,node,billing,fs/disk,vmem,pages,gres/gpu"),
     ("AccountingStorageType", "accounting_storage/squall"),
     ("AuthType", "auth/squall"),
     ("EnforcePartLimits", "ALL"),

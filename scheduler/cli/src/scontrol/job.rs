@@ -9,7 +9,7 @@ use crate::select::{self, Named};
 use crate::show::ids;
 use crate::show::moments::Moments;
 use crate::terminal::escaped;
-use squall_types::api::{AccountingQuery, ArrayView, JobDetail, JobFilter, JobRef, JobState, JobView};
+use squall_types::api::{AccountedStep, AccountingQuery, ArrayView, JobDetail, JobFilter, JobRef, JobState, JobView};
 use squall_types::pattern::{self, PatternValues};
 use squall_types::{CpuAsk, EndState, GpuAsk, JobId, JobKind, MemoryAsk, Span, StepId, Timestamp, size, span_text};
 use std::collections::BTreeSet;
@@ -287,6 +287,14 @@ pub fn show_steps(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&s
     let jobs = every_page(invocation.controller, query);
     let jobs = jobs.map_err(|error| Failure::load("slurm_get_job_steps", &error))?;
     let moments = Moments::of(invocation);
+    let runs = |step: &AccountedStep| step.ended_at.is_none();
+    if !jobs.iter().flat_map(|job| &job.steps).any(runs) {
+        match id {
+            None => writeln!(invocation.out, "No job steps in the system")?,
+            Some(id) => writeln!(invocation.out, "Job step {} not found", escaped(id))?,
+        }
+        return Ok(i32::from(id.is_some()));
+    }
     for job in &jobs {
         let wanted = |step: StepId| one.is_none_or(|(_, only)| only.is_none_or(|only| only == step));
         for step in job.steps.iter().filter(|step| step.ended_at.is_none() && wanted(step.step)) {

@@ -21,7 +21,9 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, list: Option<&str>)
             for name in names_of_nodes("scontrol", "", list)? {
                 let mut found = nodes.iter().filter(|node| node.name.0 == name).peekable();
                 if found.peek().is_none() {
-                    return Err(Failure::plain(format!("Node {} not found", escaped(&name))));
+                    // Slurm says this on standard output.
+                    writeln!(invocation.out, "Node {} not found", escaped(&name))?;
+                    return Err(Failure::silent(1));
                 }
                 chosen.extend(found);
             }

@@ -4,7 +4,7 @@ use super::Manner;
 use super::record::Record;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::show::ids;
+use crate::show::{amounts, ids};
 use crate::terminal::escaped;
 use squall_types::api::PartitionView;
 use squall_types::{Span, span_text};
@@ -17,18 +17,23 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, name: Option<&str>)
         Some(name) => {
             let found: Vec<_> = partitions.iter().filter(|partition| partition.name.0 == name).collect();
             if found.is_empty() {
-                return Err(Failure::plain(format!("Partition {} not found", escaped(name))));
+                // Slurm says this on standard output.
+                writeln!(invocation.out, "Partition {} not found", escaped(name))?;
+                return Err(Failure::silent(1));
             }
             found
         }
     };
+    let nodes = invocation.controller.nodes().map_err(|error| Failure::load("slurm_load_node", &error))?;
     for partition in chosen {
-        invocation.out.write_all(record(partition, manner).finished_bare().as_bytes())?;
+        let of_it = nodes.iter().filter(|node| node.partitions.contains(&partition.name));
+        let memory_mib = of_it.map(|node| node.shape.memory_mib.saturating_mul(u64::from(node.count.max(1)))).sum();
+        invocation.out.write_all(record(partition, memory_mib, manner).finished_bare().as_bytes())?;
     }
     Ok(0)
 }
 
-fn record(partition: &PartitionView, manner: Manner) -> Record {
+fn record(partition: &PartitionView, memory_mib: u64, manner: Manner) -> Record {
     let mut record = Record::new(manner.form);
     let time = |limit: Option<Span>, none: &str| limit.map_or_else(|| none.to_owned(), span_text::clock);
     let yes = |flag| if flag { "YES" } else { "NO" };
@@ -69,7 +74,11 @@ fn record(partition: &PartitionView, manner: Manner) -> Record {
         gpus => format!(",gres/gpu={gpus}"),
     };
     let (cpus, nodes) = (partition.total_cpus, partition.total_nodes);
-    record.line(format!("TRES=cpu={cpus},node={nodes},billing={cpus}{gpus}"));
+    let memory = match memory_mib {
+        0 => String::new(),
+        mib => format!(",mem={}", amounts::rounded(mib)),
+    };
+    record.line(format!("TRES=cpu={cpus}{memory},node={nodes},billing={cpus}{gpus}"));
     let pools: Vec<&str> = partition.pools.iter().map(|pool| pool.as_str()).collect();
     record.line(format!("Pools={}", pools.join(",")));
     record

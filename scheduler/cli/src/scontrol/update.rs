@@ -202,7 +202,7 @@ fn node(invocation: &mut Invocation<'_>, nodes: &str, pairs: &[(String, String)]
         Some("resume" | "undrain" | "idle") => NodeAction::Resume,
         Some("power_down" | "power_down_asap" | "power_down_force") => NodeAction::PowerDown,
         Some(other) => {
-            return Err(Failure::plain(format!("Invalid input: state={}", escaped(other)))
+            return Err(Failure::plain(format!("Invalid input: State={}", escaped(other)))
                 .and_line("Request aborted")
                 .and_line(format!("Valid states are: {VALID_STATES}"))
                 .and_line("Not all states are valid given a node's prior state"));
@@ -214,7 +214,11 @@ fn node(invocation: &mut Invocation<'_>, nodes: &str, pairs: &[(String, String)]
     let mut code = 0;
     for result in results {
         if let Some(refusal) = result.refusal {
-            writeln!(invocation.err, "{} for node {}", escaped(&refusal.slurm), escaped(&result.node.0))?;
+            let asked = &result.node.0;
+            let first = format!("slurm_update error: {}", escaped(&refusal.slurm));
+            // One of several is named.
+            let first = if nodes == asked { first } else { format!("{first} for node {}", escaped(asked)) };
+            writeln!(invocation.err, "{first}")?;
             for line in refusal_lines(&refusal) {
                 writeln!(invocation.err, "{line}")?;
             }

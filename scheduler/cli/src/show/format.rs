@@ -77,8 +77,8 @@ impl<F> Format<F> {
                     let (side, rest) = flag(rest);
                     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
                     let (width, suffix) = rest.split_at(digits);
-                    let width = if width.is_empty() { Some(NAMED_WIDTH) } else { width_of(width) };
-                    (name, Layout { width, side, suffix: suffix.to_owned() })
+                    // `Name:|` is as wide as the name is long.
+                    (name, Layout { width: width_of(width), side, suffix: suffix.to_owned() })
                 }
             };
             match field(name) {

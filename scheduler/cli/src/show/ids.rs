@@ -13,6 +13,10 @@ pub fn job_id(job: JobId, array: Option<&ArrayView>, shown: usize) -> String {
     match array {
         None => job.to_string(),
         Some(ArrayView::Element { array, index }) => format!("{array}_{index}"),
+        // One that is left is shown as it will be once it runs.
+        Some(ArrayView::Pending { array, indices, .. }) if indices.len() == 1 => {
+            format!("{array}_{}", indices.first().unwrap_or_default())
+        }
         Some(ArrayView::Pending { array, indices, limit }) => {
             format!("{array}_[{}]", pending(indices, *limit, shown))
         }

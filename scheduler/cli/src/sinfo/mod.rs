@@ -68,6 +68,9 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     let grouping =
         Grouping { format: &format, exact: given.has("exact"), by_node: given.has("Node"), moments: &moments };
     let mut rows = rows(&grouping, &partitions, &nodes);
+    if !wanted.takes_all() {
+        rows.retain(|row| !row.nodes.is_empty());
+    }
     if given.has("list-reasons") {
         rows.retain(|row| row.first().is_some_and(|node| !node.reason.is_empty()));
     }
@@ -116,6 +119,11 @@ impl Wanted {
             contact: given.later_of(&["responding", "dead"]).map(|which| which == "responding"),
             closed: given.has("list-reasons"),
         })
+    }
+
+    /// Whether no node is left out.
+    fn takes_all(&self) -> bool {
+        self.nodes.is_empty() && self.states.is_empty() && self.contact.is_none() && !self.closed
     }
 
     fn takes(&self, node: &NodeView) -> bool {

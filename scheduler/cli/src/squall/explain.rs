@@ -140,6 +140,7 @@ static ENTRIES: &[Entry] = &[
     ),
     entry("SQ1011", "The job is over", "An ended job changes no more and never runs again. Submit it anew."),
     entry("SQ1012", "The job no longer waits", "What decides where a job runs can be changed only while it waits."),
+    entry("SQ1013", "The job has not started", "Only a job that runs can be run again; this one will run in any case."),
     entry("SQ1020", "No step can start", "A step needs a running job, and a node of that job that it may use."),
     entry(
         "SQ1021",
@@ -163,6 +164,16 @@ static ENTRIES: &[Entry] = &[
         "SQ1034",
         "The request contradicts itself",
         "Two parts of the request cannot both hold. The message names them.",
+    ),
+    entry(
+        "SQ1035",
+        "There is no such reservation",
+        "A job that names a reservation runs inside it or not at all, and this cluster has none of that name.",
+    ),
+    entry(
+        "SQ1036",
+        "There is no such license",
+        "A job that needs a license waits until one is free, and this cluster has none of that name.",
     ),
     entry(
         "SQ1040",

@@ -53,8 +53,13 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     }
     let jobs = match filter::of(invocation, given)? {
         Some(filter) => {
-            let jobs = invocation.controller.jobs(&filter);
-            jobs.map_err(|error| Failure::load("slurm_load_jobs", &error))?
+            let load = |error| Failure::load("slurm_load_jobs", &error);
+            let jobs = invocation.controller.jobs(&filter).map_err(load)?;
+            // One job that there is not is an error; one that the conditions leave out, or one of several, is none.
+            if let ([one], true) = (filter.jobs.as_slice(), jobs.is_empty()) {
+                invocation.controller.job(one).map_err(load)?;
+            }
+            jobs
         }
         // A condition that no job can meet.
         None => Vec::new(),

@@ -74,8 +74,7 @@ impl Row<'_> {
 
     /// What was asked for each node, or what was given, divided.
     pub fn memory_per_node(&self) -> String {
-        let nodes = if self.job.nodes.is_empty() { 1 } else { self.job.nodes.len() as u64 };
-        let each = self.job.memory_mib / nodes;
+        let each = self.job.min_memory_mib;
         if self.noconvert { size::mib_unconverted(each) } else { size::mib(each) }
     }
 

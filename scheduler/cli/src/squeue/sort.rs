@@ -62,8 +62,9 @@ fn key(row: &Row<'_>, letter: char) -> Key {
         'M' => Key::Number(row.elapsed().0),
         'p' | 'Q' => Key::Number(i64::from(job.priority)),
         'S' => moment(job.start_at),
-        // In the order of life, not of the alphabet.
-        't' | 'T' => Key::Number(rank(job.state)),
+        // By the word that is shown, as Slurm does.
+        't' => Key::Text(job.state.compact().to_owned()),
+        'T' => Key::Text(job.state.word().to_owned()),
         'U' => Key::Number(i64::from(job.uid.0)),
         'V' => moment(Some(job.submitted_at)),
         'y' => Key::Number(i64::from(job.nice)),
@@ -73,13 +74,4 @@ fn key(row: &Row<'_>, letter: char) -> Key {
 
 fn element(row: &Row<'_>) -> i64 {
     row.array_task().split(['-', ',', '%', ':']).next().and_then(|first| first.parse().ok()).unwrap_or(-1)
-}
-
-fn rank(state: squall_types::api::JobState) -> i64 {
-    let order = crate::select::STATES.iter().position(|known| *known == state);
-    match state {
-        // To Slurm, both are running.
-        squall_types::api::JobState::Configuring | squall_types::api::JobState::Completing => 1,
-        _ => order.unwrap_or(usize::MAX >> 1) as i64,
-    }
 }

@@ -49,6 +49,12 @@ pub fn job(id: u32, name: &str, state: JobState) -> JobView {
         constraint: String::new(),
         exclusive: false,
         cost: MicroUsd::ZERO,
+        min_cpus: 1,
+        min_memory_mib: 0,
+        req_nodes: String::new(),
+        exc_nodes: String::new(),
+        wckey: String::new(),
+        licenses: String::new(),
     }
 }
 
@@ -97,6 +103,7 @@ pub fn queue() -> Vec<JobView> {
             cpus: 4,
             tasks: 4,
             memory_mib: 2048,
+            min_memory_mib: 2048,
             gpus: 2,
             tres: "cpu=4,mem=2G,node=1,billing=4,gres/gpu=2,gres/gpu:h100=2".to_owned(),
             tres_per_node: "gres:gpu:h100:2".to_owned(),

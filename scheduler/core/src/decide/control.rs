@@ -189,6 +189,11 @@ impl Draft {
                 JobPhase::Pending if hold.is_some() => {
                     self.emit(What::JobHeld { job: id, by: hold.unwrap_or(HeldBy::User) })
                 }
+                JobPhase::Pending if record.attempt.0 == 0 => {
+                    return Err(Rejection::new("SQ1013", "Job is pending execution")
+                        .asked(format!("to requeue job {id}"))
+                        .limit("it has not started yet"));
+                }
                 JobPhase::Ended(_) => {
                     return Err(Rejection::new("SQ1011", "Job/step already completing or completed")
                         .asked(format!("to requeue job {id}"))

@@ -43,6 +43,7 @@ impl Draft {
         let id = self.cluster.counters.next_job.max(self.cluster.config.first_job);
         self.check_room(&spec)?;
         self.check_sizes(&spec)?;
+        self.check_promises(&spec)?;
         self.check_account(&mut spec)?;
         self.check_partitions(&mut spec)?;
         self.fill_in(&mut spec);
@@ -129,6 +130,23 @@ impl Draft {
             return Err(Rejection::new("SQ1033", "Batch job submission failed: Job script not specified")
                 .asked("a batch job without a script")
                 .try_this("sbatch FILE, or --wrap"));
+        }
+        Ok(())
+    }
+
+    /// What nobody has configured is refused: running without it would be another job.
+    fn check_promises(&self, spec: &JobSpec) -> Result<(), Rejection> {
+        if !spec.reservation.is_empty() {
+            return Err(Rejection::new("SQ1035", "Requested reservation is invalid")
+                .asked(format!("--reservation={}", spec.reservation))
+                .limit("there are no reservations on this cluster")
+                .try_this("the same without --reservation"));
+        }
+        if !spec.licenses.is_empty() {
+            return Err(Rejection::new("SQ1036", "Invalid license specification")
+                .asked(format!("--licenses={}", spec.licenses))
+                .limit("no licenses are configured on this cluster")
+                .try_this("the same without --licenses"));
         }
         Ok(())
     }

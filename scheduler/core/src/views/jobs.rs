@@ -1,7 +1,7 @@
 //! One job as `squeue` and `scontrol show job` tell of it.
 
 use super::reason::Heads;
-use super::size::{Size, tres_per_node};
+use super::size::{Size, min_cpus, min_memory_mib, tres_per_node};
 use crate::cluster::Cluster;
 use crate::cost::{cost_down, share_of};
 use crate::job::{ArrayRole, Job, JobPhase, Outcome, Part, Placement, TermState};
@@ -74,8 +74,9 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         priority: shown_priority(job, &cluster.config, job.started_at().unwrap_or(now)),
         nice: spec.nice,
         submitted_at: job.submitted_at,
-        eligible_at: job.eligible_at,
-        start_at: job.started_at().or_else(|| ready_by(cluster, job, now)),
+        // A held job is not waiting for its turn yet.
+        eligible_at: job.eligible_at.filter(|_| !job.is_pending() || job.held.is_none()),
+        start_at: job.started_at().or_else(|| ready_by(cluster, job, now)).or_else(|| begins_at(job, now)),
         end_at: end_at(job),
         time_limit: time_limit(job),
         nodes: held.iter().filter_map(|node| cluster.nodes.get(node)).map(|node| node.name.clone()).collect(),
@@ -95,6 +96,12 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         constraint: spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default(),
         exclusive: spec.ask.exclusive,
         cost: cost_so_far(cluster, job, now),
+        min_cpus: min_cpus(&spec.ask),
+        min_memory_mib: min_memory_mib(&spec.ask, size.memory_mib, size.nodes),
+        req_nodes: spec.node_list.join(","),
+        exc_nodes: spec.exclude.join(","),
+        wckey: spec.wckey.clone(),
+        licenses: spec.licenses.clone(),
     }
 }
 
@@ -163,6 +170,11 @@ fn restarts(job: &Job) -> u32 {
         JobPhase::Pending | JobPhase::Configuring(_) => job.attempt.count(),
         _ => job.attempt.count().saturating_sub(1),
     }
+}
+
+/// When it may start at the earliest, where the user has said so.
+fn begins_at(job: &Job, now: Timestamp) -> Option<Timestamp> {
+    job.spec.begin_at.filter(|at| job.is_pending() && *at > now)
 }
 
 /// When the last node that a claim waits for is due; not known while one of them is only ordered.

@@ -38,8 +38,10 @@ impl Size {
     /// What a request comes to on `nodes` nodes, or on the fewest that will do. Memory is 0 where it is a share.
     pub fn asked(ask: &Ask, nodes: Option<u32>) -> Size {
         let max_nodes = nodes.unwrap_or_else(|| ask.max_nodes());
-        let nodes = nodes.unwrap_or_else(|| ask.min_nodes());
         let tasks = ask.task_count();
+        // So many tasks, so many on each: that says how many nodes it takes.
+        let by_tasks = ask.tasks.zip(ask.tasks_per_node).map(|(tasks, each)| tasks.div_ceil(each.max(1)));
+        let nodes = nodes.or(ask.nodes.map(|_| ask.min_nodes())).or(by_tasks).unwrap_or_else(|| ask.min_nodes());
         let gpus = match ask.gpus {
             GpuAsk::None => 0,
             GpuAsk::PerNode(each, _) => u32::from(each).saturating_mul(nodes),
@@ -89,4 +91,22 @@ pub(super) fn tres_per_node(ask: &Ask) -> String {
 
 fn small(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// What Slurm shows as the least memory: for each CPU or node, whichever was asked for.
+pub(super) fn min_memory_mib(ask: &Ask, memory_mib: u64, nodes: u32) -> u64 {
+    match ask.memory {
+        MemoryAsk::PerCpu(each) => each,
+        MemoryAsk::PerNode(each) if each > 0 => each,
+        MemoryAsk::PerNode(_) | MemoryAsk::PerGpu(_) | MemoryAsk::Share => memory_mib / u64::from(nodes.max(1)),
+    }
+}
+
+/// The fewest CPUs of each node: those of the tasks that it has for certain.
+pub(super) fn min_cpus(ask: &Ask) -> u32 {
+    let each = match ask.cpus {
+        CpuAsk::PerTask(each) => each.max(1),
+        CpuAsk::PerGpu(_) | CpuAsk::Share => 1,
+    };
+    ask.tasks_per_node.unwrap_or(1).max(1).saturating_mul(each).max(ask.min_cpus)
 }

@@ -4,6 +4,7 @@ use crate::project::rows::{AttemptRow, Phase, Place, SpecRow, StepRow};
 use crate::project::{Job, SpecId, load_spec, seal_attempt, seal_step};
 use crate::{JournalError, options::MAX_STEPS, table};
 use rusqlite::{Connection, params};
+use squall_types::agent::{ExitStatus, Usage};
 use squall_types::api::{AccountedJob, AccountedStep, ArrayView, JobState};
 use squall_types::ids::Run;
 use squall_types::{Attempt, EndState, IndexSet, JobId, StepId};
@@ -163,6 +164,26 @@ pub(super) fn steps_of(connection: &Connection, db: &Path, job: &Job) -> Result<
         });
         steps.push(accounted_step(run.attempt, step, row, over));
     }
+    // The script of a job that runs has no row of its own before it ends.
+    let batch = |step: &AccountedStep| step.attempt == job.row.attempt && step.step == StepId::BATCH;
+    if let (true, Phase::Running | Phase::Completing, Some(started_at), Some(grant)) =
+        (job.row.batch, job.row.phase, job.row.started_at, &job.row.grant)
+        && !steps.iter().any(batch)
+    {
+        let row = StepRow {
+            name: StepId::BATCH.suffix(),
+            nodes: grant.nodes.first().cloned().into_iter().collect(),
+            tasks: 1,
+            cpus: grant.first_cpus,
+            started_at,
+            ended_at: None,
+            ended_on: 0,
+            exit: ExitStatus::default(),
+            usage: Usage::default(),
+            end: None,
+        };
+        steps.push(accounted_step(job.row.attempt, StepId::BATCH, row, None));
+    }
     // Reserved numbers are high, but what they name comes first.
     steps.sort_by_key(|step| (step.attempt, step.step < StepId::EXTERN, step.step));
     Ok(steps)
@@ -178,6 +199,8 @@ fn accounted_step(
     let all_said = row.ended_on as usize >= row.nodes.len().max(1);
     let by_exit = match row.exit {
         exit if exit.code == 0 && exit.signal == 0 => EndState::Completed,
+        // As Slurm: whatever is ended by a signal was cancelled.
+        exit if exit.signal != 0 => EndState::Cancelled,
         _ => EndState::Failed,
     };
     let (state, ended_at) = match over {

@@ -15,6 +15,7 @@ message! {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, reason, priority, nice,
         submitted_at, eligible_at, start_at, end_at, time_limit, nodes, node_count, max_nodes, cpus, tasks, memory_mib,
         gpus, tres, tres_per_node, exit: required, work_dir, command, comment, dependency, constraint, exclusive, cost,
+        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses,
     }
     AllocationView { node, cpus, memory_mib, gpus, tasks }
     JobDetail { view: required, spec: required, allocations }

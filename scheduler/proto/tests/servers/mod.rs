@@ -21,6 +21,12 @@ pub struct Answers {
 
 pub fn job_view(job: u32) -> JobView {
     JobView {
+        min_cpus: 1,
+        min_memory_mib: 0,
+        req_nodes: String::new(),
+        exc_nodes: String::new(),
+        wckey: String::new(),
+        licenses: String::new(),
         job: JobId(job),
         array: None,
         attempt: Attempt(1),
