@@ -11,7 +11,8 @@ impl Differences {
         let mut found = BTreeMap::new();
         for block in text.split("\n\n") {
             let lines: Vec<&str> = block.lines().filter(|line| !line.starts_with('#')).collect();
-            let reason: String = lines.iter().filter(|line| !line.starts_with("$ ")).copied().collect::<Vec<_>>().join(" ");
+            let reason: String =
+                lines.iter().filter(|line| !line.starts_with("$ ")).copied().collect::<Vec<_>>().join(" ");
             for command in lines.iter().filter_map(|line| line.strip_prefix("$ ")) {
                 assert!(reason.len() > 20, "a difference without a reason: {command}");
                 assert!(found.insert(command.to_owned(), reason.clone()).is_none(), "listed twice: {command}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// Patterns with what stands in their place. Widths are kept, so that columns stay columns.
-const MASKS: [(&str, &str); 14] = [
+const MASKS: [(&str, &str); 15] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "YYYY-MM-DDTHH:MM:SS"),
     // Less than a minute, in each of the forms of a length of time.
     (r"\b00:00:[0-5]\d\b", "00:00:SS"),
@@ -16,8 +16,10 @@ const MASKS: [(&str, &str); 14] = [
     (r" Cost=\$\S+", ""),
     (r"\bcpu-bind=\S+", ""),
     (r"\((start|end)=\d+\)", "($1=N)"),
+    // Which of several equal nodes a job gets.
+    (r"\bn-\d\b", "n-#"),
     // Several nodes on one machine: Slurm's step daemon says which one it is.
-    (r"slurmstepd-n-\d:", "slurmstepd:"),
+    (r"slurmstepd-n-#:", "slurmstepd:"),
     (r"CPULoad=\S+", "CPULoad=N"),
     (r"FreeMem=\d+", "FreeMem=N"),
     // What Squall adds: money, and where nodes come from.
@@ -27,9 +29,8 @@ const MASKS: [(&str, &str); 14] = [
 
 pub fn masked(text: &str, folder: &Path, jobs: &[(String, String)]) -> String {
     static PATTERNS: OnceLock<Vec<(Regex, &str)>> = OnceLock::new();
-    let patterns = PATTERNS.get_or_init(|| {
-        MASKS.iter().map(|(pattern, mask)| (Regex::new(pattern).expect("a pattern"), *mask)).collect()
-    });
+    let patterns = PATTERNS
+        .get_or_init(|| MASKS.iter().map(|(pattern, mask)| (Regex::new(pattern).expect("a pattern"), *mask)).collect());
     let mut text = text.replace(&*folder.to_string_lossy(), "/FOLDER");
     for (pattern, mask) in patterns {
         text = pattern.replace_all(&text, *mask).into_owned();

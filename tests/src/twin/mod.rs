@@ -86,7 +86,9 @@ fn report(compared: &[Compared], explained: &Differences) {
         different += usize::from(!same);
         match (same, explained.reason(&one.command)) {
             (true, None) | (false, Some(_)) => {}
-            (true, Some(_)) => wrong.push_str(&format!("$ {}\n  is listed as different and is the same\n", one.command)),
+            (true, Some(_)) => {
+                wrong.push_str(&format!("$ {}\n  is listed as different and is the same\n", one.command))
+            }
             (false, None) => {
                 wrong.push_str(&format!("$ {}\n{}{}", one.command, one.real.shown("slurm "), one.ours.shown("squall")));
             }

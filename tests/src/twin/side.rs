@@ -51,8 +51,7 @@ impl Side {
 
     fn up(script: &'static str, arguments: &[&str]) -> Side {
         let home = tempfile::Builder::new().prefix("twin-").tempdir_in("/tmp").expect("a folder");
-        let mut side =
-            Side { script, home, environment: String::new(), scene: PathBuf::new(), jobs: Vec::new() };
+        let mut side = Side { script, home, environment: String::new(), scene: PathBuf::new(), jobs: Vec::new() };
         let output = Command::new(folder().join(script)).arg("up").arg(side.home.path()).args(arguments).output();
         let output = output.expect("the script runs");
         let err = String::from_utf8_lossy(&output.stderr);
@@ -101,16 +100,13 @@ impl Side {
     pub fn submit(&mut self, name: &str, command: &str) -> Answer {
         let output = self.raw(command);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() >= 4).map(str::to_owned);
+        let digits =
+            |text: &str| text.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() >= 4).map(str::to_owned);
         let id = digits(&out).or_else(|| digits(&err));
         // Where one side refuses, that is the difference to tell of.
         self.jobs.push((name.to_owned(), id.unwrap_or_else(|| "0".to_owned())));
         let masked = |text: &str| mask::masked(text, &self.scene, &self.jobs);
-        Answer {
-            code: output.status.code().unwrap_or(-1),
-            out: masked(&out),
-            err: mask::without_advice(&masked(&err)),
-        }
+        Answer { code: output.status.code().unwrap_or(-1), out: masked(&out), err: mask::without_advice(&masked(&err)) }
     }
 
     pub fn wait(&self, job: &str, states: &[String]) {
@@ -119,7 +115,9 @@ impl Side {
             let output = self.raw(&format!("squeue -h -t all -j ${job} -o %T"));
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             // Of an array, every element.
-            if !text.trim().is_empty() && text.split_whitespace().all(|state| states.iter().any(|wanted| wanted == state)) {
+            if !text.trim().is_empty()
+                && text.split_whitespace().all(|state| states.iter().any(|wanted| wanted == state))
+            {
                 return;
             }
             if Instant::now() >= until {

@@ -1,7 +1,7 @@
 //! How large a job is: nodes, tasks, CPUs, memory, GPUs.
 
 use super::value::{invalid, number, whole_number};
-use crate::failure::{Advice, Failure};
+use crate::failure::{Advice, EXIT_OPTION, Failure};
 use crate::options::Given;
 use squall_types::gres::{GpuRequest, parse_gpus, parse_gres, single};
 use squall_types::quoted::Quoted;
@@ -54,7 +54,7 @@ fn nodes(command: &str, given: &Given) -> Result<Option<NodeCount>, Failure> {
     };
     if max < min {
         let first = format!("Maximum node count {max} is less than minimum node count {min}");
-        return Err(Failure::error(command, first));
+        return Err(Failure::error(command, first).with_code(EXIT_OPTION));
     }
     if min == 0 {
         let first = format!("{}: Node count specification invalid", what_failed(command));

@@ -38,9 +38,7 @@ pub fn on_job(invocation: &mut Invocation<'_>, id: &str, action: &JobAction) -> 
             let results = invocation.controller.act(&filter, action);
             told(invocation, id, results)
         }
-        None => {
-            unknown(invocation, id)
-        }
+        None => unknown(invocation, id),
     }
 }
 
@@ -86,7 +84,8 @@ pub fn write_script(invocation: &mut Invocation<'_>, words: &[String]) -> Result
     }
     let invalid = || Failure::plain("scontrol_batch_script error: Invalid job id specified");
     let job = select::job(id).ok_or_else(invalid)?.job.job;
-    let script = invocation.controller.script(job).map_err(|error| Failure::said("job script retrieval failed", &error))?;
+    let script =
+        invocation.controller.script(job).map_err(|error| Failure::said("job script retrieval failed", &error))?;
     let name = file.first().cloned().unwrap_or_else(|| format!("slurm-{job}.sh"));
     if name == "-" {
         invocation.out.write_all(&script)?;

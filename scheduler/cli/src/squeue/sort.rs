@@ -50,7 +50,8 @@ fn key(row: &Row<'_>, letter: char) -> Key {
     let moment = |at: Option<Timestamp>| Key::Number(at.map_or(i64::MAX, |at| at.0));
     match letter {
         'A' => Key::Number(i64::from(job.job.0)),
-        'i' | 'F' => Key::Number(row.array_job().parse().unwrap_or(0) << 32 | element(row)),
+        // A job that is no element comes before all elements.
+        'i' | 'F' => Key::Number((row.array_job().parse::<i64>().unwrap_or(0) << 32) + element(row) + 1),
         'C' => Key::Number(i64::from(job.cpus)),
         'D' => Key::Number(i64::from(job.node_count)),
         'e' => moment(job.end_at),
