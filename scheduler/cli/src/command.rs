@@ -13,12 +13,17 @@ pub enum Command {
     Scancel,
     Sacct,
     Scontrol,
+    Sacctmgr,
+    Sshare,
+    Sprio,
+    Sdiag,
+    Seff,
     Squall,
 }
 
 impl Command {
     /// All that are links to the one binary.
-    pub const LINKED: [Command; 8] = [
+    pub const LINKED: [Command; 13] = [
         Command::Sbatch,
         Command::Srun,
         Command::Salloc,
@@ -27,6 +32,11 @@ impl Command {
         Command::Scancel,
         Command::Sacct,
         Command::Scontrol,
+        Command::Sacctmgr,
+        Command::Sshare,
+        Command::Sprio,
+        Command::Sdiag,
+        Command::Seff,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -39,6 +49,11 @@ impl Command {
             Command::Scancel => "scancel",
             Command::Sacct => "sacct",
             Command::Scontrol => "scontrol",
+            Command::Sacctmgr => "sacctmgr",
+            Command::Sshare => "sshare",
+            Command::Sprio => "sprio",
+            Command::Sdiag => "sdiag",
+            Command::Seff => "seff",
             Command::Squall => "squall",
         }
     }

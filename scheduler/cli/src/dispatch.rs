@@ -78,6 +78,11 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         Command::Scontrol => crate::scontrol::run(invocation, parsed),
         Command::Srun => crate::srun::run(invocation, parsed),
         Command::Salloc => crate::salloc::run(invocation, parsed),
+        Command::Sacctmgr => crate::sacctmgr::run(invocation, parsed),
+        Command::Sshare => crate::sshare::run(invocation, parsed),
+        Command::Sprio => crate::sprio::run(invocation, parsed),
+        Command::Sdiag => crate::sdiag::run(invocation, parsed),
+        Command::Seff => crate::seff::run(invocation, parsed),
         Command::Squall => crate::squall::run(invocation, &parsed.rest),
     }
 }

@@ -59,7 +59,10 @@ fn operands(command: Command) -> &'static str {
         Command::Scancel => "[job_id[_array_id][.step_id]...]",
         Command::Scontrol => "[COMMAND [arguments...]]",
         Command::Squall => "COMMAND [arguments...]",
+        Command::Sacctmgr => "list|show ENTITY [CONDITIONS] [format=FIELDS]",
+        Command::Seff => "job_id",
         Command::Squeue | Command::Sinfo | Command::Sacct => "",
+        Command::Sshare | Command::Sprio | Command::Sdiag => "",
     }
 }
 

@@ -11,6 +11,7 @@ mod job;
 mod parse;
 mod query;
 mod refused;
+mod site;
 mod size;
 mod step;
 
@@ -108,6 +109,7 @@ pub fn sections(command: Command) -> &'static [Section] {
         Command::Scancel => query::SCANCEL,
         Command::Sacct => query::SACCT,
         Command::Scontrol => query::SCONTROL,
+        Command::Sacctmgr | Command::Sshare | Command::Sprio | Command::Sdiag | Command::Seff => site::SECTIONS,
         Command::Squall => query::SQUALL,
     }
 }

@@ -7,3 +7,4 @@ pub mod ids;
 pub mod json;
 pub mod moments;
 pub mod node_state;
+pub mod table;

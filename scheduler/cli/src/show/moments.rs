@@ -61,7 +61,12 @@ impl Moments {
 
     /// `Mon Nov 23 02:30:41 2026`, above long listings.
     pub fn headline(&self) -> String {
-        self.zoned(self.now).map(|moment| written(&moment, "%a %b %d %H:%M:%S %Y")).unwrap_or_default()
+        self.headline_at(self.now)
+    }
+
+    /// The same of another moment.
+    pub fn headline_at(&self, at: Timestamp) -> String {
+        self.zoned(at).map(|moment| written(&moment, "%a %b %d %H:%M:%S %Y")).unwrap_or_default()
     }
 
     pub fn now(&self) -> Timestamp {

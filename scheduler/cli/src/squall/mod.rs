@@ -1,11 +1,13 @@
 //! `squall` itself: what Slurm has no command for.
 
 mod compat;
+mod completion;
 mod config;
 mod doctor;
 mod explain;
 mod join;
 mod links;
+mod man;
 mod token;
 mod why;
 
@@ -82,6 +84,13 @@ static SUBCOMMANDS: &[Subcommand] = &[
         run: token::run,
     },
     Subcommand { name: "compat", operands: "[COMMAND]", about: "which of Slurm's options act here", run: compat::run },
+    Subcommand {
+        name: "completion",
+        operands: "bash | zsh | fish",
+        about: "lets a shell complete the options of all commands",
+        run: completion::run,
+    },
+    Subcommand { name: "man", operands: "COMMAND", about: "a manual page, for man -l -", run: man::run },
     Subcommand {
         name: "install-links",
         operands: "DIR",

@@ -2,6 +2,7 @@
 
 mod agent;
 mod canned;
+mod fuzz;
 mod options;
 mod refusals;
 mod sacct;
@@ -12,6 +13,7 @@ mod scontrol;
 #[cfg(feature = "embed")]
 mod simulate;
 mod sinfo;
+mod site;
 mod squall;
 mod squeue;
 mod srun;

@@ -1,0 +1,63 @@
+//! Options of the commands about accounts, shares and the controller: sacctmgr, sshare, sprio, sdiag, seff.
+
+use super::{Opt, Section, opt};
+use crate::command::Command::{self, Sacctmgr, Sdiag, Seff, Sprio, Sshare};
+
+const MGR: &[Command] = &[Sacctmgr];
+const SHARE: &[Command] = &[Sshare];
+const PRIO: &[Command] = &[Sprio];
+const DIAG: &[Command] = &[Sdiag];
+const EFF: &[Command] = &[Seff];
+const TABLES: &[Command] = &[Sacctmgr, Sshare];
+
+const ONE_CLUSTER: &str = "there is one cluster and no federation of several";
+
+static HELP: &[Opt] = &[
+    Opt { short: Some('h'), ..opt("help").on(&[Sacctmgr, Sdiag, Seff]).help("show this help message") },
+    opt("usage").on(&[Sacctmgr, Sshare, Sprio, Sdiag]).help("display brief usage message"),
+    opt("version").short('V').on(&[Sacctmgr, Sshare, Sprio, Sdiag, Seff]).help("output version information and exit"),
+];
+/// Where `-h` means something else.
+static LONG_HELP: &[Opt] = &[opt("help").on(&[Sshare, Sprio]).help("show this help message")];
+
+pub static SECTIONS: &[Section] = &[
+    Section { title: "", rows: ROWS },
+    Section { title: "Help options", rows: HELP },
+    Section { title: "", rows: LONG_HELP },
+];
+
+static ROWS: &[Opt] = &[
+    opt("associations").short('s').on(MGR).help("users and accounts with what joins them"),
+    opt("immediate").short('i').on(MGR).ignored("nothing is changed, so nobody is asked whether to"),
+    opt("readonly").short('r').on(MGR).ignored("nothing is ever changed"),
+    opt("oneliner").short('o').on(MGR).ignored("every record has one line"),
+    opt("quiet").short('Q').on(MGR).help("no messages but errors"),
+    opt("noheader").short('n').on(TABLES).help("no header"),
+    opt("parsable").short('p').on(TABLES).help("fields with a '|' after each"),
+    opt("parsable2").short('P').on(TABLES).help("fields with a '|' between them"),
+    opt("verbose").short('v').on(&[Sacctmgr, Sshare, Sprio]).help("say more"),
+    opt("format").value("fields").on(MGR).help("comma separated list of fields"),
+    opt("accounts").short('A').value("names").on(SHARE).help("only these accounts"),
+    opt("all").short('a').on(SHARE).ignored("everybody is shown in any case"),
+    opt("format").short('o').value("fields").on(SHARE).help("comma separated list of fields"),
+    opt("long").short('l').on(SHARE).ignored("there is nothing more to show"),
+    opt("clusters").short('M').value("names").on(&[Sshare, Sprio, Sdiag]).ignored(ONE_CLUSTER),
+    opt("partition").short('m').on(SHARE).ignored("shares are the same in all partitions"),
+    opt("user").short('u').value("names").on(SHARE).help("only these users"),
+    opt("Users").short('U').on(SHARE).help("users without their accounts"),
+    opt("noheader").short('h').on(PRIO).help("no header"),
+    opt("jobs").short('j').value("jobs").on(PRIO).help("only these jobs"),
+    opt("long").short('l').on(PRIO).help("more fields"),
+    opt("norm").short('n').on(PRIO).refused("priorities are not made of weighted factors", "sprio without -n"),
+    opt("format").short('o').value("format").on(PRIO).help("format specification with letters"),
+    opt("partition").short('p').value("names").on(PRIO).help("only these partitions"),
+    opt("user").short('u').value("names").on(PRIO).help("only jobs of these users"),
+    opt("weights").short('w').on(PRIO).refused("priorities are not made of weighted factors", "squall why JOB"),
+    opt("all").short('a').on(DIAG).ignored("everything is shown in any case"),
+    opt("reset").short('r').on(DIAG).refused("what has happened stays counted", "sdiag twice, and the difference"),
+    opt("sort-by-id").short('i').on(DIAG).ignored("nothing is listed by number"),
+    opt("sort-by-time").short('t').on(DIAG).ignored("nothing is listed by time"),
+    opt("sort-by-time2").short('T').on(DIAG).ignored("nothing is listed by time"),
+    opt("json").maybe("version").on(DIAG).help("print JSON"),
+    opt("debug").short('d').on(EFF).ignored("nothing is left to say"),
+];

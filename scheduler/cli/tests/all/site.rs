@@ -1,0 +1,41 @@
+//! Commands about accounts, shares, priorities and the controller.
+
+use crate::canned::Canned;
+use crate::sample;
+use crate::transcript::Desk;
+
+fn desk() -> Desk {
+    Desk::new(Canned { jobs: sample::queue(), accounting: sample::accounts(), ..Canned::default() })
+}
+
+#[test]
+fn accounts_are_listed_and_not_changed() {
+    insta::assert_snapshot!(desk().transcripts(&[
+        "sacctmgr -n -s list user root format=account%256",
+        "sacctmgr show associations -P format=cluster,account,user,qos",
+        "sacctmgr list account",
+        "sacctmgr show qos -n",
+        "sacctmgr -p show cluster format=cluster",
+        "sacctmgr show tres",
+        "sacctmgr -i add user ann account=research",
+        "sacctmgr list nonsense",
+        "sacctmgr list user format=acount",
+        "sacctmgr",
+    ]));
+}
+
+#[test]
+fn shares_priorities_and_efficiency_are_shown() {
+    insta::assert_snapshot!(desk().transcripts(&[
+        "sshare -n -P -o account,user,rawshares",
+        "sshare -U --format Account%20 --noheader",
+        "sprio",
+        "sprio -l",
+        "sprio -h -o %i",
+        "sprio -o %Z",
+        "sprio -w",
+        "seff 1",
+        "seff",
+        "seff abc",
+    ]));
+}
