@@ -52,7 +52,11 @@ pub struct Driver {
 
 impl Driver {
     /// Runs until the agent is to end. Jobs go on.
-    pub async fn run(mut self) -> Over {
+    pub async fn run(mut self, fault: String) -> Over {
+        // What does not answer is told as often as this node says hello.
+        if let Some(over) = self.step(DutyInput::Fault(fault)) {
+            return over;
+        }
         for (run, launch) in self.duty.to_examine() {
             let hands = self.hands.clone();
             tokio::spawn(async move {

@@ -131,6 +131,9 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
     remember_ground(&options.state_dir, &ground).map_err(state_failed)?;
     tracing::info!(%node, containment = ground.describe(), cpus = machine.shape.cpus, memory_mib = machine.shape.memory_mib,
         gpus = machine.shape.gpus.count(), "agent up");
+    if !machine.fault.is_empty() {
+        tracing::error!(%node, reason = %machine.fault, "a part of this machine does not answer");
+    }
 
     let runtime_dir = options.runtime_dir.clone().unwrap_or_else(runtime_dir::usual);
     runtime_dir::make(&runtime_dir)?;
@@ -188,7 +191,7 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
     tokio::spawn(Arc::new(Link { options, key, hostname, membership, client, events }).run());
     let (link, starting) = (link_events, BTreeMap::new());
     let driver = Driver { duty, hands, inputs, link, records, written, runs, served, starting, reports: None };
-    let over = driver.run().await;
+    let over = driver.run(machine.fault).await;
     ground.remove();
     Ok(over)
 }
