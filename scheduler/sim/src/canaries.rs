@@ -1,8 +1,9 @@
 //! Planted bugs: each is switched on alone, and the simulator has to find it, by an oracle that fits it, within so many
 //! seeds. Without them a clean run would prove little.
 //!
-//! Two switches of the agent are second lines of defence, which nothing reaches while the controller keeps to its own
-//! rules: taking a GPU that another run holds, and taking an attempt that is over. The agent's own tables try them.
+//! Three switches of the agent are second lines of defence, which nothing reaches while the controller keeps to its own
+//! rules: taking a GPU that another run holds, taking an attempt that is over, and obeying a controller that was replaced,
+//! which refuses to speak to an agent that has obeyed a later one. The agent's own tables try them.
 
 use serde::Serialize;
 
@@ -59,7 +60,6 @@ bugs! {
     "idle_by_the_clock": "what is old counts as idle" => "M8:", "M3:";
     // Control.
     "agent-epoch-not-persisted": "an agent obeys an epoch that a crash lets it forget" => "C3:";
-    "agent-accept-lower-epoch": "an agent obeys a controller that was replaced" => "C3:", "M3:";
     "snapshot_forgets_the_past": "a snapshot lacks what was purged" => "C4:";
 }
 

@@ -55,9 +55,9 @@ pub enum Happening {
     // Connections: one message each, in order.
     Up(SessionId),
     Down(SessionId),
-    /// A copy of an earlier order arrives, as if it had been under way all the time.
+    /// A copy of an earlier order arrives on the same connection: nothing of one connection can arrive on another.
     Replayed {
-        machine: MachineId,
+        session: SessionId,
         order: Box<squall_types::agent::AgentOrder>,
     },
     /// One end finds out that the connection is dead.

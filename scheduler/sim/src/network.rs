@@ -170,7 +170,7 @@ impl World {
             _ if !open => self.resets(id, End::Controller),
             Downward::Accepted => self.agent_connected(machine, agent),
             Downward::Order(order) => {
-                self.may_come_again(machine, &order);
+                self.may_come_again(id, &order);
                 self.agent_ordered(machine, agent, order);
             }
             Downward::Close => self.agent_end_closes(id),
@@ -178,19 +178,17 @@ impl World {
     }
 
     /// Sets and deltas bear their epoch and generation, so that a late copy of one does no harm.
-    fn may_come_again(&mut self, machine: MachineId, order: &AgentOrder) {
+    fn may_come_again(&mut self, session: SessionId, order: &AgentOrder) {
         let numbered = matches!(order, AgentOrder::FullSet { .. } | AgentOrder::Delta { .. });
         if numbered && self.chance(self.scenario.weather.replayed) {
             let after = if self.dice.chance(500) { self.dice.millis(0, 2000) } else { self.dice.secs(2, 300) };
-            self.schedule(after, Happening::Replayed { machine, order: Box::new(order.clone()) });
+            self.schedule(after, Happening::Replayed { session, order: Box::new(order.clone()) });
         }
     }
 
-    pub fn replayed(&mut self, machine: MachineId, order: AgentOrder) {
-        let connected = self.machines[machine.0].agent_session().is_some();
-        let Some(agent) = self.machines[machine.0].agent.as_ref().map(|agent| agent.id).filter(|_| connected) else {
-            return;
-        };
+    pub fn replayed(&mut self, session: SessionId, order: AgentOrder) {
+        let Some(at) = self.sessions.get(&session).filter(|at| at.agent_open) else { return };
+        let (machine, agent) = (at.machine, at.agent);
         if !self.healed {
             self.tally.count(Fault::Replayed, self.agent_state(machine));
             self.agent_ordered(machine, agent, order);

@@ -226,7 +226,7 @@ impl World {
             Happening::CloudDue(site) => self.cloud_due(site),
             Happening::Up(session) => self.up(session),
             Happening::Down(session) => self.down(session),
-            Happening::Replayed { machine, order } => self.replayed(machine, *order),
+            Happening::Replayed { session, order } => self.replayed(session, *order),
             Happening::Broken { session, end } => self.broken(session, end),
             Happening::Dial { machine, agent } => self.dial(machine, agent),
             Happening::PowerOn(machine) => self.power_on(machine),

@@ -25,6 +25,7 @@ const KEPT: &[(u64, &str)] = &[
     (1879, "an alarm where the limit of an array was lowered below what ran"),
     (2190, "a machine that had been taken for a stranger was ended under its job"),
     (2194, "an attempt that a restored backup had forgotten was given again"),
+    (618, "an order without answer named a row that an admin had closed, and that was purged"),
     (2742, "what runs was ended with its node's declared death, under --no-kill"),
     (3752, "what nobody knows after a restored backup was kept for ever"),
 ];

@@ -122,9 +122,12 @@ impl Draft {
             .collect();
         for id in over {
             let nodes = self.cluster.orders.get(&id).map(|order| order.nodes.clone()).unwrap_or_default();
-            let missing = |node: &NodeId| self.cluster.nodes.get(node).and_then(|node| node.missing_since);
-            match nodes.iter().filter_map(missing).max() {
-                None => nodes.into_iter().for_each(|node| self.emit(What::NodeMissing { node })),
+            // Rows that an admin has closed meanwhile wait for nothing.
+            let known = nodes.iter().filter_map(|node| self.cluster.nodes.get(node)).filter(|node| !node.is_gone());
+            let known: Vec<(NodeId, Option<Timestamp>)> = known.map(|node| (node.id, node.missing_since)).collect();
+            match known.iter().filter_map(|(_, since)| *since).max() {
+                None if known.is_empty() => self.order_came_to_nothing(id),
+                None => known.into_iter().for_each(|(node, _)| self.emit(What::NodeMissing { node })),
                 Some(since) if asked_at >= since + grace => self.order_came_to_nothing(id),
                 Some(_) => {}
             }
