@@ -193,14 +193,21 @@ impl Stage {
         }
     }
 
-    /// The pool has shrunk to nothing, then the controller is stopped, and no process is left.
+    /// The pool has shrunk to nothing and no order is open, then the controller is stopped, and no process is left. At
+    /// no time was there an event that could not be followed.
     #[track_caller]
     pub fn ends_empty(&self) {
-        self.eventually("the last node is gone", || {
-            let nodes = self.call(&["sinfo", "--noheader", "--Node", "--format=%N %T"]);
-            let live = nodes.out.lines().filter(|line| !line.contains('~')).count();
-            (nodes.code == Some(0) && live == 0).then_some(())
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let summary = self.eventually("the last node is gone", || {
+            let summary = runtime.block_on(async { self.client().await.summary().await }).ok()?;
+            let live = summary.nodes_ordered
+                + summary.nodes_booting
+                + summary.nodes_ready
+                + summary.nodes_draining
+                + summary.nodes_retiring;
+            (live + summary.orders_open == 0).then_some(summary)
         });
+        assert_eq!(summary.alarm, "");
         self.down();
         self.eventually("every process is gone", || self.processes().is_empty().then_some(()));
     }
