@@ -1,7 +1,7 @@
 //! Whether any configured shape could ever run a job, and if not, the number that refuses it and what would work.
 
 use super::market::{admissible, candidates, missing_mount};
-use super::place::{Room, most_units};
+use super::place::{Mode, Room, may_use, mode, most_units};
 use crate::cluster::Cluster;
 use squall_types::size::mib;
 use squall_types::{Ask, GpuAsk, JobSpec, MemoryAsk, NodeCount, NodeId, PartitionName, PoolName, Shape};
@@ -31,6 +31,9 @@ pub fn misfit(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
     if candidates.is_empty() {
         return Some(no_candidates(cluster, spec));
     }
+    if candidates.iter().any(|(partition, pool)| plainly_runs_on(cluster, spec, partition, pool)) {
+        return None;
+    }
     let mut shapes = Vec::new();
     for (partition, pool) in &candidates {
         let possible = possible(cluster, spec, partition, pool);
@@ -40,6 +43,32 @@ pub fn misfit(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
         shapes.extend(possible);
     }
     Some(explain(spec, &candidates, &shapes))
+}
+
+/// The usual case, without a look at every machine: enough of them take an even share each.
+fn plainly_runs_on(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> bool {
+    let (nodes, units) = match mode(spec) {
+        Mode::One { units } => (1, units),
+        Mode::Gang { nodes, units } => (nodes, units),
+        Mode::Any => return false,
+    };
+    let Some(config) = cluster.config.pools.get(pool) else { return false };
+    let each = spec.ask.units().per_node.unwrap_or(units);
+    let takes =
+        |name: &str, shape: &Shape| each >= units && may_use(spec, name, shape) && spec.ask.need(shape, each).is_some();
+    let there = config.static_nodes.keys().filter_map(|name| cluster.node_named(name));
+    let mut taking = there.filter(|node| takes(node.name.as_str(), &node.shape));
+    if taking.by_ref().take(nodes as usize).count() == nodes as usize {
+        return true;
+    }
+    let known = cluster.pools.get(pool).into_iter().flat_map(|state| state.offers.values());
+    let bought = known.filter(|known| !known.withdrawn).map(|known| &known.offer);
+    config.max_nodes >= nodes
+        && bought.filter(|offer| admissible(cluster, spec, partition, offer).is_ok()).any(|offer| {
+            let mut shape = offer.shape.clone();
+            shape.features.extend(config.features.iter().cloned());
+            takes("", &shape)
+        })
 }
 
 fn possible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> Vec<Possible> {
