@@ -3,7 +3,8 @@
 //!
 //! Three switches of the agent are second lines of defence, which nothing reaches while the controller keeps to its own
 //! rules: taking a GPU that another run holds, taking an attempt that is over, and obeying a controller that was replaced,
-//! which refuses to speak to an agent that has obeyed a later one. The agent's own tables try them.
+//! which refuses to speak to an agent that has obeyed a later one. A fourth, powering off under jobs, shows only after an
+//! hour without a controller, which is longer than a run lasts. The agent's own tables try all four.
 
 use serde::Serialize;
 
@@ -48,7 +49,6 @@ bugs! {
     "launch_before_commit": "a machine is bought before its order is on disk" => "M1:";
     "strangers_unseen": "machines that no row knows are overlooked" => "M2:";
     "die_at_untold": "an agent does not hear that the end of its machine was put off" => "M3:";
-    "agent-power-off-under-jobs": "a machine without controller ends itself under its jobs" => "M3:";
     "agent-no-limit-without-contact": "without controller jobs run past their limits" => "M3:";
     "gone_at_first_miss": "one listing is enough to close a row" => "M4:", "J5:";
     "new_token_on_retry": "a repeated call has a token of its own" => "M1:";

@@ -14,14 +14,14 @@ const USAGE: &str = "usage: squall-sim [--seeds N] [--start S] [--threads N] [--
   --json        print the report as JSON
   --seed S      play one seed and say what came of it
   --trace       ... with everything that happened
-  --canaries    plant each known bug in turn and find it within N seeds (default 2000), in a build with the
+  --canaries    plant each known bug in turn and find it within N seeds (default 3000), in a build with the
                 feature `canaries`";
 
 /// Faults that never fired are an error when so many seeds were played.
 const ENOUGH_SEEDS: u64 = 1000;
 /// In how many seeds a planted bug has to be found.
 #[cfg(feature = "canaries")]
-const CANARY_SEEDS: u64 = 2000;
+const CANARY_SEEDS: u64 = 3000;
 /// Lines of the trace that are printed before a violation.
 const TAIL: usize = 60;
 
