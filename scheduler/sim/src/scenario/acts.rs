@@ -128,7 +128,8 @@ fn configure(dice: &mut Dice, cluster: &Drawn, start: Timestamp, length: Span, a
         match dice.below(4) {
             0 => {
                 if let Some(pool) = config.pools.get_mut(&name) {
-                    pool.max_nodes = dice.between(0, 2) as u32;
+                    // Never above what it is in the end: what was taken in meanwhile has to fit then.
+                    pool.max_nodes = pool.max_nodes.min(dice.between(0, 2) as u32);
                     pool.min_nodes = pool.min_nodes.min(pool.max_nodes);
                 }
             }
