@@ -189,7 +189,13 @@ fn gate_text(job: &Job, reason: Reason, until: Option<Timestamp>, now: Timestamp
             format!("held after {} failed attempts: `scontrol release {}`", job.failures, job.id)
         }
         Reason::BeginTime => {
-            format!("not before {} from now", until.map(|at| clock(at.since(now))).unwrap_or_default())
+            let time = until.map(|at| clock(at.since(now))).unwrap_or_default();
+            // Whoever waits after a failure is to know of it: the queue shows a begin time alone.
+            match job.failures {
+                0 => format!("not before {time} from now"),
+                1 => format!("not before {time} from now, after 1 failed attempt"),
+                failures => format!("not before {time} from now, after {failures} failed attempts"),
+            }
         }
         Reason::Dependency => format!("waits for {}", job.spec.dependency),
         Reason::DependencyNeverSatisfied => format!("{} can no longer come true", job.spec.dependency),

@@ -84,6 +84,8 @@ fn a_running_job_pays_its_share_of_its_nodes() {
     let view = one(&stage, 1, 420);
     assert_eq!((view.state, view.reason, view.restarts), (JobState::Pending, Reason::BeginTime, 1));
     assert_eq!(view.cost, MicroUsd(1_000_000));
+    let why = crate::explain::explain(&stage.0, at(420), JobId(1));
+    assert_eq!(why.blockers[0].text, "not before 00:00:30 from now, after 1 failed attempt");
 }
 
 #[test]
