@@ -32,6 +32,9 @@ impl World {
                 What::PartEnded { run, node, .. } | What::PartGone { run, node } => self.known_dead(*run, *node),
                 What::JobStarted { run } => self.job_started(*run),
                 What::NodeGone { node, why, .. } => self.row_closes(*node, *why),
+                What::StaticNodeAdded { node, name, .. } if self.declared.contains(name) => {
+                    self.excused.insert(*node);
+                }
                 What::BackupRestored { .. } => self.restored = false,
                 _ => {}
             }

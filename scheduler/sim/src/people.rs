@@ -26,6 +26,7 @@ impl World {
                 if matches!(action, NodeAction::Down { .. }) {
                     // From now on the admin answers for it.
                     self.excused.insert(id);
+                    self.declared.insert(name.clone());
                 }
                 self.request(Wanted::Node { name, action });
             }

@@ -15,7 +15,7 @@ use crate::trace::Trace;
 use squall_core::{Cluster, ClusterConfig};
 use squall_engine::SessionId;
 use squall_provisioner_sim::Cloud;
-use squall_types::{JobId, NodeId, PoolName, Span, Timestamp};
+use squall_types::{JobId, NodeId, NodeName, PoolName, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Happenings at one instant, beyond which something goes round in circles.
@@ -72,6 +72,8 @@ pub struct World {
 
     /// Nodes that an admin said to be dead, or that two machines claim to be: whoever did that answers for them.
     pub excused: BTreeSet<NodeId>,
+    /// The names of those that an admin said to be dead: a request that comes late may meet the name under a new id.
+    pub declared: BTreeSet<NodeName>,
     pub restorations: u32,
 
     pub healed: bool,
@@ -118,6 +120,7 @@ impl World {
             jobs: BTreeMap::new(),
             clones: BTreeSet::new(),
             excused: BTreeSet::new(),
+            declared: BTreeSet::new(),
             restorations: 0,
             healed: false,
             over: false,

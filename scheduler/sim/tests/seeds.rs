@@ -27,6 +27,9 @@ const KEPT: &[(u64, &str)] = &[
     (2194, "an attempt that a restored backup had forgotten was given again"),
     (618, "an order without answer named a row that an admin had closed, and that was purged"),
     (2742, "what runs was ended with its node's declared death, under --no-kill"),
+    (6511, "an admin declared a node down whose order had no answer yet: what it cost was nobody's"),
+    (10446, "the same, in another gang"),
+    (8081, "a declaration came late, when the machine's row had another id"),
     (3752, "what nobody knows after a restored backup was kept for ever"),
 ];
 

@@ -39,7 +39,10 @@ fn what_is_no_script_or_asks_for_what_cannot_be_is_refused_with_its_reason() {
     for (words, text) in requests {
         let said = scene.stage.call(words);
         // 255 where an option cannot be read at all, as with Slurm.
-        assert!(matches!(said.code, Some(1 | 255)) && said.out.is_empty() && said.err.contains(text), "{words:?}: {said:?}");
+        assert!(
+            matches!(said.code, Some(1 | 255)) && said.out.is_empty() && said.err.contains(text),
+            "{words:?}: {said:?}"
+        );
     }
     scene.nothing_was_lost();
 }

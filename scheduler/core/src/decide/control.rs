@@ -254,6 +254,11 @@ impl Draft {
                     self.emit(What::DrainCancelled { node: id });
                 }
             }
+            // What the provider did is not known: closing the row now would hide a machine and what it costs.
+            NodeAction::Down { .. } if matches!(node.state, NodeState::Ordered) => {
+                let (asked, limit) = (format!("to declare node {name} down"), NOT_ANSWERED);
+                return Err(invalid_node_state().asked(asked).limit(limit).try_this("the same in a while"));
+            }
             NodeAction::Down { reason } => {
                 let hold = Hold { owner: HoldOwner::Admin, reason: reason.clone(), at: self.now };
                 let fixed = node.is_static();
@@ -273,14 +278,11 @@ impl Draft {
     fn power_down(&mut self, id: NodeId) -> Result<(), Rejection> {
         let Some(node) = self.cluster.nodes.get(&id) else { return Ok(()) };
         let refused = |limit: &str, try_this: &str| {
-            Err(Rejection::new("SQ3002", "Invalid node state specified")
-                .asked(format!("to give node {} back", node.name))
-                .limit(limit)
-                .try_this(try_this))
+            Err(invalid_node_state().asked(format!("to give node {} back", node.name)).limit(limit).try_this(try_this))
         };
         match node.state {
             _ if node.is_static() => refused("it is a machine of one's own, which nobody takes back", "drain it"),
-            NodeState::Ordered => refused("its provider has not answered the order yet", "the same in a while"),
+            NodeState::Ordered => refused(NOT_ANSWERED, "the same in a while"),
             NodeState::Ready { .. } | NodeState::Booting { .. } | NodeState::Draining { .. } => {
                 self.emit(What::NodeDraining { node: id, why: DrainWhy::Config });
                 Ok(())
@@ -288,6 +290,13 @@ impl Draft {
             NodeState::Retiring { .. } | NodeState::Gone { .. } => Ok(()),
         }
     }
+}
+
+/// Why nothing is done to a node whose order is under way.
+const NOT_ANSWERED: &str = "its provider has not answered the order yet";
+
+fn invalid_node_state() -> Rejection {
+    Rejection::new("SQ3002", "Invalid node state specified")
 }
 
 fn show(job: &JobRef) -> String {
