@@ -68,7 +68,8 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     let grouping =
         Grouping { format: &format, exact: given.has("exact"), by_node: given.has("Node"), moments: &moments };
     let mut rows = rows(&grouping, &partitions, &nodes);
-    if !wanted.takes_all() {
+    // A partition of which no node is wanted has a line where the line would say which partition it is.
+    if !wanted.takes_all() && !format.fields().any(|field| matches!(field.letter, Some('P' | 'R'))) {
         rows.retain(|row| !row.nodes.is_empty());
     }
     if given.has("list-reasons") {
