@@ -48,7 +48,11 @@ impl OptionError {
             Some(long) => failure.and_line(format!("{command}: did you mean '--{long}'?")),
             None => failure,
         };
-        let failure = failure.and_line(format!("Try \"{command} --help\" for more information"));
+        let failure = match command {
+            // As in Slurm, which says no more here.
+            Command::Sacct => failure,
+            _ => failure.and_line(format!("Try \"{command} --help\" for more information")),
+        };
         if command.permutes() { failure } else { failure.with_code(EXIT_OPTION) }
     }
 

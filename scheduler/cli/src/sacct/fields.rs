@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use crate::show::columns::Side;
-use squall_types::{Span, span_text};
+use squall_types::{Span, StepId, span_text};
 
 /// One field.
 pub struct Field {
@@ -32,6 +32,11 @@ pub fn by_name(name: &str) -> Option<&'static Field> {
 
 fn clock(span: Span) -> String {
     span_text::clock(span)
+}
+
+/// What nobody laid out, since it has one task on each node, is not known.
+fn layout(step: StepId) -> &'static str {
+    if step < StepId::EXTERN { "Block" } else { "Unknown" }
 }
 
 pub static FIELDS: &[Field] = &[
@@ -73,7 +78,7 @@ pub static FIELDS: &[Field] = &[
     id("JobID", |row| row.id()),
     id("JobIDRaw", |row| row.raw_id()),
     field("JobName", 10, |row| row.name()),
-    field("Layout", 9, |row| row.of_step(|_| "Block".to_owned())),
+    field("Layout", 9, |row| row.of_step(|step| layout(step.step).to_owned())),
     field("Licenses", 15, nothing),
     field("MaxDiskRead", 12, nothing),
     field("MaxDiskReadNode", 15, nothing),
@@ -120,7 +125,7 @@ pub static FIELDS: &[Field] = &[
     field("Restarts", 8, |row| row.of_job(|job| job.restarts.to_string())),
     field("ResvCPU", 10, |row| row.of_job(|job| clock(row.waited().times(i64::from(job.cpus))))),
     field("ResvCPURAW", 10, |row| row.of_job(|job| (row.waited().as_secs() * i64::from(job.cpus)).to_string())),
-    field("Start", 19, |row| row.moment(row.started_at())),
+    field("Start", 19, |row| row.start()),
     field("State", 10, |row| row.state()),
     field("Submit", 19, |row| row.moment(row.submitted_at())),
     field("SubmitLine", 20, |row| row.of_job(|job| job.submit_line.clone())),

@@ -93,7 +93,9 @@ impl Question {
             None if given.has("state") => Some(now),
             None => midnight(),
         };
-        self.query.to = end;
+        // With a state, a start alone means that moment, as sacct(1) has it under DEFAULT TIME WINDOW.
+        let moment_of_state = start.filter(|_| given.has("state"));
+        self.query.to = end.or(moment_of_state);
         match (self.query.from, end) {
             (Some(from), Some(to)) if from > to && start.is_none() && self.named.is_empty() => {
                 let moments = Moments::of(invocation).standard();

@@ -144,6 +144,14 @@ impl Row<'_> {
         at.map_or_else(|| "Unknown".to_owned(), |at| self.moments.at(at))
     }
 
+    /// What ended without having run has no start; of what still waits it is not known.
+    pub fn start(&self) -> String {
+        match (self.started_at(), self.ended_at()) {
+            (None, Some(_)) => "None".to_owned(),
+            (start, _) => self.moment(start),
+        }
+    }
+
     pub fn elapsed(&self) -> Span {
         let end = self.ended_at().unwrap_or_else(|| self.moments.now());
         self.started_at().map_or(Span::ZERO, |start| end.since(start))
@@ -188,7 +196,7 @@ impl Row<'_> {
         match self.unit {
             Some(unit) => amounts::fixed(mib, unit),
             None if self.noconvert => size::mib_unconverted(mib),
-            None => amounts::rounded(mib),
+            None => size::mib(mib),
         }
     }
 
@@ -201,10 +209,19 @@ impl Row<'_> {
 
     pub fn alloc_tres(&self) -> String {
         match self.step {
-            Some(step) => format!("cpu={},node={}", step.cpus, step.nodes.len()),
+            Some(step) => {
+                let memory = self.batch_memory(step).map(|memory| format!(",mem={memory}")).unwrap_or_default();
+                format!("cpu={}{memory},node={}", step.cpus, step.nodes.len())
+            }
             None if self.never_ran() => String::new(),
             None => self.req_tres(),
         }
+    }
+
+    /// The batch script has what its job has on one node.
+    fn batch_memory(&self, step: &AccountedStep) -> Option<String> {
+        let on_one_node = self.job.memory_mib / u64::from(self.job.node_count.max(1));
+        (step.step == StepId::BATCH && on_one_node > 0).then(|| self.memory(on_one_node))
     }
 
     pub fn req_tres(&self) -> String {

@@ -20,7 +20,7 @@ pub fn on_jobs(invocation: &mut Invocation<'_>, words: &[String], action: &JobAc
             let names = select::names(names).map(str::to_owned).collect();
             let filter = JobFilter { names, ..JobFilter::default() };
             let results = invocation.controller.act(&filter, action);
-            code = code.max(told(invocation, word, results)?);
+            code = code.max(told(invocation, word, action, results)?);
             continue;
         }
         for id in select::split_ids(word) {
@@ -36,21 +36,26 @@ pub fn on_job(invocation: &mut Invocation<'_>, id: &str, action: &JobAction) -> 
         Some(named) => {
             let filter = JobFilter { jobs: vec![named.job], ..JobFilter::default() };
             let results = invocation.controller.act(&filter, action);
-            told(invocation, id, results)
+            told(invocation, id, action, results)
         }
-        None => unknown(invocation, id),
+        None => unknown(invocation, id, action),
     }
 }
 
-fn unknown(invocation: &mut Invocation<'_>, id: &str) -> Result<i32, Failure> {
-    writeln!(invocation.err, "Invalid job id specified for job {}", escaped(id))?;
-    writeln!(invocation.err, "slurm_suspend error: Invalid job id specified")?;
+const INVALID: &str = "Invalid job id specified";
+
+fn unknown(invocation: &mut Invocation<'_>, id: &str, action: &JobAction) -> Result<i32, Failure> {
+    writeln!(invocation.err, "{INVALID} for job {}", escaped(id))?;
+    if !matches!(action, JobAction::Update(_)) {
+        writeln!(invocation.err, "slurm_suspend error: {INVALID}")?;
+    }
     Ok(1)
 }
 
 fn told(
     invocation: &mut Invocation<'_>,
     id: &str,
+    action: &JobAction,
     results: Result<Vec<ActionResult>, ClientError>,
 ) -> Result<i32, Failure> {
     let results = match results {
@@ -59,7 +64,7 @@ fn told(
         Err(error) => return Err(Failure::load("slurm_update", &error)),
     };
     if results.is_empty() {
-        return unknown(invocation, id);
+        return unknown(invocation, id, action);
     }
     let mut code = 0;
     for result in results {
@@ -67,6 +72,10 @@ fn told(
             writeln!(invocation.err, "{} for job {}", escaped(&refusal.slurm), escaped(&result.job))?;
             for line in refusal_lines(&refusal) {
                 writeln!(invocation.err, "{line}")?;
+            }
+            // Slurm says it twice, in the name of another call, of what is held or released.
+            if refusal.slurm == INVALID && matches!(action, JobAction::Hold | JobAction::Release) {
+                writeln!(invocation.err, "slurm_suspend error: {INVALID}")?;
             }
             code = 1;
         }
@@ -118,8 +127,8 @@ pub fn completing(invocation: &mut Invocation<'_>) -> Result<i32, Failure> {
 
 /// Waits until the job's nodes have booted.
 pub fn wait_job(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Failure> {
-    let invalid = || Failure::plain("scontrol: Problem running job");
     let id = words.first().ok_or_else(|| Failure::plain("too few arguments for keyword:wait_job"))?;
+    let invalid = || Failure::plain(format!("scontrol: Problem running job {}", escaped(id)));
     let JobRef { job, .. } = select::job(id).ok_or_else(invalid)?.job;
     let mut code = 1;
     let watched = invocation.controller.watch(job, &mut |heard| match heard {
@@ -137,7 +146,10 @@ pub fn wait_job(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32
         }
         Heard::Tick => ControlFlow::Continue(()),
     });
-    watched.map_err(|error| Failure::load("slurm_load_jobs", &error))?;
+    watched.map_err(|error| match error {
+        ClientError::Refused(_) => invalid(),
+        other => Failure::load("slurm_load_jobs", &other),
+    })?;
     if code == 0 {
         writeln!(invocation.out, "Job {job} is ready")?;
     }
