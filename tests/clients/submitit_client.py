@@ -55,7 +55,13 @@ def main():
     jobs = executor.map_array(add, range(5), range(10, 15))
     assert [job.result() for job in jobs] == [10, 12, 14, 16, 18]
     assert len({job.job_id.split("_")[0] for job in jobs}) == 1, [job.job_id for job in jobs]
-    states = {job.job_id: job.watcher.get_state(job.job_id, mode="force") for job in jobs}
+
+    def states_now():
+        return {job.job_id: job.watcher.get_state(job.job_id, mode="force") for job in jobs}
+
+    # A result is there a moment before its job has ended.
+    while "RUNNING" in (states := states_now()).values():
+        time.sleep(0.5)
     assert set(states.values()) == {"COMPLETED"}, states
 
     executor.update_parameters(nodes=2, tasks_per_node=2)
