@@ -113,8 +113,8 @@ AccountingStoragePort=$DATABASE_DAEMON
 AccountingStoragePass=$DIR/run/munge.sock
 AccountingStorageTRES=gres/gpu
 NodeName=n-[1-4] NodeAddr=127.0.0.1 Port=[$((NODES + 1))-$((NODES + 4))] CPUs=16 Sockets=1 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=64000 Gres=gpu:h100:4 Feature=gpu,static
-PartitionName=batch Nodes=n-[1-4] Default=YES MaxTime=7-0 DefaultTime=60
-PartitionName=low Nodes=n-[1-4] MaxTime=7-0 DefaultTime=60
+PartitionName=batch Nodes=n-[1-4] Default=YES MaxTime=7-0 DefaultTime=60 DefMemPerCPU=4000
+PartitionName=low Nodes=n-[1-4] MaxTime=7-0 DefaultTime=60 DefMemPerCPU=4000
 END
     echo "NodeName=n-[1-4] Name=gpu Type=h100 File=$DIR/dev/gpu[0-3]" >"$DIR/gres.conf"
     printf 'CgroupAutomount=no\nConstrainCores=no\n' >"$DIR/cgroup.conf"

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// Patterns with what stands in their place. Widths are kept, so that columns stay columns.
-const MASKS: [(&str, &str); 15] = [
+const MASKS: [(&str, &str); 16] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "YYYY-MM-DDTHH:MM:SS"),
     // Less than a minute, in each of the forms of a length of time.
     (r"\b00:00:[0-5]\d\b", "00:00:SS"),
@@ -13,7 +13,10 @@ const MASKS: [(&str, &str); 15] = [
     (r"\b00:[0-5]\d\.\d{3}\b", "00:SS.mmm"),
     (r"AllocNode:Sid=\S+", "AllocNode:Sid=HOST:SID"),
     (r"\bPriority=\d+", "Priority=N"),
+    // What Squall adds: money, and where nodes come from; a line of its own, or at the end of the only one.
+    (r"(?m)^   (Cost|Pools)=.*\n", ""),
     (r" Cost=\$\S+", ""),
+    (r"(?m) Pools=\S+$", ""),
     (r"\bcpu-bind=\S+", ""),
     (r"\((start|end)=\d+\)", "($1=N)"),
     // Which of several equal nodes a job gets.
@@ -22,8 +25,6 @@ const MASKS: [(&str, &str); 15] = [
     (r"slurmstepd-n-#:", "slurmstepd:"),
     (r"CPULoad=\S+", "CPULoad=N"),
     (r"FreeMem=\d+", "FreeMem=N"),
-    // What Squall adds: money, and where nodes come from.
-    (r"(?m)^   (Cost|Pools)=.*\n", ""),
     (r"LastSchedEval=\S+ Scheduler=\w+", "LastSchedEval=T Scheduler=S"),
 ];
 
@@ -43,7 +44,10 @@ pub fn masked(text: &str, folder: &Path, jobs: &[(String, String)]) -> String {
             text = whole.replace_all(&text, format!("${{1}}{name}${{2}}")).into_owned();
         }
     }
-    text
+    // A job without a name in the scene: where one side refuses what the other takes, the numbers after it differ.
+    static NUMBER: OnceLock<Regex> = OnceLock::new();
+    let number = NUMBER.get_or_init(|| Regex::new(r"(?m)^Submitted batch job \d+$").expect("a pattern"));
+    number.replace_all(&text, "Submitted batch job N").into_owned()
 }
 
 /// What Squall says below Slurm's lines: what was asked, which limit refuses it, what would work.
