@@ -1,7 +1,7 @@
 //! The loop of a step's shim.
 
 use super::backlog::Backlog;
-use super::tasks::{Starter, Task, Waiting, Written};
+use super::tasks::{Begun, Starter, Task, Waiting, Written};
 use super::words::{FromStep, MAX_FRAME, ToStep, frame, unframe};
 use super::{END, SOCKET, StepPlan, worst};
 use crate::cell::Process;
@@ -192,11 +192,15 @@ impl<'a> Keeper<'a> {
             streams: 0,
         };
         let (mut tasks, mut failed) = (Vec::new(), Vec::new());
-        for task in &plan.tasks {
+        for (place, task) in plan.tasks.iter().enumerate() {
+            // The first of those that share a file empties it: nothing of the others may be in it by then.
+            let may_share = place == 0 && plan.tasks.len() > 1 && !(task.stdout && task.stderr);
+            let begun = if may_share { Begun::new().ok() } else { None };
             match starter.start(task) {
                 Ok(task) => tasks.push(task),
                 Err(error) => failed.push((task.rank, error)),
             }
+            begun.into_iter().for_each(Begun::wait);
         }
         let mut backlog = Backlog::default();
         let started = tasks.iter().map(|task| (task.rank, task.pid)).collect();

@@ -2,10 +2,11 @@
 
 use super::StepTask;
 use crate::launch::SelfCommand;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use tokio::sync::{Notify, mpsc};
 
 /// One read of a task's output, in bytes.
 const CHUNK: usize = 64 * 1024;
+
+/// How long the first task of a step may take to open its files before the others are started all the same.
+const OPENED_WITHIN_MILLIS: u16 = 5_000;
 
 /// Control-D.
 const END_OF_INPUT: u8 = 4;
@@ -50,6 +54,28 @@ pub struct Task {
     pub stdin: Option<mpsc::UnboundedSender<Arc<Vec<u8>>>>,
     pub terminal: Option<OwnedFd>,
     pub over: bool,
+}
+
+/// Tells when a task that is started while this exists has opened its files: every process that is spawned inherits one
+/// end of a pipe, and loses it when it becomes the job, or ends.
+pub struct Begun {
+    told: OwnedFd,
+    held: OwnedFd,
+}
+
+impl Begun {
+    pub fn new() -> io::Result<Begun> {
+        let (told, held) = nix::unistd::pipe()?;
+        fcntl(&told, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(Begun { told, held })
+    }
+
+    /// A file that cannot be opened for so long, as on a file system that hangs, keeps the other tasks no longer.
+    pub fn wait(self) {
+        drop(self.held);
+        let mut ends = [PollFd::new(self.told.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut ends, PollTimeout::from(OPENED_WITHIN_MILLIS));
+    }
 }
 
 /// What is needed to start tasks.
