@@ -1,7 +1,7 @@
 //! The command line of the agent and of the processes that it makes of itself.
 
 use crate::daemon::{self, DaemonError, EXIT_FAILED, EXIT_LOCKED, OptionError, Options, USAGE};
-use crate::launch::{SelfCommand, task};
+use crate::launch::{SelfCommand, receive, task};
 use crate::login::{self, LoginOptions};
 use crate::shim;
 use std::error::Error;
@@ -28,6 +28,7 @@ pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
             _ => usage(),
         },
         (Some("step"), 2) => shim::step::run(Path::new(&arguments[1]), &again),
+        (Some("receive"), 1) => receive::run(),
         (Some("task"), 2) => task::run(Path::new(&arguments[1])),
         _ => usage(),
     }

@@ -14,8 +14,9 @@ use squall_proto::connect::Target;
 use squall_proto::step_client::StepClient;
 use squall_types::agent::{Assignment, ExitStatus, StopWhy};
 use squall_types::api::StepNode;
-use squall_types::step::{OutputStream, StepCommand, StepNews, StepStart, StepStdio, TerminalSize};
-use squall_types::{JobKind, Span};
+use squall_types::step::{OutputStream, StepAttach, StepCommand, StepNews, StepStart, StepStdio, TerminalSize};
+use squall_types::visit::{FileBegin, FilePart, FileStored};
+use squall_types::{JobKind, Span, StepId, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -95,6 +96,22 @@ impl Scene {
 
     async fn run(&self, start: StepStart) -> Told {
         self.begin(start).await.unwrap().all().await
+    }
+
+    async fn attach(&self, step: u32) -> Running {
+        let attach = StepAttach { credential: self.controller.visit(self.job.run), step: StepId(step) };
+        let (commands, news) = self.connect().await.unwrap().attach(attach).await.unwrap();
+        Running { commands, news, heard: 0 }
+    }
+
+    async fn store(&self, begin: FileBegin, content: &[&[u8]]) -> FileStored {
+        let (parts, mut stored) = self.connect().await.unwrap().store_file(begin).await.unwrap();
+        for part in content {
+            // A node that has refused it takes nothing more.
+            let _ = parts.send(FilePart::Bytes(part.to_vec())).await;
+        }
+        drop(parts);
+        tokio::time::timeout(PATIENCE, stored.next()).await.expect("an answer in time").unwrap().unwrap()
     }
 
     async fn refused(&self, start: StepStart) -> String {
@@ -435,4 +452,103 @@ async fn a_jobs_socket_serves_what_runs_in_the_job_and_nobody_else() {
     scene.controller.want(&job);
     scene.controller.end(job.run).await;
     until("the socket goes with the job", || !socket.exists()).await;
+}
+
+#[tokio::test]
+async fn a_visitor_hears_what_was_said_before_and_may_type() {
+    let mut scene = Scene::new().await;
+    let start = scene.shell(2, "echo up $SLURM_PROCID; read line; echo got $line; exit $SLURM_PROCID");
+    let mut running = scene.begin(start).await.unwrap();
+    let mut told = Told::default();
+    while told.stdout.len() < 2 {
+        running.take(&mut told).await.unwrap();
+    }
+    let mut visitor = scene.attach(0).await;
+    let StepNews::Started { tasks } = visitor.next().await.unwrap() else { panic!("first, which tasks there are") };
+    assert_eq!(tasks.iter().map(|task| task.rank).collect::<Vec<_>>(), [0, 1]);
+    // A visitor who leaves, or whose input ends, changes nothing.
+    drop(scene.attach(0).await);
+    visitor.say(StepCommand::Stdin { rank: None, bytes: vec![], end: true }).await;
+    visitor.say(StepCommand::Signal { signal: libc::SIGKILL }).await;
+    visitor.say(StepCommand::Stdin { rank: None, bytes: b"this\n".to_vec(), end: false }).await;
+    let heard = visitor.all().await;
+    while let Some(()) = running.take(&mut told).await.unwrap() {}
+    assert_eq!(heard, told);
+    assert_eq!(told.stdout[&1], "up 1\ngot this\n");
+    assert_eq!(told.exits, BTreeMap::from([(0, code(0)), (1, code(1))]));
+}
+
+#[tokio::test]
+async fn visits_need_a_credential_of_their_own_and_a_step_that_runs() {
+    let scene = Scene::new().await;
+    let mut visitor = scene.attach(5).await;
+    let Ok(StepNews::Failed { text }) = visitor.next().await else { panic!("there is no such step") };
+    assert_eq!(text, "step 1.5 does not run here");
+    let client = scene.connect().await.unwrap();
+    let of_step = scene.controller.step(scene.job.run, 0, 1);
+    for credential in [of_step.clone(), b"forged".to_vec()] {
+        assert!(matches!(client.live_steps(credential.clone()).await, Err(ClientError::Denied(_))));
+        let attach = StepAttach { credential: credential.clone(), step: StepId(0) };
+        assert!(matches!(client.attach(attach).await, Err(ClientError::Denied(_))));
+        let begin = FileBegin { credential, path: "/tmp/never".into(), ..FileBegin::default() };
+        assert!(matches!(client.store_file(begin).await, Err(ClientError::Denied(_))));
+    }
+    // Nor does one for visits start anything.
+    let start = StepStart {
+        credential: scene.controller.visit(scene.job.run),
+        command: vec!["true".into()],
+        ..StepStart::default()
+    };
+    assert!(scene.refused(start).await.contains("not for a step"));
+}
+
+#[tokio::test]
+async fn what_steps_use_is_seen_while_they_run() {
+    let mut scene = Scene::new().await;
+    let busy = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; echo counted; sleep 600";
+    let start = scene.shell(2, busy);
+    let mut running = scene.begin(start).await.unwrap();
+    let mut told = Told::default();
+    while told.stdout.len() < 2 {
+        running.take(&mut told).await.unwrap();
+    }
+    let client = scene.connect().await.unwrap();
+    let live = client.live_steps(scene.controller.visit(scene.job.run)).await.unwrap();
+    let [step] = live.as_slice() else { panic!("{live:?}") };
+    assert_eq!((step.step, step.tasks.len()), (StepId(0), 2));
+    for task in &step.tasks {
+        assert!(!task.pids.is_empty() && task.rss_kib > 0 && task.vm_kib >= task.rss_kib, "{task:?}");
+        assert!(task.max_rss_kib >= task.rss_kib && task.user_cpu + task.system_cpu > Span::ZERO, "{task:?}");
+    }
+    running.say(StepCommand::Signal { signal: libc::SIGKILL }).await;
+    while let Some(()) = running.take(&mut told).await.unwrap() {}
+    scene.controller.step_end().await;
+    assert!(client.live_steps(scene.controller.visit(scene.job.run)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn files_arrive_whole_with_their_mode_and_times() {
+    let scene = Scene::new().await;
+    let path = scene.agent.work().join("tool");
+    let begin = FileBegin {
+        credential: scene.controller.visit(scene.job.run),
+        path: path.to_string_lossy().into_owned(),
+        mode: 0o755,
+        size: 9,
+        force: false,
+        accessed_at: Some(Timestamp(1000)),
+        modified_at: Some(Timestamp(2000)),
+    };
+    let cut_off = scene.store(begin.clone(), &[b"half"]).await;
+    assert!(cut_off.errno != 0 && cut_off.text.contains("4 bytes came of 9"), "{cut_off:?}");
+    assert!(!path.exists());
+    assert_eq!(scene.store(begin.clone(), &[b"whole", b"file"]).await, FileStored::default());
+    assert_eq!(std::fs::read(&path).unwrap(), b"wholefile");
+    let again = scene.store(begin.clone(), &[b"otherfile"]).await;
+    assert_eq!((again.errno, again.text.as_str()), (libc::EEXIST, "File exists"));
+    let forced = FileBegin { force: true, size: 0, ..begin.clone() };
+    assert_eq!(scene.store(forced, &[]).await, FileStored::default());
+    assert_eq!(std::fs::read(&path).unwrap(), b"");
+    let nowhere = FileBegin { path: "/no/such/folder/tool".into(), ..begin };
+    assert_eq!(scene.store(nowhere, &[b"wholefile"]).await.errno, libc::ENOENT);
 }

@@ -18,12 +18,15 @@ pub enum Command {
     Sprio,
     Sdiag,
     Seff,
+    Sattach,
+    Sbcast,
+    Sstat,
     Squall,
 }
 
 impl Command {
     /// All that are links to the one binary.
-    pub const LINKED: [Command; 13] = [
+    pub const LINKED: [Command; 16] = [
         Command::Sbatch,
         Command::Srun,
         Command::Salloc,
@@ -37,6 +40,9 @@ impl Command {
         Command::Sprio,
         Command::Sdiag,
         Command::Seff,
+        Command::Sattach,
+        Command::Sbcast,
+        Command::Sstat,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -54,6 +60,9 @@ impl Command {
             Command::Sprio => "sprio",
             Command::Sdiag => "sdiag",
             Command::Seff => "seff",
+            Command::Sattach => "sattach",
+            Command::Sbcast => "sbcast",
+            Command::Sstat => "sstat",
             Command::Squall => "squall",
         }
     }

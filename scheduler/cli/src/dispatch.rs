@@ -83,6 +83,9 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         Command::Sprio => crate::sprio::run(invocation, parsed),
         Command::Sdiag => crate::sdiag::run(invocation, parsed),
         Command::Seff => crate::seff::run(invocation, parsed),
+        Command::Sattach => crate::sattach::run(invocation, parsed),
+        Command::Sbcast => crate::sbcast::run(invocation, parsed),
+        Command::Sstat => crate::sstat::run(invocation, parsed),
         Command::Squall => crate::squall::run(invocation, &parsed.rest),
     }
 }

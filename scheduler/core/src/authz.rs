@@ -27,6 +27,8 @@ pub enum Verb {
     /// The script, the environment and the output of a job.
     ReadScript,
     StartStep,
+    /// Hear and speak to the steps of a job, see what they use, and put files on its nodes.
+    VisitJob,
     FinishAllocation,
     /// Make, list and revoke the tokens with which a user comes over the network.
     UseTokens,
@@ -79,7 +81,7 @@ enum Rule {
 
 impl Verb {
     /// All of them, for tests over every rule.
-    pub const ALL: [Verb; 21] = [
+    pub const ALL: [Verb; 22] = [
         Verb::Ping,
         Verb::ReadCluster,
         Verb::ReadJobs,
@@ -90,6 +92,7 @@ impl Verb {
         Verb::ChangeJob,
         Verb::ReadScript,
         Verb::StartStep,
+        Verb::VisitJob,
         Verb::FinishAllocation,
         Verb::UseTokens,
         Verb::RaisePriority,
@@ -107,7 +110,8 @@ impl Verb {
         match self {
             Verb::Ping | Verb::ReadCluster | Verb::ReadJobs | Verb::ReadAccounting => Rule::Anyone,
             Verb::ReadLedger | Verb::ReadConfig | Verb::Submit => Rule::Anyone,
-            Verb::ChangeJob | Verb::ReadScript | Verb::StartStep | Verb::FinishAllocation => Rule::Owner,
+            Verb::ChangeJob | Verb::ReadScript | Verb::StartStep => Rule::Owner,
+            Verb::VisitJob | Verb::FinishAllocation => Rule::Owner,
             Verb::UseTokens => Rule::Oneself,
             Verb::RaisePriority | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
             Verb::MakeJoinToken | Verb::Shutdown => Rule::Admin,
@@ -129,6 +133,7 @@ impl Verb {
             Verb::ChangeJob => "to change",
             Verb::ReadScript => "to read the script of",
             Verb::StartStep => "to start a step in",
+            Verb::VisitJob => "to visit the nodes of",
             Verb::FinishAllocation => "to give back the allocation of",
             Verb::UseTokens => "to make, list or revoke tokens of",
             Verb::RaisePriority => "to raise the priority of",

@@ -131,6 +131,11 @@ impl Client {
         self.link.call(request, async |mut stub, ask| stub.start_step(ask).await).await
     }
 
+    /// The way to the nodes of a job that runs.
+    pub async fn visit_job(&self, job: JobId) -> Result<VisitGrant, ClientError> {
+        self.link.call(VisitRequest { job }, async |mut stub, ask| stub.visit_job(ask).await).await
+    }
+
     /// An interactive job is over.
     pub async fn finish_allocation(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError> {
         let finish = FinishRequest { job, exit };

@@ -43,6 +43,9 @@ pub enum Action {
     ActAsJob,
     /// For the agents of these nodes: run these tasks.
     RunStep { step: StepId, tasks: u32, nodes: Vec<StepNode> },
+    /// For the agents of these nodes: let the bearer hear and speak to the job's steps, see what they use, and put files
+    /// there as its user.
+    Visit { nodes: Vec<StepNode> },
 }
 
 /// Who verifies, which has to be who the credential is for.
@@ -56,7 +59,7 @@ impl Action {
     fn audience(&self) -> Audience {
         match self {
             Action::ActAsJob => Audience::Controller,
-            Action::RunStep { .. } => Audience::Agent,
+            Action::RunStep { .. } | Action::Visit { .. } => Audience::Agent,
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! The wire form is in `squall-proto`; commands and controller see only these.
 
+mod steps;
 mod tokens;
 
+pub use steps::*;
 pub use tokens::*;
 
 use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
@@ -456,53 +458,6 @@ pub struct AccountedStep {
     pub tasks: u32,
     pub cpus: u32,
     pub usage: Usage,
-}
-
-/// One launch of tasks inside a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepRequest {
-    pub job: JobId,
-    pub name: String,
-    pub tasks: Option<u32>,
-    pub nodes: Option<u32>,
-    pub tasks_per_node: Option<u32>,
-    pub cpus_per_task: Option<u32>,
-    pub gpus_per_task: Option<u32>,
-    pub gpus: Option<u32>,
-    pub node_list: Vec<NodeName>,
-    pub exclude: Vec<NodeName>,
-    /// Block is the default.
-    pub cyclic: bool,
-    pub overlap: bool,
-}
-
-/// A step as granted: who runs which tasks, where to reach them, and the credential that lets the client do so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StepGrant {
-    pub run: Run,
-    pub step: StepId,
-    pub nodes: Vec<StepNode>,
-    pub tasks: u32,
-    /// Signed by the controller: verified by each agent.
-    pub credential: Vec<u8>,
-    /// Certificate of the cluster's CA in PEM, for the connections to the agents.
-    pub ca_pem: String,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Run { job: JobId(0), attempt: Attempt(0) }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepNode {
-    pub name: NodeName,
-    pub address: String,
-    /// Global ranks of the tasks on this node.
-    pub ranks: Vec<u32>,
-    pub cpus: u32,
-    pub gpus: Vec<u16>,
 }
 
 /// News of one job, streamed to `srun`, `salloc`, `sbatch --wait` and `squall demo`.

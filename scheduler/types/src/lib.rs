@@ -28,6 +28,7 @@ pub mod spec;
 pub mod state;
 pub mod step;
 pub mod time;
+pub mod visit;
 
 pub use agent::{AgentReport, Assignment, AttemptEnd, AttemptState, ExitStatus, MeasuredNode};
 pub use ask::{Ask, CpuAsk, GpuAsk, MemoryAsk, NodeCount};

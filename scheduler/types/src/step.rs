@@ -4,12 +4,14 @@
 //! of the step. Input and output pass between the two and never through the controller.
 
 use crate::agent::ExitStatus;
-use crate::{OpenMode, SignalSpec, Span};
+use crate::{OpenMode, SignalSpec, Span, StepId};
 
-/// What a client tells an agent. The first command on a connection is `Start`, and the only one.
+/// What a client tells an agent. The first command on a connection is `Start` or `Attach`, and the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepCommand {
     Start(Box<StepStart>),
+    /// Instead of a start: to hear what a step says that somebody else has started, and to speak to it.
+    Attach(StepAttach),
     /// Bytes for the standard input of one task by its global rank, or of all tasks on this node.
     Stdin {
         rank: Option<u32>,
@@ -118,4 +120,13 @@ pub struct StartedTask {
 pub enum OutputStream {
     Stdout,
     Stderr,
+}
+
+/// A visitor of a step that runs. The first news is `Started`; what the step has said before follows as far as it is
+/// kept, then everything that it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepAttach {
+    /// From a [`VisitGrant`](crate::api::VisitGrant).
+    pub credential: Vec<u8>,
+    pub step: StepId,
 }

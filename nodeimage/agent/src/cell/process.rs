@@ -1,6 +1,7 @@
 //! Processes as `/proc` shows them. A pid is believed only together with its start time.
 
 use minicbor::{Decode, Encode};
+use squall_types::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
@@ -68,6 +69,46 @@ pub fn stat(pid: u32) -> Option<Stat> {
     Some(Stat { process: Process { pid, started }, parent, zombie: matches!(state, "Z" | "X") })
 }
 
+/// What a process uses, with those of its children that it has waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    pub user_cpu: Span,
+    pub system_cpu: Span,
+    pub rss_kib: u64,
+    pub peak_rss_kib: u64,
+    pub vm_kib: u64,
+    pub major_faults: u64,
+    /// From and to storage; 0 where the system does not tell.
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+}
+
+/// Reads what a process uses; `None` where it is gone.
+pub fn used(pid: u32) -> Option<Used> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_ascii_whitespace().collect();
+    // Numbered as in the manual, where the state is the third.
+    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    // Of ticks, user space is always shown a hundred to the second.
+    let span = |ticks: u64| Span::from_millis(i64::try_from(ticks.saturating_mul(10)).unwrap_or(i64::MAX));
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let named = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    Some(Used {
+        user_cpu: span(number(14) + number(16)),
+        system_cpu: span(number(15) + number(17)),
+        rss_kib: named(&status, "VmRSS"),
+        peak_rss_kib: named(&status, "VmHWM"),
+        vm_kib: named(&status, "VmSize"),
+        major_faults: number(12) + number(13),
+        read_bytes: named(&io, "read_bytes"),
+        written_bytes: named(&io, "write_bytes"),
+    })
+}
+
 /// All processes of the machine, by number.
 pub fn all() -> BTreeMap<u32, Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
@@ -110,6 +151,21 @@ pub fn descendants(all: &BTreeMap<u32, Stat>, roots: &BTreeSet<Process>) -> BTre
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_uses_grows_as_it_uses_it() {
+        let me = std::process::id();
+        let before = used(me).unwrap();
+        let block = vec![1u8; 32 << 20];
+        let mut sum = 0u64;
+        while used(me).unwrap().user_cpu <= before.user_cpu {
+            sum = block.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        }
+        let after = used(me).unwrap();
+        assert!(after.peak_rss_kib >= after.rss_kib && after.vm_kib >= after.rss_kib, "{sum}");
+        assert!(after.rss_kib > 32 << 10, "{after:?}");
+        assert_eq!(used(u32::MAX), None);
+    }
 
     #[test]
     fn a_process_knows_itself_and_its_children() {

@@ -3,6 +3,7 @@
 pub mod environment;
 pub mod identity;
 pub mod plan;
+pub mod receive;
 pub mod task;
 
 pub use identity::{Identity, IdentityError};

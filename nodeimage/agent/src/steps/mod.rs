@@ -3,8 +3,10 @@
 
 mod collect;
 mod layout;
+mod live;
 mod relay;
 mod service;
+mod visit;
 
 pub use collect::adopt;
 pub use service::{Membership, StepService};

@@ -1,6 +1,6 @@
 //! Between a client's stream and the socket of a step's shim.
 
-use crate::shim::step::SOCKET;
+use crate::shim::step::{SOCKET, VISITORS};
 use crate::shim::step::words::{FromStep, ToStep, frame, unframe};
 use futures_util::StreamExt;
 use minicbor::bytes::ByteVec;
@@ -25,11 +25,50 @@ pub type Tell = mpsc::Sender<Result<StepNews, Failure>>;
 
 /// Connects to the shim in a step's folder.
 pub async fn connect(dir: &Path) -> io::Result<UnixStream> {
+    connect_to(dir, SOCKET).await
+}
+
+/// Connects to it as a visitor.
+pub async fn visit(dir: &Path) -> io::Result<UnixStream> {
+    connect_to(dir, VISITORS).await
+}
+
+async fn connect_to(dir: &Path, socket: &str) -> io::Result<UnixStream> {
     // By way of a descriptor: the path itself could be longer than an address may be.
     let folder = File::open(dir)?;
-    let stream = UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())).await;
+    let stream = UnixStream::connect(format!("/proc/self/fd/{}/{socket}", folder.as_raw_fd())).await;
     drop(folder);
     stream
+}
+
+/// Carries a visitor's input one way and news the other, until the step is over or the visitor is gone.
+pub async fn accompany(stream: UnixStream, mut commands: Incoming<StepCommand>, tell: Tell) {
+    let (mut reads, mut writes) = stream.into_split();
+    let (mut received, mut listens) = (Vec::new(), true);
+    loop {
+        tokio::select! {
+            news = next_news(&mut reads, &mut received) => {
+                let text = "the step was lost, or said more than was taken in time".to_owned();
+                let news = news.map_or(StepNews::Failed { text }, plain);
+                let last = matches!(news, StepNews::Finished | StepNews::Failed { .. });
+                if tell.send(Ok(news)).await.is_err() || last {
+                    return;
+                }
+            }
+            command = commands.next(), if listens => match command {
+                Some(Ok(command @ StepCommand::Stdin { .. })) => {
+                    let Some(word) = of(command) else { continue };
+                    if writes.write_all(&frame(&word)).await.is_err() {
+                        listens = false;
+                    }
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return,
+                None => listens = false,
+            },
+            () = tell.closed() => return,
+        }
+    }
 }
 
 /// Carries commands one way and news the other, until the step is over, which `finished` hears, or the client is gone.
@@ -121,7 +160,7 @@ fn of(command: StepCommand) -> Option<ToStep> {
         StepCommand::Signal { signal } => ToStep::Signal(signal),
         StepCommand::Resize(size) => ToStep::Resize { rows: size.rows, columns: size.columns },
         // Only the first command starts a step.
-        StepCommand::Start(_) => return None,
+        StepCommand::Start(_) | StepCommand::Attach(_) => return None,
     })
 }
 

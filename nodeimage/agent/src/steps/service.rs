@@ -1,7 +1,7 @@
 //! The service through which clients start steps.
 
 use super::layout::{self, Granted};
-use super::relay::{connect, relay};
+use super::relay::{accompany, connect, relay};
 use super::{adopt, collect};
 use crate::cell::Process;
 use crate::clock;
@@ -17,7 +17,8 @@ use squall_proto::server::{Channel, Failure, Incoming, Outgoing, StepApi};
 use squall_types::StepId;
 use squall_types::agent::Assignment;
 use squall_types::ids::Run;
-use squall_types::step::{StepCommand, StepNews, StepStart};
+use squall_types::step::{StepAttach, StepCommand, StepNews, StepStart};
+use squall_types::visit::{FilePart, FileStored, LiveStep};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -42,9 +43,9 @@ const MAX_KNOWN: usize = 16_384;
 
 /// Runs steps for whoever bears a credential for one.
 pub struct StepService {
-    hands: Arc<Hands>,
-    runs: watch::Receiver<Runs>,
-    membership: watch::Receiver<Membership>,
+    pub(super) hands: Arc<Hands>,
+    pub(super) runs: watch::Receiver<Runs>,
+    pub(super) membership: watch::Receiver<Membership>,
     /// By the hash of the credential that began it.
     known: Mutex<BTreeMap<[u8; 32], (Run, StepId)>>,
 }
@@ -137,6 +138,24 @@ impl StepService {
     }
 }
 
+impl StepService {
+    /// A visitor of a step that somebody else has started.
+    async fn let_in(
+        &self,
+        attach: &StepAttach,
+        commands: Incoming<StepCommand>,
+    ) -> Result<Outgoing<StepNews>, Failure> {
+        match self.attach(attach).await? {
+            Ok(socket) => {
+                let (tell, news) = mpsc::channel(NEWS_QUEUE);
+                tokio::spawn(accompany(socket, commands, tell));
+                Ok(ReceiverStream::new(news).boxed())
+            }
+            Err(text) => Ok(failed(text)),
+        }
+    }
+}
+
 /// Writes the plans, and lets the step's shim loose.
 fn launch(
     hands: &Hands,
@@ -178,9 +197,10 @@ impl StepApi for StepService {
         channel: Channel,
         mut commands: Incoming<StepCommand>,
     ) -> Result<Outgoing<StepNews>, Failure> {
-        let first = timeout(FIRST_COMMAND, commands.next()).await;
-        let Ok(Some(Ok(StepCommand::Start(start)))) = first else {
-            return Err(Failure::Denied("a step begins with its start".to_owned()));
+        let start = match timeout(FIRST_COMMAND, commands.next()).await {
+            Ok(Some(Ok(StepCommand::Start(start)))) => start,
+            Ok(Some(Ok(StepCommand::Attach(attach)))) => return self.let_in(&attach, commands).await,
+            _ => return Err(Failure::Denied("a step begins with its start".to_owned())),
         };
         let had = start.resume_after.unwrap_or(0);
         let opened = match self.recall(&start.credential) {
@@ -198,7 +218,7 @@ impl StepApi for StepService {
         };
         let (socket, dir) = match opened {
             Ok(opened) => opened,
-            Err(text) => return Ok(stream::iter([Ok(StepNews::Failed { text })]).boxed()),
+            Err(text) => return Ok(failed(text)),
         };
         let (tell, news) = mpsc::channel(NEWS_QUEUE);
         let hands = self.hands.clone();
@@ -206,4 +226,19 @@ impl StepApi for StepService {
         tokio::spawn(relay(socket, commands, tell, had, finished));
         Ok(ReceiverStream::new(news).boxed())
     }
+
+    async fn live_steps(&self, _: Channel, credential: Vec<u8>) -> Result<Vec<LiveStep>, Failure> {
+        self.live(&credential).await
+    }
+
+    async fn store_file(&self, _: Channel, mut parts: Incoming<FilePart>) -> Result<Outgoing<FileStored>, Failure> {
+        match timeout(FIRST_COMMAND, parts.next()).await {
+            Ok(Some(Ok(FilePart::Begin(begin)))) => Ok(ReceiverStream::new(self.store(*begin, parts)?).boxed()),
+            _ => Err(Failure::Denied("a file begins with what it is to become".to_owned())),
+        }
+    }
+}
+
+fn failed(text: String) -> Outgoing<StepNews> {
+    stream::iter([Ok(StepNews::Failed { text })]).boxed()
 }

@@ -41,6 +41,9 @@ impl ClientApi for Inner {
     async fn start_step(&self, _: Channel, _: StepRequest) -> Result<StepGrant, Failure> {
         no()
     }
+    async fn visit_job(&self, _: Channel, _: JobId) -> Result<VisitGrant, Failure> {
+        no()
+    }
     async fn finish_allocation(&self, _: Channel, _: JobId, _: ExitStatus) -> Result<(), Failure> {
         no()
     }

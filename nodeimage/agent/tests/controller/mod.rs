@@ -242,6 +242,12 @@ impl Controller {
         self.sign(run, Action::RunStep { step: StepId(step), tasks, nodes })
     }
 
+    /// A credential for visits of a run on this node.
+    pub fn visit(&self, run: Run) -> Vec<u8> {
+        let node = StepNode { name: NODE.into(), ..StepNode::default() };
+        self.sign(run, Action::Visit { nodes: vec![node] })
+    }
+
     pub fn sign(&self, run: Run, action: Action) -> Vec<u8> {
         let now = squalld::clock::now().wall;
         let credential = Credential {

@@ -12,7 +12,7 @@ use squall_types::agent::ExitStatus;
 use squall_types::api::{
     AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, Explanation, JobAction, JobDetail,
     JobFilter, JobNews, JobRef, JobView, JoinTokenFor, NodeAction, NodeActionResult, NodeView, PartitionView,
-    PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest, UserTokenAsk, UserTokenReply,
+    PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest, UserTokenAsk, UserTokenReply, VisitGrant,
 };
 use squall_types::offer::JoinTicket;
 use std::ops::ControlFlow;
@@ -43,6 +43,8 @@ pub trait Controller {
     /// Tells `each` what happens to a job until it has ended or `each` has heard enough.
     fn watch(&self, job: JobId, each: &mut dyn FnMut(Heard) -> ControlFlow<()>) -> Result<(), ClientError>;
     fn start_step(&self, request: &StepRequest) -> Result<StepGrant, ClientError>;
+    /// The way to the nodes of a job that runs.
+    fn visit(&self, job: JobId) -> Result<VisitGrant, ClientError>;
     /// Ends an interactive job that this client began.
     fn finish(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError>;
     fn nodes(&self) -> Result<Vec<NodeView>, ClientError>;

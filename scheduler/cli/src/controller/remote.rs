@@ -119,6 +119,10 @@ impl Controller for Remote {
         self.call(async |client| client.start_step(request.clone()).await)
     }
 
+    fn visit(&self, job: JobId) -> Result<VisitGrant, ClientError> {
+        self.call(async |client| client.visit_job(job).await)
+    }
+
     fn finish(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError> {
         self.call(async |client| client.finish_allocation(job, exit).await)
     }

@@ -61,6 +61,9 @@ fn operands(command: Command) -> &'static str {
         Command::Squall => "COMMAND [arguments...]",
         Command::Sacctmgr => "list|show ENTITY [CONDITIONS] [format=FIELDS]",
         Command::Seff => "job_id",
+        Command::Sattach => "jobid.stepid",
+        Command::Sbcast => "SOURCE DEST",
+        Command::Sstat => "-j job[.stepid]",
         Command::Squeue | Command::Sinfo | Command::Sacct => "",
         Command::Sshare | Command::Sprio | Command::Sdiag => "",
     }

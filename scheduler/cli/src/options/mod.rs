@@ -11,6 +11,7 @@ mod job;
 mod parse;
 mod query;
 mod refused;
+mod running;
 mod site;
 mod size;
 mod step;
@@ -110,6 +111,7 @@ pub fn sections(command: Command) -> &'static [Section] {
         Command::Sacct => query::SACCT,
         Command::Scontrol => query::SCONTROL,
         Command::Sacctmgr | Command::Sshare | Command::Sprio | Command::Sdiag | Command::Seff => site::SECTIONS,
+        Command::Sattach | Command::Sbcast | Command::Sstat => running::SECTIONS,
         Command::Squall => query::SQUALL,
     }
 }

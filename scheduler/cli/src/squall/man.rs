@@ -91,6 +91,9 @@ fn about(command: Command) -> &'static str {
         Command::Sprio => "the priorities of pending jobs",
         Command::Sdiag => "what the controller has to do",
         Command::Seff => "how much of what a job was given it used",
+        Command::Sattach => "hear a step that runs, and speak to it",
+        Command::Sbcast => "copy a file to all nodes of a job",
+        Command::Sstat => "what steps that run use now",
         Command::Squall => "what Slurm has no command for",
     }
 }

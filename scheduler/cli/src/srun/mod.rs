@@ -8,6 +8,10 @@ mod status;
 mod streams;
 mod tty;
 
+pub(crate) use output::Sinks;
+pub(crate) use run::read_input;
+pub(crate) use streams::Input;
+
 use crate::allocate;
 use crate::failure::Failure;
 use crate::invocation::Invocation;

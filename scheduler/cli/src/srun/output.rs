@@ -66,6 +66,12 @@ impl<'a> Sinks<'a> {
         })
     }
 
+    /// All output on these streams, with labels for so many tasks where it has any.
+    pub fn here(label: bool, tasks: u32, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
+        let label_width = if label { tasks.saturating_sub(1).to_string().len() } else { 0 };
+        Sinks { out: Sink::Stream(out), err: Some(Sink::Stream(err)), label_width, begun: BTreeMap::new() }
+    }
+
     /// Takes what a task printed.
     ///
     /// # Errors

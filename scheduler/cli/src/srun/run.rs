@@ -232,7 +232,7 @@ async fn until(at: Option<Instant>) {
 
 /// Reads in a thread of its own, which ends with the process: a terminal that nobody types on can be read by no other
 /// means without holding up the end.
-fn read_input(input: &Input) -> mpsc::Receiver<Option<Vec<u8>>> {
+pub(crate) fn read_input(input: &Input) -> mpsc::Receiver<Option<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel(INPUT_QUEUE);
     let source: Option<Box<dyn Read + Send>> = match input {
         Input::Here(_) if tty::may_read() => Some(Box::new(std::io::stdin())),

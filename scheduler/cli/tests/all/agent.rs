@@ -9,9 +9,10 @@ use squall_proto::server::{
     Channel, Failure, Incoming, Outgoing, ServerTls, StepApi, accept_tls, builder, step_service,
 };
 use squall_types::agent::ExitStatus;
-use squall_types::api::{StepGrant, StepNode};
+use squall_types::api::{StepGrant, StepNode, VisitGrant};
 use squall_types::step::*;
-use squall_types::{NodeName, StepId};
+use squall_types::visit::*;
+use squall_types::{NodeName, Span, StepId};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -51,6 +52,29 @@ impl Agents {
             StepGrant { step: StepId(0), nodes, tasks, credential: b"signed".to_vec(), ca_pem, ..StepGrant::default() };
         Agents { grant, starts }
     }
+
+    /// The way to all of them.
+    pub fn visit(&self) -> VisitGrant {
+        let StepGrant { run, nodes, ca_pem, .. } = self.grant.clone();
+        VisitGrant { run, nodes, credential: b"visitor".to_vec(), ca_pem }
+    }
+}
+
+/// What a step that runs says to a visitor who types a line.
+async fn accompany(ranks: Vec<u32>, mut commands: Incoming<StepCommand>, news: mpsc::Sender<Result<StepNews, Failure>>) {
+    let tasks = ranks.iter().map(|rank| StartedTask { rank: *rank, pid: 100 + rank }).collect();
+    let mut told = vec![StepNews::Started { tasks }];
+    for rank in ranks {
+        for (stream, text) in [(OutputStream::Stdout, "out"), (OutputStream::Stderr, "err")] {
+            told.push(StepNews::Output { rank, stream, bytes: format!("{text} {rank}\n").into_bytes() });
+        }
+        told.push(StepNews::TaskExit { rank, exit: ExitStatus { code: rank as i32, signal: 0 } });
+    }
+    told.push(StepNews::Finished);
+    for item in told {
+        let _ = news.send(Ok(item)).await;
+    }
+    while let Some(Ok(_)) = commands.next().await {}
 }
 
 fn certified(issuer: &Issuer<'_, KeyPair>, ca_pem: &str, name: &NodeName) -> Identity {
@@ -83,8 +107,14 @@ struct Agent {
 #[async_trait]
 impl StepApi for Agent {
     async fn run_step(&self, _: Channel, mut commands: Incoming<StepCommand>) -> Result<Outgoing<StepNews>, Failure> {
-        let Some(Ok(StepCommand::Start(start))) = commands.next().await else {
-            return Err(Failure::Denied("a step begins with its start".into()));
+        let start = match commands.next().await {
+            Some(Ok(StepCommand::Start(start))) => start,
+            Some(Ok(StepCommand::Attach(attach))) if attach.credential == b"visitor" => {
+                let (news, told) = mpsc::channel(64);
+                tokio::spawn(accompany(self.ranks.clone(), commands, news));
+                return Ok(ReceiverStream::new(told).boxed());
+            }
+            _ => return Err(Failure::Denied("a step begins with its start".into())),
         };
         if start.credential != b"signed" {
             return Err(Failure::Denied("the credential is not the controller's".into()));
@@ -116,6 +146,45 @@ impl StepApi for Agent {
         news.send(Ok(StepNews::Started { tasks: started })).await.unwrap();
         tokio::spawn(run(children, commands, news));
         Ok(ReceiverStream::new(told).boxed())
+    }
+
+    async fn live_steps(&self, _: Channel, _: Vec<u8>) -> Result<Vec<LiveStep>, Failure> {
+        let task = |rank: &u32| LiveTask {
+            rank: *rank,
+            pids: vec![100 + rank, 200 + rank],
+            user_cpu: Span::from_secs(60 * i64::from(*rank)),
+            system_cpu: Span::from_secs(2),
+            rss_kib: 1000,
+            max_rss_kib: 1500 + u64::from(*rank),
+            vm_kib: 4096,
+            pages: 3,
+            read_bytes: 5304,
+            written_bytes: 0,
+        };
+        let tasks: Vec<LiveTask> = self.ranks.iter().map(task).collect();
+        let batch = LiveStep { step: StepId::BATCH, tasks: tasks.iter().take(1).cloned().collect() };
+        Ok(vec![batch, LiveStep { step: StepId(0), tasks }])
+    }
+
+    /// Puts the name of nobody's node behind the file's, so that nodes that share a folder do not meet.
+    async fn store_file(&self, _: Channel, mut parts: Incoming<FilePart>) -> Result<Outgoing<FileStored>, Failure> {
+        let Some(Ok(FilePart::Begin(begin))) = parts.next().await else {
+            return Err(Failure::Denied("a file begins with what it is to become".into()));
+        };
+        let mut content = Vec::new();
+        while let Some(Ok(FilePart::Bytes(bytes))) = parts.next().await {
+            content.extend(bytes);
+        }
+        let path = format!("{}.{}", begin.path, self.ranks[0]);
+        let there = std::path::Path::new(&path).exists() && !begin.force;
+        let stored = match content.len() as u64 == begin.size && !there {
+            true => FileStored::default(),
+            false => FileStored { errno: 17, text: "File exists".into() },
+        };
+        if stored.errno == 0 {
+            std::fs::write(&path, &content).unwrap();
+        }
+        Ok(futures_util::stream::iter([Ok(stored)]).boxed())
     }
 }
 

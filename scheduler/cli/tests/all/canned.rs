@@ -26,6 +26,7 @@ pub struct Canned {
     pub results: Vec<ActionResult>,
     pub node_results: Vec<NodeActionResult>,
     pub grant: StepGrant,
+    pub visit: VisitGrant,
     /// What queries fail with.
     pub broken: Option<ClientError>,
     pub asked: RefCell<Vec<Asked>>,
@@ -167,6 +168,14 @@ impl Controller for Canned {
     fn start_step(&self, request: &StepRequest) -> Result<StepGrant, ClientError> {
         self.note(Asked::Step(request.clone()))?;
         Ok(StepGrant { run: squall_types::Run { job: request.job, attempt: Attempt(1) }, ..self.grant.clone() })
+    }
+
+    fn visit(&self, job: JobId) -> Result<VisitGrant, ClientError> {
+        self.sound()?;
+        if self.visit.nodes.is_empty() {
+            return Err(refusal("SQ1020", "Job is pending execution", &format!("the nodes of job {job}"), "", ""));
+        }
+        Ok(self.visit.clone())
     }
 
     fn finish(&self, job: JobId, exit: ExitStatus) -> Result<(), ClientError> {

@@ -18,3 +18,4 @@ mod squall;
 mod squeue;
 mod srun;
 mod transcript;
+mod visits;

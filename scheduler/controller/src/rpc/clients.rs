@@ -110,6 +110,10 @@ impl ClientApi for Service {
         self.grant_step(&channel, request).await
     }
 
+    async fn visit_job(&self, channel: Channel, job: JobId) -> Result<VisitGrant, Failure> {
+        self.grant_visit(&channel, job)
+    }
+
     async fn finish_allocation(&self, channel: Channel, job: JobId, exit: ExitStatus) -> Result<(), Failure> {
         self.finish(&channel, job, exit).await
     }

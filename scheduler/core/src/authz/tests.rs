@@ -44,6 +44,7 @@ Submit           yyyyyyyy yyyyyyyy y-yyyyyy y-yyyyyy --yyyyyy --------
 ChangeJob        yyyyyyyy yy------ y------- y------- -------- --------
 ReadScript       yyyyyyyy yy------ y------- y------- -------- --------
 StartStep        yyyyyyyy yy------ y------- y------- -------- --------
+VisitJob         yyyyyyyy yy------ y------- y------- -------- --------
 FinishAllocation yyyyyyyy yy------ y------- y------- -------- --------
 UseTokens        yyyyyyyy ----yy-- ----y--- -------- -------- --------
 RaisePriority    yyyyyyyy yyyyyyyy -------- -------- -------- --------

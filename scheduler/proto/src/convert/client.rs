@@ -27,6 +27,7 @@ message! {
         job, name, tasks, nodes, tasks_per_node, cpus_per_task, gpus_per_task, gpus, node_list, exclude, cyclic, overlap,
     }
     StepGrant { run: required, step, nodes, tasks, credential, ca_pem }
+    VisitGrant { run: required, nodes, credential, ca_pem }
     NodeView {
         name, pool, partitions, condition, contact, reason, reason_by, reason_at, shape: required, cpus_used,
         memory_used_mib, gpus_used, jobs, instance, offer, kind, price, cost, created_at, ready_at, address, hostname,

@@ -2,6 +2,7 @@
 
 use crate::wire::{message, put, take};
 use squall_types::api::{ConfigEntry, JobAction, JobFilter, NodeAction, PartitionView};
+use squall_types::visit::LiveStep;
 use squall_types::{BlobDigest, ExitStatus, JobId, Run};
 
 macro_rules! envelope {
@@ -17,6 +18,9 @@ envelope! {
     ScriptRequest { job: JobId; }
     ScriptReply { script: Vec<u8>; }
     WatchJobRequest { job: JobId; }
+    VisitRequest { job: JobId; }
+    LiveStepsAsk { credential: Vec<u8>; }
+    LiveStepsReply { steps: Vec<LiveStep>; }
     FinishRequest { job: JobId; exit: ExitStatus, required; }
     ActOnNodesRequest { nodes: String; action: NodeAction, required; }
     PartitionsReply { partitions: Vec<PartitionView>; }

@@ -2,6 +2,7 @@
 
 use crate::wire::{choice, message, put, take, words};
 use squall_types::step::*;
+use squall_types::visit::*;
 
 message! {
     TerminalSize { rows, columns }
@@ -11,6 +12,13 @@ message! {
         terminal, cpus_per_task, options, resume_after,
     }
     StartedTask { rank, pid }
+    StepAttach { credential, step }
+    LiveTask {
+        rank, pids, user_cpu, system_cpu, rss_kib, max_rss_kib, vm_kib, pages, read_bytes, written_bytes,
+    }
+    LiveStep { step, tasks }
+    FileBegin { credential, path, mode, size, force, accessed_at, modified_at }
+    FileStored { errno, text }
 }
 
 words! {
@@ -28,7 +36,7 @@ choice! {
 choice! {
     StepCommand in step_command::Command (command) {
         units {}
-        values { Start, Resize }
+        values { Start, Resize, Attach }
         records {
             Stdin as StdinBytes { rank, bytes, end },
             Signal as StepSignal { signal },
@@ -46,5 +54,13 @@ choice! {
             TaskExit as TaskExit { rank, exit: required },
             Failed as StepFailed { text },
         }
+    }
+}
+
+choice! {
+    FilePart in file_part::Part (part) {
+        units {}
+        values { Begin, Bytes }
+        records {}
     }
 }

@@ -9,6 +9,7 @@ use squall_types::{Attempt, Gid, JobId, NodeName, StepId, Timestamp, Uid};
 const MAGIC: &[u8; 8] = b"squall-1";
 const ACT_AS_JOB: u8 = 1;
 const RUN_STEP: u8 = 2;
+const VISIT: u8 = 3;
 
 pub(super) fn encode(credential: &Credential) -> Result<Vec<u8>, CredentialError> {
     let mut bytes = MAGIC.to_vec();
@@ -26,22 +27,31 @@ pub(super) fn encode(credential: &Credential) -> Result<Vec<u8>, CredentialError
             bytes.push(RUN_STEP);
             number(&mut bytes, step.0);
             number(&mut bytes, *tasks);
-            count(&mut bytes, nodes.len())?;
-            for node in nodes {
-                text(&mut bytes, node.name.as_str())?;
-                text(&mut bytes, &node.address)?;
-                number(&mut bytes, node.cpus);
-                count(&mut bytes, node.gpus.len())?;
-                node.gpus.iter().for_each(|gpu| bytes.extend_from_slice(&gpu.to_be_bytes()));
-                count(&mut bytes, node.ranks.len())?;
-                node.ranks.iter().for_each(|rank| number(&mut bytes, *rank));
-            }
+            list(&mut bytes, nodes)?;
+        }
+        Action::Visit { nodes } => {
+            bytes.push(VISIT);
+            list(&mut bytes, nodes)?;
         }
     }
     match bytes.len() + SIGNATURE_LEN {
         length if length > MAX_FRAME => Err(CredentialError::TooLong(length)),
         _ => Ok(bytes),
     }
+}
+
+fn list(bytes: &mut Vec<u8>, nodes: &[StepNode]) -> Result<(), CredentialError> {
+    count(bytes, nodes.len())?;
+    for node in nodes {
+        text(bytes, node.name.as_str())?;
+        text(bytes, &node.address)?;
+        number(bytes, node.cpus);
+        count(bytes, node.gpus.len())?;
+        node.gpus.iter().for_each(|gpu| bytes.extend_from_slice(&gpu.to_be_bytes()));
+        count(bytes, node.ranks.len())?;
+        node.ranks.iter().for_each(|rank| number(bytes, *rank));
+    }
+    Ok(())
 }
 
 fn number(bytes: &mut Vec<u8>, value: u32) {
@@ -79,6 +89,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Credential, CredentialError> {
             let nodes = left.list(Reader::node)?;
             Action::RunStep { step, tasks, nodes }
         }
+        VISIT => Action::Visit { nodes: left.list(Reader::node)? },
         _ => return Err(CredentialError::Malformed("it allows something that this version does not know")),
     };
     if !left.0.is_empty() {

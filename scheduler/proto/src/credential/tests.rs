@@ -32,10 +32,16 @@ fn of_step() -> Credential {
     Credential { action: Action::RunStep { step: StepId(0), tasks: 3, nodes }, ..of_job() }
 }
 
+fn of_visit() -> Credential {
+    let Action::RunStep { nodes, .. } = of_step().action else { panic!("a step's credential is for a step") };
+    Credential { action: Action::Visit { nodes }, ..of_job() }
+}
+
 #[test]
 fn what_was_signed_is_what_is_read() {
     let key = key();
-    for (credential, audience) in [(of_job(), Audience::Controller), (of_step(), Audience::Agent)] {
+    let all = [(of_job(), Audience::Controller), (of_step(), Audience::Agent), (of_visit(), Audience::Agent)];
+    for (credential, audience) in all {
         let frame = key.sign(&credential).unwrap();
         assert_eq!(verify(&key.public(), &frame, "squall", audience, NOW), Ok(credential));
     }

@@ -44,6 +44,8 @@ pub trait ClientApi: Send + Sync + 'static {
     /// The job as it is, then each change; the stream ends after the job has.
     async fn watch_job(&self, channel: Channel, job: JobId) -> Result<Outgoing<JobNews>, Failure>;
     async fn start_step(&self, channel: Channel, request: StepRequest) -> Result<StepGrant, Failure>;
+    /// The way to the nodes of a job that runs.
+    async fn visit_job(&self, channel: Channel, job: JobId) -> Result<VisitGrant, Failure>;
     /// `srun` and `salloc` say that their interactive job is over.
     async fn finish_allocation(&self, channel: Channel, job: JobId, exit: ExitStatus) -> Result<(), Failure>;
     async fn nodes(&self, channel: Channel) -> Result<Parts<NodeView>, Failure>;
@@ -137,6 +139,11 @@ impl<A: ClientApi> Squall for Adaptor<A> {
     async fn start_step(&self, request: Request<pb::StepRequest>) -> Result<Response<pb::StepGrant>, Status> {
         let (channel, step) = open(request)?;
         answer(self.0.start_step(channel, step).await)
+    }
+
+    async fn visit_job(&self, request: Request<pb::VisitRequest>) -> Result<Response<pb::VisitGrant>, Status> {
+        let (channel, VisitRequest { job }) = open(request)?;
+        answer(self.0.visit_job(channel, job).await)
     }
 
     async fn finish_allocation(&self, request: Request<pb::FinishRequest>) -> Result<Response<pb::Unit>, Status> {

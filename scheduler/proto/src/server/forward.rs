@@ -79,6 +79,10 @@ where
         Ok(self.client(&channel)?.start_step(request).await?)
     }
 
+    async fn visit_job(&self, channel: Channel, job: JobId) -> Result<VisitGrant, Failure> {
+        Ok(self.client(&channel)?.visit_job(job).await?)
+    }
+
     async fn finish_allocation(&self, channel: Channel, job: JobId, exit: ExitStatus) -> Result<(), Failure> {
         Ok(self.client(&channel)?.finish_allocation(job, exit).await?)
     }

@@ -11,6 +11,7 @@ use squall_types::agent::{AgentOrder, AgentReport, JoinReply, JoinRequest};
 use squall_types::api::*;
 use squall_types::offer::*;
 use squall_types::step::{StepCommand, StepNews};
+use squall_types::visit::{FilePart, FileStored};
 use squall_types::{AttemptState, Run, StepId};
 use std::fmt::Debug;
 
@@ -91,6 +92,12 @@ messages! {
     job_news: JobNews,
     step_request: StepRequest,
     step_grant: StepGrant,
+    visit_request: VisitRequest,
+    visit_grant: VisitGrant,
+    live_steps_ask: LiveStepsAsk,
+    live_steps_reply: LiveStepsReply,
+    file_part: FilePart,
+    file_stored: FileStored,
     finish_request: FinishRequest,
     node_view: NodeView,
     act_on_nodes_request: ActOnNodesRequest,

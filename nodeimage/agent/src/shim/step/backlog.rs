@@ -27,6 +27,16 @@ impl Backlog {
         self.frames.push_back(frame);
     }
 
+    /// All that is kept, sent or not.
+    pub fn kept(&self) -> impl Iterator<Item = &[u8]> {
+        self.frames.iter().map(Vec::as_slice)
+    }
+
+    /// The number of the first of what is kept.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// The tasks have to wait.
     pub fn is_full(&self) -> bool {
         self.unsent_bytes >= MAX_UNSENT

@@ -2,8 +2,9 @@
 
 use super::backlog::Backlog;
 use super::tasks::{Begun, Starter, Task, Waiting, Written};
+use super::visitors::Visitors;
 use super::words::{FromStep, MAX_FRAME, ToStep, frame, unframe};
-use super::{END, SOCKET, StepPlan, worst};
+use super::{END, SOCKET, StepPlan, TASKS, TaskProcesses, VISITORS, worst};
 use crate::cell::Process;
 use crate::clock;
 use crate::launch::SelfCommand;
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -47,6 +48,7 @@ struct Keeper<'a> {
     tasks: Vec<Task>,
     waiting: Arc<Waiting>,
     backlog: Backlog,
+    visitors: Visitors,
     streams: usize,
     usage: Usage,
     exit: ExitStatus,
@@ -77,14 +79,17 @@ pub(super) async fn keep(dir: &Path, plan: &StepPlan, again: &SelfCommand) -> io
         return Ok(());
     }
     let listener = UnixListener::bind(SOCKET)?;
+    let door = UnixListener::bind(VISITORS)?;
     say_started();
 
     let (written, mut output) = mpsc::channel::<Written>(OUTPUT_QUEUE);
-    let mut keeper = Keeper::start(dir, plan, again, written)?;
+    let (visitors, mut said) = Visitors::new();
+    let mut keeper = Keeper::start(dir, plan, again, written, visitors)?;
     // The agent at the other end of the socket: what it says, and where it hears.
     let (mut commands, mut agent): (Option<mpsc::Receiver<ToStep>>, Option<OwnedWriteHalf>) = (None, None);
     loop {
         if keeper.finished && (keeper.received || keeper.abandoned) {
+            keeper.visitors.leave().await;
             return Ok(());
         }
         if !keeper.finished && keeper.tasks.iter().all(|task| task.over) {
@@ -99,6 +104,8 @@ pub(super) async fn keep(dir: &Path, plan: &StepPlan, again: &SelfCommand) -> io
                 agent = Some(writes);
                 commands = Some(listen(reads));
             }
+            Ok((stream, _)) = door.accept() => keeper.let_in(stream),
+            Some(word) = said.recv(), if keeper.waiting.bytes() < MAX_WAITING => keeper.obey_visitor(word),
             Some(news) = output.recv(), if !keeper.backlog.is_full() => keeper.wrote(news),
             command = next_command(&mut commands), if keeper.waiting.bytes() < MAX_WAITING => match command {
                 Some(command) => keeper.obey(command),
@@ -147,7 +154,7 @@ fn listen(reads: OwnedReadHalf) -> mpsc::Receiver<ToStep> {
     commands
 }
 
-async fn read_commands(mut reads: OwnedReadHalf, commands: mpsc::Sender<ToStep>) {
+pub(super) async fn read_commands(mut reads: OwnedReadHalf, commands: mpsc::Sender<ToStep>) {
     let mut received = Vec::new();
     while let Ok(1..) = reads.read_buf(&mut received).await {
         loop {
@@ -180,6 +187,7 @@ impl<'a> Keeper<'a> {
         plan: &'a StepPlan,
         again: &SelfCommand,
         written: mpsc::Sender<Written>,
+        visitors: Visitors,
     ) -> io::Result<Keeper<'a>> {
         let waiting = Arc::new(Waiting::default());
         let mut starter = Starter {
@@ -203,7 +211,10 @@ impl<'a> Keeper<'a> {
             begun.into_iter().for_each(Begun::wait);
         }
         let mut backlog = Backlog::default();
-        let started = tasks.iter().map(|task| (task.rank, task.pid)).collect();
+        let started: Vec<(u32, u32)> = tasks.iter().map(|task| (task.rank, task.pid)).collect();
+        let processes = started.iter().filter_map(|(rank, pid)| Some((*rank, Process::find(*pid)?))).collect();
+        // Without it nobody sees what the tasks use, which is no reason to run none.
+        let _ = sealed::write_unsynced(&dir.join(TASKS), &TaskProcesses { tasks: processes });
         backlog.push(frame(&FromStep::Started(started)));
         let mut exit = ExitStatus::default();
         for (rank, error) in failed {
@@ -220,6 +231,7 @@ impl<'a> Keeper<'a> {
             tasks,
             waiting,
             backlog,
+            visitors,
             streams,
             usage: Usage::default(),
             exit,
@@ -237,7 +249,23 @@ impl<'a> Keeper<'a> {
     }
 
     fn tell(&mut self, news: &FromStep) {
-        self.backlog.push(frame(news));
+        let news = frame(news);
+        self.visitors.hear(&news);
+        self.backlog.push(news);
+    }
+
+    fn let_in(&mut self, stream: UnixStream) {
+        let tasks: Vec<(u32, u32)> = self.tasks.iter().map(|task| (task.rank, task.pid)).collect();
+        // The first news of all is which tasks there are; a visitor hears that in any case.
+        let told = usize::from(self.backlog.first() == 0);
+        self.visitors.enter(stream, &tasks, self.backlog.kept().skip(told));
+    }
+
+    /// A visitor may type, and that is all: the end of his input is not that of the tasks.
+    fn obey_visitor(&mut self, word: ToStep) {
+        if let ToStep::Stdin { rank, bytes, end: _ } = word {
+            self.obey(ToStep::Stdin { rank, bytes, end: false });
+        }
     }
 
     fn unsent(&self) -> Option<&[u8]> {

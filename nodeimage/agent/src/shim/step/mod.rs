@@ -7,9 +7,10 @@
 mod backlog;
 mod keeper;
 mod tasks;
+mod visitors;
 pub mod words;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Process};
 use crate::launch::SelfCommand;
 use crate::ledger::sealed;
 use minicbor::bytes::ByteVec;
@@ -23,6 +24,10 @@ use std::path::Path;
 
 /// The name of the socket in the step's folder.
 pub const SOCKET: &str = "io.sock";
+/// The name of the socket for visitors.
+pub const VISITORS: &str = "visit.sock";
+/// The name of the record of the processes of its tasks.
+pub const TASKS: &str = "tasks";
 /// The name of the plan.
 pub const PLAN: &str = "step";
 /// The name of the record of the end.
@@ -62,6 +67,14 @@ pub struct StepPlan {
     /// Who may come back: only the bearer of the very same credential.
     #[n(10)]
     pub credential: ByteVec,
+}
+
+/// Which process each task is; in the step's folder as [`TASKS`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TaskProcesses {
+    /// Rank and process; those that could not be started are not in it.
+    #[n(0)]
+    pub tasks: Vec<(u32, Process)>,
 }
 
 /// One task. What it executes stands in `task-RANK`.
