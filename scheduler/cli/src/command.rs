@@ -21,12 +21,13 @@ pub enum Command {
     Sattach,
     Sbcast,
     Sstat,
+    Strigger,
     Squall,
 }
 
 impl Command {
     /// All that are links to the one binary.
-    pub const LINKED: [Command; 16] = [
+    pub const LINKED: [Command; 17] = [
         Command::Sbatch,
         Command::Srun,
         Command::Salloc,
@@ -43,6 +44,7 @@ impl Command {
         Command::Sattach,
         Command::Sbcast,
         Command::Sstat,
+        Command::Strigger,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -63,6 +65,7 @@ impl Command {
             Command::Sattach => "sattach",
             Command::Sbcast => "sbcast",
             Command::Sstat => "sstat",
+            Command::Strigger => "strigger",
             Command::Squall => "squall",
         }
     }

@@ -86,6 +86,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         Command::Sattach => crate::sattach::run(invocation, parsed),
         Command::Sbcast => crate::sbcast::run(invocation, parsed),
         Command::Sstat => crate::sstat::run(invocation, parsed),
+        Command::Strigger => crate::strigger::run(invocation, parsed),
         Command::Squall => crate::squall::run(invocation, &parsed.rest),
     }
 }

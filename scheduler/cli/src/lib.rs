@@ -39,6 +39,7 @@ mod srun;
 mod sshare;
 mod sstat;
 pub mod start;
+mod strigger;
 mod submission;
 pub mod terminal;
 mod trace;

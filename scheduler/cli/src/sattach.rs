@@ -2,7 +2,7 @@
 
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
-use crate::options::{self, Given, Parsed};
+use crate::options::{Given, Parsed};
 use crate::sbatch::shell_code;
 use crate::select;
 use crate::srun::{Input, Sinks, read_input};
@@ -61,11 +61,13 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     let no_step = || Failure::error("sattach", format_args!("{NO_STEP}: {OVER}"));
     let found = job.steps.iter().find(|found| found.step == step).ok_or_else(no_step)?;
     if step >= StepId::EXTERN {
-        return Err(Failure::error("sattach", format_args!("step {id} has no streams to attach to")).advising(Advice {
-            limit: "a batch script writes to its own files".to_owned(),
-            try_this: format!("tail -f on what scontrol show job {} calls StdOut", job.job),
-            ..Advice::default()
-        }));
+        return Err(Failure::error("sattach", format_args!("step {id} has no streams to attach to")).advising(
+            Advice {
+                limit: "a batch script writes to its own files".to_owned(),
+                try_this: format!("tail -f on what scontrol show job {} calls StdOut", job.job),
+                ..Advice::default()
+            },
+        ));
     }
     let grant = invocation.controller.visit(job.job);
     let grant = grant.map_err(|error| Failure::call("sattach", NO_STEP, &error))?;
@@ -80,7 +82,8 @@ fn not_there(invocation: &Invocation<'_>, job: squall_types::JobId) -> Failure {
 }
 
 fn misused(invocation: &mut Invocation<'_>, why: &str) -> Result<Failure, Failure> {
-    invocation.out.write_all(options::usage(invocation.command).as_bytes())?;
+    // As short as Slurm's, which programs may know.
+    writeln!(invocation.out, "Usage: sattach [options] <jobid.stepid>")?;
     Ok(Failure::error("sattach", why))
 }
 
@@ -136,7 +139,9 @@ async fn enter(node: &StepNode, grant: &VisitGrant, step: StepId) -> Result<Part
         }
         // It ended on its way here.
         Some(Ok(StepNews::Failed { .. })) | None => Err(Failure::error("sattach", format_args!("{NO_STEP}: {OVER}"))),
-        Some(Ok(_)) => Err(Failure::error("sattach", format_args!("node {} does not say which tasks it has", node.name))),
+        Some(Ok(_)) => {
+            Err(Failure::error("sattach", format_args!("node {} does not say which tasks it has", node.name)))
+        }
         Some(Err(error)) => Err(failed(error)),
     }
 }

@@ -14,8 +14,8 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     let given = Given::on_command_line(invocation.command, &parsed);
     given.refuse_what_cannot_be_kept()?;
     let summary = invocation.controller.summary().map_err(|error| Failure::load("slurm_get_statistics", &error))?;
-    if given.has("json") {
-        writeln!(invocation.out, "{:#}", serde_json::json!({ "statistics": summary }))?;
+    if let Some(notation) = crate::show::json::asked(&given, invocation.command)? {
+        notation.write(invocation.out, &serde_json::json!({ "statistics": summary }))?;
         return Ok(0);
     }
     let moments = Moments::of(invocation);

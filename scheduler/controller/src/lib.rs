@@ -9,12 +9,13 @@
 //! - [`rpc`]: what clients and agents ask.
 //! - [`pools`]: who sells machines. [`reload`]: a new configuration while it runs.
 //! - [`metrics`]: Prometheus, from the published state.
-//! - [`telemetry`]: logs and the traces of jobs.
+//! - [`telemetry`]: logs and the traces of jobs. [`mail`]: what becomes of jobs, by a mail program.
 //! - [`run`]: one controller from start to stop. [`program`]: the command line.
 #![forbid(unsafe_code)]
 
 pub mod identity;
 pub mod limits;
+pub mod mail;
 pub mod meters;
 pub mod metrics;
 pub mod pools;

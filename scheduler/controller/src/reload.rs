@@ -25,7 +25,7 @@ pub struct Reloader {
 }
 
 /// Keys that are read once, at the start.
-const AT_START: [&str; 10] = [
+const AT_START: [&str; 11] = [
     "controller.state_dir",
     "controller.socket",
     "controller.listen",
@@ -35,6 +35,7 @@ const AT_START: [&str; 10] = [
     "controller.disk_reserve",
     "controller.snapshot",
     "controller.retention",
+    "controller.mail",
     "telemetry.log_format",
 ];
 

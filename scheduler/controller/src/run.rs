@@ -13,7 +13,7 @@ use crate::settings::Loaded;
 use crate::shell::{self, Clock, ExitReason, ProviderTable, Shell, ShellOptions};
 use crate::telemetry::{self, MetricsPush, TraceParent};
 use address::Addresses;
-use squall_core::{Caller, Command};
+use squall_core::{Caller, Command, Event};
 use squall_engine::{Answer, Ask, Engine};
 use squall_journal::{Journal, JournalError, Options, Recovered, Retention};
 use squall_proto::VERSION;
@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -118,7 +119,21 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
     pools.offer(&pools.begin(&loaded).await?);
 
     let (restored, from) = (recovered.restored, recovered.seq);
-    let shell = start_shell(journal, recovered, &loaded, &authority, &addresses.advertised, clock, providers, &meters);
+    let mail = crate::mail::follow(&controller, &recovered.cluster)
+        .map_err(|source| RunError::System { what: "outbox for mail", source })?;
+    let (letters, delivery) = mail.map_or((None, None), |(letters, delivery)| (Some(letters), Some(delivery)));
+    let followers = telemetry::follow(&recovered.cluster).into_iter().chain(letters).collect();
+    let shell = start_shell(
+        journal,
+        recovered,
+        followers,
+        &loaded,
+        &authority,
+        &addresses.advertised,
+        clock,
+        providers,
+        &meters,
+    );
     configure(&shell, &loaded, restored).await?;
     tracing::info!(
         cluster = %loaded.cluster.cluster, version = VERSION, records = from.0, state = %state_dir.display(), "controller started"
@@ -138,6 +153,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         addresses.advertised.clone(),
     );
     let mut tasks = vec![tokio::spawn(pools.clone().look_after_agents())];
+    tasks.extend(delivery);
     let source = Source { handle: shell.handle.clone(), meters: service.meters.clone() };
     let push = MetricsPush::from_env("squallctld", &cluster, source.clone());
     tasks.extend(push.clone().map(|push| tokio::spawn(push.run())));
@@ -182,6 +198,7 @@ fn open_journal(loaded: &Loaded) -> Result<(Journal, Recovered), RunError> {
 fn start_shell(
     journal: Journal,
     recovered: Recovered,
+    events: Vec<UnboundedSender<Arc<[Event]>>>,
     loaded: &Loaded,
     authority: &Arc<Authority>,
     advertised: &str,
@@ -192,7 +209,6 @@ fn start_shell(
     let (ticket_authority, controller) = (authority.clone(), format!("https://{advertised}"));
     let (credential_authority, credential_clock) = (authority.clone(), clock.clone());
     let alerts = meters.clone();
-    let events = telemetry::follow(&recovered.cluster);
     shell::start(ShellOptions {
         engine: Engine::new(recovered.cluster, recovered.epoch, VERSION),
         journal,

@@ -15,6 +15,7 @@ use squall_proto::{ClientError, VERSION};
 use squall_types::agent::*;
 use squall_types::api::*;
 use squall_types::step::*;
+use squall_types::visit::{FileBegin, FilePart, FileStored, LiveStep};
 use squall_types::*;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -252,6 +253,22 @@ async fn input_of_a_step_goes_in_and_its_output_comes_out() {
     drop(commands);
     assert_eq!(news.next().await.unwrap().unwrap(), StepNews::Finished);
     assert!(news.next().await.is_none());
+}
+
+#[tokio::test]
+async fn visitors_see_what_is_used_and_leave_files() {
+    let (_place, target) = controller(0).await;
+    let client = StepClient::connect(&target).await.unwrap();
+    let live = client.live_steps(b"credential".to_vec()).await.unwrap();
+    assert_eq!(live, [LiveStep { step: StepId(10), tasks: Vec::new() }]);
+    let begin = FileBegin { path: "/tmp/tool".into(), size: 2_000_000, ..FileBegin::default() };
+    let (parts, mut stored) = client.store_file(begin).await.unwrap();
+    for _ in 0..2 {
+        parts.send(FilePart::Bytes(vec![7; 1_000_000])).await.unwrap();
+    }
+    drop(parts);
+    let text = "2000000 bytes of /tmp/tool".to_owned();
+    assert_eq!(stored.next().await.unwrap().unwrap(), FileStored { errno: 0, text });
 }
 
 #[tokio::test]

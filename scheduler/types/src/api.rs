@@ -9,7 +9,6 @@ pub use steps::*;
 pub use tokens::*;
 
 use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
-use crate::ids::Run;
 use crate::{
     AccountName, Attempt, CapacityKind, EndState, Gid, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd, NodeName,
     PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, Timestamp, Uid,

@@ -24,6 +24,12 @@ const SHOWN_LINES: usize = 40;
 /// Variables that would lead commands elsewhere, or change what they do.
 const FOREIGN: [&str; 8] = ["SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SQUALL_", "OTEL_", "RUST_LOG", "TRACEPARENT"];
 
+/// What tests call.
+const COMMANDS: [&str; 12] = [
+    "squall", "sbatch", "squeue", "sinfo", "scancel", "srun", "salloc", "sacct", "scontrol", "sattach", "sbcast",
+    "sstat",
+];
+
 /// A folder, and whatever of the cluster runs in it.
 pub struct Stage {
     dir: PathBuf,
@@ -64,7 +70,7 @@ impl Stage {
         let stage = Stage { dir, controller: Mutex::default(), variables: Vec::new() };
         std::fs::create_dir(stage.path("bin")).expect("a folder for commands");
         let squall = program("squall");
-        for name in ["squall", "sbatch", "squeue", "sinfo", "scancel", "srun", "salloc", "sacct", "scontrol"] {
+        for name in COMMANDS {
             symlink(&squall, stage.path("bin").join(name)).expect("a link");
         }
         std::fs::create_dir(stage.path("work")).expect("a folder for jobs");

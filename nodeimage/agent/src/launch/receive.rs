@@ -48,7 +48,10 @@ pub fn run() -> i32 {
         Ok(()) => 0,
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
-            println!("{}", error.raw_os_error().map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned()));
+            println!(
+                "{}",
+                error.raw_os_error().map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
+            );
             // Of an exit code there are eight bits.
             if (1..=255).contains(&errno) { errno } else { Errno::EIO as i32 }
         }

@@ -6,9 +6,9 @@ use crate::hands::Hands;
 use crate::ledger::sealed;
 use crate::shim::records::Folder;
 use crate::shim::step::{PLAN, StepPlan, TASKS, TaskProcesses};
+use squall_types::StepId;
 use squall_types::ids::Run;
 use squall_types::visit::{LiveStep, LiveTask};
-use squall_types::StepId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 

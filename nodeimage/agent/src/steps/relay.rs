@@ -1,7 +1,7 @@
 //! Between a client's stream and the socket of a step's shim.
 
-use crate::shim::step::{SOCKET, VISITORS};
 use crate::shim::step::words::{FromStep, ToStep, frame, unframe};
+use crate::shim::step::{SOCKET, VISITORS};
 use futures_util::StreamExt;
 use minicbor::bytes::ByteVec;
 use squall_proto::server::{Failure, Incoming};

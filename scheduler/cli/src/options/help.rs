@@ -64,6 +64,7 @@ fn operands(command: Command) -> &'static str {
         Command::Sattach => "jobid.stepid",
         Command::Sbcast => "SOURCE DEST",
         Command::Sstat => "-j job[.stepid]",
+        Command::Strigger => "--get",
         Command::Squeue | Command::Sinfo | Command::Sacct => "",
         Command::Sshare | Command::Sprio | Command::Sdiag => "",
     }

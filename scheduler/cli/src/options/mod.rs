@@ -15,6 +15,7 @@ mod running;
 mod site;
 mod size;
 mod step;
+mod trigger;
 
 pub use given::{Given, Source};
 pub use help::{help, usage};
@@ -112,6 +113,7 @@ pub fn sections(command: Command) -> &'static [Section] {
         Command::Scontrol => query::SCONTROL,
         Command::Sacctmgr | Command::Sshare | Command::Sprio | Command::Sdiag | Command::Seff => site::SECTIONS,
         Command::Sattach | Command::Sbcast | Command::Sstat => running::SECTIONS,
+        Command::Strigger => trigger::SECTIONS,
         Command::Squall => query::SQUALL,
     }
 }

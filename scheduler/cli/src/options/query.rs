@@ -122,7 +122,7 @@ static SQUEUE_ROWS: &[Opt] = &[
         .help("only jobs of these users"),
     opt("users").value("names").on(SQ).same_as("user"),
     opt("verbose").short('v').on(SQ).help("say more"),
-    opt("yaml").maybe("version").on(SQ).refused("only JSON is written", "--json"),
+    opt("yaml").maybe("version").on(SQ).help("print YAML"),
 ];
 
 pub static SINFO: &[Section] =
@@ -174,7 +174,7 @@ static SINFO_ROWS: &[Opt] = &[
     opt("states").short('t').value("states").on(SI).help("only nodes in these states"),
     opt("summarize").short('s').on(SI).help("one line for each partition"),
     opt("verbose").short('v').on(SI).help("say more"),
-    opt("yaml").maybe("version").on(SI).refused("only JSON is written", "--json"),
+    opt("yaml").maybe("version").on(SI).help("print YAML"),
 ];
 
 pub static SCANCEL: &[Section] =
@@ -314,7 +314,7 @@ static SACCT_ROWS: &[Opt] = &[
     opt("verbose").short('v').on(SA).help("say more"),
     opt("wckeys").short('W').value("wckeys").on(SA).help("only jobs of these workload keys"),
     opt("whole-hetjob").maybe("yes|no").on(SA).ignored("there are no heterogeneous jobs"),
-    opt("yaml").maybe("version").on(SA).refused("only JSON is written", "--json"),
+    opt("yaml").maybe("version").on(SA).help("print YAML"),
 ];
 
 pub static SCONTROL: &[Section] =
@@ -328,7 +328,7 @@ static SCONTROL_ROWS: &[Opt] = &[
     opt("federation").on(CTL).ignored(ONE_CLUSTER),
     opt("future").short('F').on(CTL).ignored("no node is only planned"),
     opt("hide").on(CTL).ignored(NO_HIDDEN),
-    opt("json").maybe("version").on(CTL).refused("scontrol prints text", "squeue --json or sinfo --json"),
+    opt("json").maybe("version").on(CTL).help("print JSON: show job, node or partition"),
     opt("local").on(CTL).ignored(ONE_CLUSTER),
     opt("oneliner").short('o').on(CTL).help("one line for each record"),
     opt("quiet").short('Q').on(CTL).help("no messages but errors"),
@@ -339,7 +339,7 @@ static SCONTROL_ROWS: &[Opt] = &[
         .on(CTL)
         .refused("changes are made as the user who asks for them", "sudo -u USER scontrol ..."),
     opt("verbose").short('v').on(CTL).help("say more"),
-    opt("yaml").maybe("version").on(CTL).refused("scontrol prints text", "squeue --json or sinfo --json"),
+    opt("yaml").maybe("version").on(CTL).help("print YAML: show job, node or partition"),
 ];
 
 pub static SQUALL: &[Section] = &[Section { title: "Help options", rows: help_rows!(&[Squall], Some('h')) }];

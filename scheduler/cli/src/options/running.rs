@@ -31,9 +31,22 @@ static ROWS: &[Opt] = &[
     opt("compress").short('C').maybe("lib").on(BCAST).ignored("a file travels as it is, over connections of its own"),
     opt("exclude").value("paths").on(BCAST).ignored("no libraries are sent along that could be left out"),
     opt("force").short('f').on(BCAST).env_named(&[(Sbcast, "SBCAST_FORCE")]).help("replace a file that is there"),
-    opt("fanout").short('F').value("n").on(BCAST).env_named(&[(Sbcast, "SBCAST_FANOUT")]).help("nodes at the same time"),
-    opt("jobid").short('j').value("job[.step]").on(BCAST).help("the job whose nodes get the file; with a step, its nodes"),
-    opt("preserve").short('p').on(BCAST).env_named(&[(Sbcast, "SBCAST_PRESERVE")]).help("preserve times of source file, too"),
+    opt("fanout")
+        .short('F')
+        .value("n")
+        .on(BCAST)
+        .env_named(&[(Sbcast, "SBCAST_FANOUT")])
+        .help("nodes at the same time"),
+    opt("jobid")
+        .short('j')
+        .value("job[.step]")
+        .on(BCAST)
+        .help("the job whose nodes get the file; with a step, its nodes"),
+    opt("preserve")
+        .short('p')
+        .on(BCAST)
+        .env_named(&[(Sbcast, "SBCAST_PRESERVE")])
+        .help("preserve times of source file, too"),
     opt("send-libs").maybe("yes|no").on(BCAST).env_named(&[(Sbcast, "SBCAST_SEND_LIBS")]).refused(
         "shared objects are not sent along: the program would find the node's own",
         "sbcast without it, once for each file",

@@ -59,5 +59,6 @@ static ROWS: &[Opt] = &[
     opt("sort-by-time").short('t').on(DIAG).ignored("nothing is listed by time"),
     opt("sort-by-time2").short('T').on(DIAG).ignored("nothing is listed by time"),
     opt("json").maybe("version").on(DIAG).help("print JSON"),
+    opt("yaml").maybe("version").on(DIAG).help("print YAML"),
     opt("debug").short('d').on(EFF).ignored("nothing is left to say"),
 ];

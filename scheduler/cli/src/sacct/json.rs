@@ -1,25 +1,17 @@
-//! `sacct --json`.
+//! `sacct --json` and `--yaml`.
 
-use crate::failure::{Advice, Failure};
+use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::options::Given;
 use crate::show::ids;
-use crate::show::json::{answer, exit, limit, number, version};
+use crate::show::json::{Notation, answer, exit, limit, number};
 use serde_json::{Value, json};
 use squall_types::api::{AccountedJob, AccountedStep, ArrayView};
 use squall_types::{Span, Timestamp};
 
-pub fn print(invocation: &mut Invocation<'_>, given: &Given, jobs: &[AccountedJob]) -> Result<i32, Failure> {
-    version(given.text("json")).map_err(|why| {
-        Failure::error("sacct", "Invalid --json specification").advising(Advice {
-            limit: why,
-            code: "SQ0001",
-            ..Advice::default()
-        })
-    })?;
+pub fn print(invocation: &mut Invocation<'_>, notation: Notation, jobs: &[AccountedJob]) -> Result<i32, Failure> {
     let now = invocation.now();
     let text = answer("jobs", jobs.iter().map(|job| record(job, now)).collect(), "sacct");
-    writeln!(invocation.out, "{text:#}")?;
+    notation.write(invocation.out, &text)?;
     Ok(0)
 }
 

@@ -52,8 +52,8 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
             .map_err(|error| Failure::call("sacct", "Problem talking to the database", &error))?,
     };
     jobs.retain(|job| question.takes(job));
-    if given.has("json") {
-        return json::print(invocation, &given, &jobs);
+    if let Some(notation) = crate::show::json::asked(&given, invocation.command)? {
+        return json::print(invocation, notation, &jobs);
     }
     print(invocation, &given, &columns, &question, &jobs)
 }

@@ -57,7 +57,7 @@ impl Question {
         question.query.accounts = texts("accounts").into_iter().map(AccountName).collect();
         question.query.names = texts("name");
         question.query.partitions = texts("partition").into_iter().map(PartitionName).collect();
-        question.query.with_steps = !given.has("allocations") || given.has("json");
+        question.query.with_steps = !given.has("allocations") || given.has("json") || given.has("yaml");
         (question.qos, question.wckeys) = (texts("qos"), texts("wckeys"));
         if let Some(text) = given.text("nodelist") {
             question.nodes = names_of_nodes("sacct", "nodelist", text)?;

@@ -7,13 +7,14 @@ use crate::terminal::escaped;
 use squall_types::api::{ConfigEntry, PingReply};
 
 /// Slurm's name for a key of ours, and its unit.
-const NAMES: [(&str, &str, Unit); 6] = [
+const NAMES: [(&str, &str, Unit); 7] = [
     ("FirstJobId", "first_job", Unit::Count),
     ("MaxArraySize", "limits.max_array_size", Unit::Count),
     ("MaxJobCount", "limits.max_jobs", Unit::Count),
     ("MinJobAge", "timing.min_job_age", Unit::Seconds),
     ("KillWait", "timing.kill_wait", Unit::Seconds),
     ("SlurmdTimeout", "timing.contact_timeout", Unit::Seconds),
+    ("MailProg", "controller.mail_program", Unit::Count),
 ];
 
 /// What is the same on every cluster of this kind.
@@ -83,7 +84,7 @@ fn rows(entries: &[ConfigEntry], ping: &PingReply) -> Vec<(String, String)> {
 }
 
 /// `1h30m`, `90s`, `500ms`: whole seconds.
-fn seconds(text: &str) -> Option<u64> {
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     let (mut total, mut rest) = (0u64, text);
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,6 +1,7 @@
 //! `scontrol show job` and `show step`.
 
 use super::Manner;
+use super::json;
 use super::record::{Record, null};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -26,6 +27,9 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -
         }
         None => every_job(invocation).map_err(load)?,
     };
+    if let Some(notation) = manner.notation {
+        return json::jobs(invocation, notation, &details);
+    }
     if details.is_empty() {
         writeln!(invocation.out, "No jobs in the system")?;
         return Ok(0);

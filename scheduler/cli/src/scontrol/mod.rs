@@ -4,16 +4,20 @@ mod act;
 mod config;
 mod hosts;
 mod job;
+mod json;
 mod node;
 mod partition;
 mod record;
 mod show;
 mod update;
 
+pub(crate) use config::seconds;
+
 use crate::dispatch::VERSION;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{Given, Parsed};
+use crate::show::json::Notation;
 use crate::terminal::escaped;
 use record::Form;
 use std::io::Read;
@@ -25,6 +29,8 @@ const MAX_LINE: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     form: Form,
+    /// JSON or YAML instead of text.
+    notation: Option<Notation>,
     details: bool,
     verbose: bool,
 }
@@ -36,6 +42,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     given.refuse_what_cannot_be_kept()?;
     let manner = Manner {
         form: if given.has("oneliner") { Form::Line } else { Form::Block },
+        notation: crate::show::json::asked(&given, invocation.command)?,
         details: given.has("details"),
         verbose: given.has("verbose"),
     };

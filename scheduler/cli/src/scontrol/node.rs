@@ -1,6 +1,7 @@
 //! `scontrol show node`.
 
 use super::Manner;
+use super::json;
 use super::record::{Record, null};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -30,6 +31,9 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, list: Option<&str>)
             chosen
         }
     };
+    if let Some(notation) = manner.notation {
+        return json::nodes(invocation, notation, &chosen);
+    }
     if chosen.is_empty() {
         writeln!(invocation.out, "No nodes in the system")?;
     }
@@ -101,7 +105,7 @@ fn record(node: &NodeView, manner: Manner, moments: &Moments) -> Record {
     record
 }
 
-fn allocated(node: &NodeView) -> String {
+pub(super) fn allocated(node: &NodeView) -> String {
     if node.cpus_used == 0 && node.gpus_used.is_empty() {
         return String::new();
     }

@@ -1,6 +1,7 @@
 //! `scontrol show partition`.
 
 use super::Manner;
+use super::json;
 use super::record::Record;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -24,6 +25,9 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, name: Option<&str>)
             found
         }
     };
+    if let Some(notation) = manner.notation {
+        return json::partitions(invocation, notation, &chosen);
+    }
     let nodes = invocation.controller.nodes().map_err(|error| Failure::load("slurm_load_node", &error))?;
     for partition in chosen {
         let of_it = nodes.iter().filter(|node| node.partitions.contains(&partition.name));

@@ -1,7 +1,7 @@
 //! `scontrol show`.
 
 use super::{Manner, config, hosts, job, node, partition};
-use crate::failure::Failure;
+use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::terminal::escaped;
 
@@ -42,7 +42,11 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
     };
     let id = attached.or_else(|| words.first().cloned());
     let id = id.as_deref().filter(|id| !id.is_empty());
-    match entity(word) {
+    let entity = entity(word);
+    if manner.notation.is_some() && !matches!(entity, Some("jobs" | "nodes" | "partitions") | None) {
+        return Err(only_text(word));
+    }
+    match entity {
         Some("jobs") => job::show(invocation, manner, id),
         Some("nodes") => node::show(invocation, manner, id),
         Some("partitions") => partition::show(invocation, manner, id),
@@ -62,6 +66,14 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
         Some(_) => Ok(0),
         None => Err(unknown(word)),
     }
+}
+
+fn only_text(word: &str) -> Failure {
+    Failure::error("scontrol", format_args!("{} is shown as text alone", escaped(word))).advising(Advice {
+        limit: "jobs, nodes and partitions are written as JSON or YAML".to_owned(),
+        try_this: "the same without --json or --yaml".to_owned(),
+        ..Advice::default()
+    })
 }
 
 fn say(invocation: &mut Invocation<'_>, text: &str) -> Result<i32, Failure> {

@@ -1,7 +1,11 @@
-//! The parts that all JSON answers share, in the shape of Slurm's data parser v0.0.41.
+//! The parts that all answers in JSON or YAML share, in the shape of Slurm's data parser v0.0.41.
 
+use crate::command::Command;
+use crate::failure::{Advice, Failure};
+use crate::options::Given;
 use serde_json::{Value, json};
 use squall_types::Timestamp;
+use std::io::{self, Write};
 
 /// The only version of the shape that is written; `--json=v0.0.41` asks for it by name.
 pub const DATA_PARSER: &str = "v0.0.41";
@@ -52,11 +56,59 @@ pub fn exit(code: i32, signal: i32) -> Value {
     })
 }
 
+/// How records are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    Json,
+    Yaml,
+}
+
+/// The notation that `--json` or `--yaml` asks for; `None` where tables and text are wanted.
+///
 /// # Errors
 /// Another version of the shape than the one that is written.
-pub fn version(asked: Option<&str>) -> Result<(), String> {
-    match asked {
-        None | Some("" | DATA_PARSER) => Ok(()),
-        Some(other) => Err(format!("{other} is not written; --json={DATA_PARSER} is")),
+pub fn asked(given: &Given, command: Command) -> Result<Option<Notation>, Failure> {
+    let Some(long) = given.later_of(&["json", "yaml"]) else { return Ok(None) };
+    match given.text(long) {
+        None | Some("" | DATA_PARSER) => {}
+        Some(other) => {
+            let failure = Failure::error(command.name(), format_args!("Invalid --{long} specification"));
+            return Err(failure.advising(Advice {
+                limit: format!("{other} is not written; --{long}={DATA_PARSER} is"),
+                code: "SQ0001",
+                ..Advice::default()
+            }));
+        }
+    }
+    Ok(Some(if long == "json" { Notation::Json } else { Notation::Yaml }))
+}
+
+impl Notation {
+    /// # Errors
+    /// Where nobody reads any more.
+    pub fn write(self, out: &mut dyn Write, value: &Value) -> Result<(), Failure> {
+        match self {
+            Notation::Json => writeln!(out, "{value:#}")?,
+            Notation::Yaml => {
+                let text = yaml_serde::to_string(value).map_err(io::Error::other)?;
+                write!(out, "---\n{text}...\n")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_looks_like_something_else_stays_text_in_yaml() {
+        let value =
+            json!({ "name": "no", "id": "0x1f", "note": "a: b # c\n- d", "time": "12:30:45", "empty": "", "n": 5 });
+        let mut text = Vec::new();
+        Notation::Yaml.write(&mut text, &value).unwrap();
+        let read: Value = yaml_serde::from_slice(&text).unwrap();
+        assert_eq!(read, value, "{}", String::from_utf8_lossy(&text));
     }
 }

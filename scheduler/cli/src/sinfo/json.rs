@@ -1,27 +1,25 @@
-//! `sinfo --json`: nodes as records, each with its partitions.
+//! `sinfo --json` and `--yaml`: nodes as records, each with its partitions.
 
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::options::Given;
-use crate::show::json::{answer, limit, moment, number};
+use crate::show::json::{Notation, answer, limit, moment, number};
 use crate::show::node_state;
 use serde_json::{Value, json};
 use squall_types::api::{NodeView, PartitionView};
 
 pub fn print(
     invocation: &mut Invocation<'_>,
-    given: &Given,
+    notation: Notation,
     partitions: &[PartitionView],
     nodes: &[&NodeView],
 ) -> Result<i32, Failure> {
-    super::json_version(given)?;
     let mut records = Vec::new();
     for partition in partitions {
         let of_partition = nodes.iter().filter(|node| node.partitions.contains(&partition.name));
         records.extend(of_partition.map(|node| record(partition, node)));
     }
     let text = answer("sinfo", records, "sinfo");
-    writeln!(invocation.out, "{text:#}")?;
+    notation.write(invocation.out, &text)?;
     Ok(0)
 }
 

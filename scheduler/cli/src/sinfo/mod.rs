@@ -5,7 +5,7 @@ mod group;
 mod json;
 mod states;
 
-use crate::failure::{Advice, Failure};
+use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{Given, Parsed};
 use crate::request::names_of_nodes;
@@ -59,8 +59,8 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     let nodes = invocation.controller.nodes().map_err(load)?;
     partitions.retain(|partition| wanted.partitions.is_empty() || wanted.partitions.contains(&partition.name.0));
     let nodes: Vec<&NodeView> = nodes.iter().filter(|node| wanted.takes(node)).collect();
-    if given.has("json") {
-        return json::print(invocation, given, &partitions, &nodes);
+    if let Some(notation) = crate::show::json::asked(given, invocation.command)? {
+        return json::print(invocation, notation, &partitions, &nodes);
     }
     let format = format(given, &nodes);
     tell_unknown(invocation, &format)?;
@@ -227,15 +227,4 @@ fn natural(one: &str, other: &str) -> Ordering {
         (Some(one), Some(other)) => one.cmp(&other),
         _ => one.cmp(other),
     }
-}
-
-/// `--json=VERSION` of a shape that is not written.
-fn json_version(given: &Given) -> Result<(), Failure> {
-    crate::show::json::version(given.text("json")).map_err(|why| {
-        Failure::error("sinfo", "Invalid --json specification").advising(Advice {
-            limit: why,
-            code: "SQ0001",
-            ..Advice::default()
-        })
-    })
 }

@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod doctor;
 mod explain;
+mod export;
 mod join;
 mod links;
 mod man;
@@ -82,6 +83,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         operands: "create | list | revoke ID",
         about: "lets you come from a machine elsewhere",
         run: token::run,
+    },
+    Subcommand {
+        name: "export",
+        operands: "slurm.conf",
+        about: "the cluster as a file for tools that read Slurm's",
+        run: export::run,
     },
     Subcommand { name: "compat", operands: "[COMMAND]", about: "which of Slurm's options act here", run: compat::run },
     Subcommand {

@@ -1,24 +1,22 @@
-//! `squeue --json`.
+//! `squeue --json` and `--yaml`; `scontrol show job` has the same records.
 
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::options::Given;
 use crate::show::amounts;
 use crate::show::ids;
-use crate::show::json::{answer, exit, limit, moment, number};
+use crate::show::json::{Notation, answer, exit, limit, moment, number};
 use serde_json::{Value, json};
 use squall_types::api::{ArrayView, JobView};
 use squall_types::{Span, Timestamp};
 
-pub fn print(invocation: &mut Invocation<'_>, given: &Given, jobs: &[JobView]) -> Result<i32, Failure> {
-    super::json_version(given)?;
+pub fn print(invocation: &mut Invocation<'_>, notation: Notation, jobs: &[JobView]) -> Result<i32, Failure> {
     let now = invocation.now();
     let text = answer("jobs", jobs.iter().map(|job| record(job, now)).collect(), "squeue");
-    writeln!(invocation.out, "{text:#}")?;
+    notation.write(invocation.out, &text)?;
     Ok(0)
 }
 
-fn record(job: &JobView, now: Timestamp) -> Value {
+pub fn record(job: &JobView, now: Timestamp) -> Value {
     let (array_job, array_task, tasks) = match &job.array {
         None => (0, None, String::new()),
         Some(ArrayView::Element { array, index }) => (array.0, Some(u64::from(*index)), String::new()),

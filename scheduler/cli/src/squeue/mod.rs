@@ -2,16 +2,16 @@
 
 mod fields;
 mod filter;
-mod json;
+pub(crate) mod json;
 mod row;
 mod sort;
 mod steps;
 
-use crate::failure::{Advice, Failure};
+use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{self, Given, Parsed};
 use crate::show::format::Format;
-use crate::show::{ids, moments::Moments};
+use crate::show::{self, ids, moments::Moments};
 use crate::terminal::escaped;
 use fields::{FIELDS, Field, by_letter, by_name};
 use row::Row;
@@ -64,8 +64,8 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
         // A condition that no job can meet.
         None => Vec::new(),
     };
-    if given.has("json") {
-        return json::print(invocation, given, &jobs);
+    if let Some(notation) = show::json::asked(given, invocation.command)? {
+        return json::print(invocation, notation, &jobs);
     }
     let format = format(given);
     tell_unknown(invocation, &format)?;
@@ -143,15 +143,4 @@ fn rows<'a>(invocation: &Invocation<'_>, given: &Given, jobs: &'a [JobView], mom
         }
     }
     rows
-}
-
-/// `--json=VERSION` of a shape that is not written.
-fn json_version(given: &Given) -> Result<(), Failure> {
-    crate::show::json::version(given.text("json")).map_err(|why| {
-        Failure::error("squeue", "Invalid --json specification").advising(Advice {
-            limit: why,
-            code: "SQ0001",
-            ..Advice::default()
-        })
-    })
 }

@@ -24,11 +24,14 @@ pub struct Measure {
 }
 
 pub const CPU: Measure = Measure { name: "cpu", of: cpu, peak: cpu, write: time };
-pub const READ: Measure = Measure { name: "fs/disk", of: |task| task.read_bytes, peak: |task| task.read_bytes, write: bytes };
+pub const READ: Measure =
+    Measure { name: "fs/disk", of: |task| task.read_bytes, peak: |task| task.read_bytes, write: bytes };
 pub const WRITTEN: Measure =
     Measure { name: "fs/disk", of: |task| task.written_bytes, peak: |task| task.written_bytes, write: bytes };
-pub const RSS: Measure = Measure { name: "mem", of: |task| task.rss_kib, peak: |task| task.max_rss_kib, write: size::kib };
-pub const PAGES: Measure = Measure { name: "pages", of: |task| task.pages, peak: |task| task.pages, write: |count| count.to_string() };
+pub const RSS: Measure =
+    Measure { name: "mem", of: |task| task.rss_kib, peak: |task| task.max_rss_kib, write: size::kib };
+pub const PAGES: Measure =
+    Measure { name: "pages", of: |task| task.pages, peak: |task| task.pages, write: |count| count.to_string() };
 pub const VM: Measure = Measure { name: "vmem", of: |task| task.vm_kib, peak: |task| task.vm_kib, write: size::kib };
 
 /// In the order in which TRES are listed: by name.
@@ -121,7 +124,8 @@ mod tests {
             read_bytes: 5304,
             ..LiveTask::default()
         };
-        let tasks = vec![("n1".into(), task(0, 1000, 5)), ("n2".into(), task(1, 3000, 1)), ("n2".into(), task(2, 3000, 9))];
+        let tasks =
+            vec![("n1".into(), task(0, 1000, 5)), ("n2".into(), task(1, 3000, 1)), ("n2".into(), task(2, 3000, 9))];
         let row = Row { id: "7.0".to_owned(), nodes: vec!["n1".into(), "n2".into()], tasks };
         assert_eq!((RSS.average(&row), RSS.max(&row)), ("2333K".to_owned(), "6000K".to_owned()));
         assert_eq!((RSS.max_node(&row), RSS.max_task(&row)), ("n2".to_owned(), "1".to_owned()), "of equals the first");

@@ -61,7 +61,11 @@ impl Agents {
 }
 
 /// What a step that runs says to a visitor who types a line.
-async fn accompany(ranks: Vec<u32>, mut commands: Incoming<StepCommand>, news: mpsc::Sender<Result<StepNews, Failure>>) {
+async fn accompany(
+    ranks: Vec<u32>,
+    mut commands: Incoming<StepCommand>,
+    news: mpsc::Sender<Result<StepNews, Failure>>,
+) {
     let tasks = ranks.iter().map(|rank| StartedTask { rank: *rank, pid: 100 + rank }).collect();
     let mut told = vec![StepNews::Started { tasks }];
     for rank in ranks {
@@ -171,20 +175,20 @@ impl StepApi for Agent {
         let Some(Ok(FilePart::Begin(begin))) = parts.next().await else {
             return Err(Failure::Denied("a file begins with what it is to become".into()));
         };
-        let mut content = Vec::new();
-        while let Some(Ok(FilePart::Bytes(bytes))) = parts.next().await {
-            content.extend(bytes);
-        }
         let path = format!("{}.{}", begin.path, self.ranks[0]);
-        let there = std::path::Path::new(&path).exists() && !begin.force;
-        let stored = match content.len() as u64 == begin.size && !there {
-            true => FileStored::default(),
-            false => FileStored { errno: 17, text: "File exists".into() },
-        };
-        if stored.errno == 0 {
+        let stored = async move {
+            let mut content = Vec::new();
+            while let Some(Ok(FilePart::Bytes(bytes))) = parts.next().await {
+                content.extend(bytes);
+            }
+            let there = std::path::Path::new(&path).exists() && !begin.force;
+            if there || content.len() as u64 != begin.size {
+                return Ok(FileStored { errno: 17, text: "File exists".into() });
+            }
             std::fs::write(&path, &content).unwrap();
-        }
-        Ok(futures_util::stream::iter([Ok(stored)]).boxed())
+            Ok(FileStored::default())
+        };
+        Ok(futures_util::stream::once(stored).boxed())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bytes that nobody meant, at every parser of what people type: none may panic, and none may take long.
 //!
 //! From seeds, so that a finding is found again. `SQUALL_FUZZ_SECONDS` is how long each target runs; without it, a
-//! moment. `SQUALL_FUZZ_SEED` begins elsewhere.
+//! moment. `SQUALL_FUZZ_SEED` begins elsewhere; `SQUALL_FUZZ_TARGETS` names those that run, comma separated.
 
 use crate::canned::Canned;
 use crate::sample;
@@ -282,7 +282,9 @@ fn no_input_makes_a_parser_panic_or_linger() {
     let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let time = given("SQUALL_FUZZ_SECONDS").map_or(MOMENT, Duration::from_secs);
     let seed = given("SQUALL_FUZZ_SEED").unwrap_or(0x5eed_u64);
-    for target in TARGETS {
+    let chosen = std::env::var("SQUALL_FUZZ_TARGETS").unwrap_or_default();
+    let chosen: Vec<&str> = chosen.split(',').filter(|name| !name.is_empty()).collect();
+    for target in TARGETS.iter().filter(|target| chosen.is_empty() || chosen.contains(&target.name)) {
         let mut dice = Dice(seed | 1);
         let until = Instant::now() + time;
         let mut count = 0u64;

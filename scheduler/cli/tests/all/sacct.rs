@@ -100,10 +100,41 @@ fn what_sacct_refuses_is_told_in_slurms_words() {
 }
 
 #[test]
+fn a_start_that_never_was_is_none_and_one_to_come_unknown() {
+    let shown = desk().run("sacct -X -n -P -j 5 -o state,start").out;
+    assert_eq!(shown, "PENDING|Unknown\nCANCELLED by 1000|None\n");
+}
+
+#[test]
+fn the_batch_script_has_its_jobs_memory_on_one_node() {
+    let tres = |step: &str| desk().run(&format!("sacct -n -P -j {step} -o alloctres")).out;
+    assert_eq!(tres("1.batch"), "cpu=1,mem=2G,node=1\n");
+    assert_eq!(tres("1.0"), "cpu=1,node=1\n", "memory is given to jobs, not to what srun starts in them");
+    // Of what the job has on two nodes, it is on one.
+    assert_eq!(tres("6.batch"), "cpu=1,mem=1G,node=1\n");
+}
+
+#[test]
+fn a_state_is_asked_of_one_moment_unless_there_is_an_end() {
+    let now = query("sacct -s PD");
+    assert_eq!((now.from, now.to), (Some(crate::transcript::NOW), None));
+    let then = query("sacct -s PD -S 2026-11-20T12:00");
+    assert!(then.from.is_some() && then.from == then.to, "{then:?}");
+    let between = query("sacct -s PD -S 2026-11-20T12:00 -E 2026-11-21T12:00");
+    assert_eq!(between.to.unwrap() - between.from.unwrap(), squall_types::Span::from_hours(24));
+    // A start without a state begins a time that has not ended.
+    assert_eq!(query("sacct -S 2026-11-20T12:00").to, None);
+}
+
+#[test]
 fn json_has_jobs_with_their_steps() {
     let text = desk().run("sacct --json -j 6").out;
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let job = value["jobs"].as_array().unwrap().iter().find(|job| job["job_id"] == 6).unwrap();
     assert_eq!(job["state"]["current"], serde_json::json!(["COMPLETED"]));
     assert_eq!(job["steps"][0]["step"]["id"], "6.batch");
+    // The same in YAML, with the steps even where the table would leave them out.
+    let yaml = desk().run("sacct --yaml=v0.0.41 -X -j 6").out;
+    let read: serde_json::Value = yaml_serde::from_str(&yaml).unwrap();
+    assert_eq!(read["jobs"], value["jobs"], "{yaml}");
 }

@@ -194,3 +194,26 @@ fn commands_are_read_from_standard_input() {
     let desk = desk().typing("show hostnames n[1-2]\nversion\nfoo\n\nquit\nversion\n");
     insta::assert_snapshot!(desk.transcript("scontrol"));
 }
+
+#[test]
+fn jobs_nodes_and_partitions_are_written_as_json_and_yaml() {
+    let json = |line: &str| -> serde_json::Value { serde_json::from_str(&desk().run(line).out).unwrap() };
+    let jobs = json("scontrol show job 1 --json");
+    assert_eq!(jobs["jobs"][0]["job_id"], 1);
+    assert_eq!(
+        jobs["jobs"][0],
+        serde_json::from_str::<serde_json::Value>(&desk().run("squeue --json -j 1").out).unwrap()["jobs"][0]
+    );
+    let nodes = json("scontrol --json show node n1");
+    assert_eq!((&nodes["nodes"][0]["name"], &nodes["nodes"][0]["boards"]), (&"n1".into(), &1.into()));
+    let partitions = json("scontrol show partitions --json=v0.0.41");
+    assert_eq!(partitions["partitions"].as_array().map(Vec::len), Some(sample::machines().0.len()));
+    let yaml = desk().run("scontrol show partitions --yaml").out;
+    assert_eq!(yaml_serde::from_str::<serde_json::Value>(&yaml).unwrap(), partitions);
+    insta::assert_snapshot!(desk().transcripts(&["scontrol show config --json", "scontrol show job 1 --yaml=v9"]));
+}
+
+#[test]
+fn the_cluster_is_described_for_tools_that_read_slurms_configuration() {
+    insta::assert_snapshot!(desk().transcripts(&["squall export slurm.conf", "squall export", "squall export toml"]));
+}

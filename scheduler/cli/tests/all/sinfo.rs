@@ -79,8 +79,9 @@ fn every_state_has_slurms_word_and_sign() {
 fn what_sinfo_refuses_is_told() {
     let unreachable = ClientError::Unreachable { target: "unix:/x".into(), cause: "no such file".into() };
     let silent = Desk::new(Canned { broken: Some(unreachable), ..Canned::default() });
-    let shown = desk().transcripts(&["sinfo --foo", "sinfo -t foo", "sinfo -S foo", "sinfo --yaml", "sinfo -n 'n['"])
-        + &silent.transcript("sinfo");
+    let shown =
+        desk().transcripts(&["sinfo --foo", "sinfo -t foo", "sinfo -S foo", "sinfo --yaml=v9", "sinfo -n 'n['"])
+            + &silent.transcript("sinfo");
     insta::assert_snapshot!(shown);
 }
 
@@ -90,4 +91,6 @@ fn json_lists_each_node_with_its_partition() {
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["sinfo"].as_array().map(Vec::len), Some(2));
     assert_eq!(value["sinfo"][0]["node"]["state"], serde_json::json!(["IDLE", "CLOUD", "POWERED_DOWN"]));
+    let read: serde_json::Value = yaml_serde::from_str(&desk().run("sinfo --yaml -p cloud").out).unwrap();
+    assert_eq!(read, value);
 }

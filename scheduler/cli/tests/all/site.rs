@@ -25,6 +25,20 @@ fn accounts_are_listed_and_not_changed() {
 }
 
 #[test]
+fn there_are_no_triggers_and_none_is_accepted() {
+    insta::assert_snapshot!(desk().transcripts(&[
+        "strigger --get",
+        "strigger --get -j 7 --node=n1 --user root",
+        "strigger --get -j x",
+        "strigger --set --jobid=7 --fini --program=/bin/true",
+        "strigger --set --node --down -p /bin/true",
+        "strigger --clear --id=1",
+        "strigger",
+        "strigger --get --set",
+    ]));
+}
+
+#[test]
 fn shares_priorities_and_efficiency_are_shown() {
     insta::assert_snapshot!(desk().transcripts(&[
         "sshare -n -P -o account,user,rawshares",

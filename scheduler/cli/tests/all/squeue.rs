@@ -80,7 +80,7 @@ fn what_squeue_refuses_is_told_in_slurms_words() {
         "squeue --stats",
         "squeue extra",
         "squeue -i abc",
-        "squeue --yaml",
+        "squeue --yaml=v9",
         "squeue --json=v9",
         "squeue -w 'n[1-'",
     ]));
@@ -132,4 +132,10 @@ fn json_has_the_shape_of_slurms_data_parser() {
     assert_eq!(job["job_id"], 1);
     assert_eq!(job["time_limit"], serde_json::json!({"set": true, "infinite": false, "number": 1560}));
     insta::assert_snapshot!(text);
+    let yaml = desk().run("squeue --yaml -j 1").out;
+    assert!(yaml.starts_with("---\nerrors: []\njobs:\n") && yaml.ends_with("\n...\n"), "{yaml}");
+    let read: serde_json::Value = yaml_serde::from_str(&yaml).unwrap();
+    assert_eq!(read, value);
+    // The later of the two counts.
+    assert!(desk().run("squeue --yaml --json -j 1").out.starts_with('{'));
 }

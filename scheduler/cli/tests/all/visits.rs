@@ -15,7 +15,8 @@ fn desk(agents: &Agents) -> Desk {
             step.nodes = vec!["n1".into(), "n2".into()];
         }
     }
-    let canned = Canned { visit: agents.visit(), jobs: sample::queue(), accounting, ..Canned::default() };
+    let details = sample::queue().into_iter().map(sample::detail).collect();
+    let canned = Canned { visit: agents.visit(), jobs: sample::queue(), details, accounting, ..Canned::default() };
     Desk::new(canned).set("SLURM_JOB_ID", "1").file("tool", "the tool\n")
 }
 

@@ -37,7 +37,8 @@ impl Service {
         let published = self.published();
         let job = published.cluster.jobs.get(&job).ok_or_else(|| super::access::no_such_job(job))?;
         let JobPhase::Running { placement, .. } = &job.phase else {
-            let over = if job.is_ended() { "Job/step already completing or completed" } else { "Job is pending execution" };
+            let over =
+                if job.is_ended() { "Job/step already completing or completed" } else { "Job is pending execution" };
             let rejection = Rejection::new("SQ1020", over).asked(format!("the nodes of job {}", job.id));
             return Err(refused(rejection.limit("the job does not run")));
         };

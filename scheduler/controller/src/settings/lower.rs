@@ -252,6 +252,10 @@ impl Lower<'_> {
             );
             self.wrong(&keys!["controller", "socket_mode"], &problem);
         }
+        if let Some(program) = controller.mail_program.as_deref().filter(|program| !program.is_absolute()) {
+            let problem = format!("`controller.mail_program` is {program:?}, which is no absolute path");
+            self.wrong(&keys!["controller", "mail_program"], &problem);
+        }
         if let Some(advertise) = &controller.advertise
             && super::host_and_port(advertise).is_none()
         {

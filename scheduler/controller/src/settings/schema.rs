@@ -103,6 +103,10 @@ pub struct ControllerSettings {
     pub request_burst: u32,
     /// Jobs that one user may watch at once.
     pub watches_per_user: u32,
+    /// Called as `PROGRAM -s SUBJECT USER...` where a job asks for mail, as the controller's user; unset sends none.
+    pub mail_program: Option<PathBuf>,
+    /// What follows the `@` of users that are named without; empty leaves it to the mail program.
+    pub mail_domain: String,
 }
 
 impl Default for ControllerSettings {
@@ -124,6 +128,8 @@ impl Default for ControllerSettings {
             requests_per_second: 500,
             request_burst: 2_000,
             watches_per_user: 256,
+            mail_program: None,
+            mail_domain: String::new(),
         }
     }
 }

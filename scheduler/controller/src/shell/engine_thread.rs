@@ -68,7 +68,7 @@ struct Thread {
     publish: watch::Sender<Arc<Published>>,
     complete: DutyCompleter,
     alert: AlertBell,
-    events: Option<mpsc::UnboundedSender<Arc<[Event]>>>,
+    events: Vec<mpsc::UnboundedSender<Arc<[Event]>>>,
     waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     agents: BTreeMap<SessionId, mpsc::Sender<LinkEvent>>,
     /// They go with the next commit, which is the one with the submissions that name them.
@@ -193,7 +193,7 @@ impl Thread {
 
     fn append(&mut self, id: squall_engine::BatchId, events: Vec<Event>) {
         events.iter().for_each(log_failed_launch);
-        if self.events.is_some() {
+        if !self.events.is_empty() {
             self.in_flight.push_back(events.clone().into());
         }
         // Right after this step the engine's state is exactly what the batch leads to.
@@ -204,8 +204,9 @@ impl Thread {
     }
 
     fn tell_followers(&mut self) {
-        if let (Some(follower), Some(events)) = (&self.events, self.in_flight.pop_front()) {
-            drop(follower.send(events));
+        let Some(events) = self.in_flight.pop_front() else { return };
+        for follower in &self.events {
+            drop(follower.send(events.clone()));
         }
     }
 

@@ -60,8 +60,8 @@ pub struct ShellOptions {
     pub alert: AlertBell,
     pub ticket: TicketMaker,
     pub complete: DutyCompleter,
-    /// Committed events, in order, for traces and counters.
-    pub events: Option<mpsc::UnboundedSender<Arc<[Event]>>>,
+    /// Who gets committed events, in order: traces, mail.
+    pub events: Vec<mpsc::UnboundedSender<Arc<[Event]>>>,
     /// A snapshot is written after so many events, or after `snapshot_after` if there were any.
     pub snapshot_events: u64,
     pub snapshot_after: Duration,

@@ -9,6 +9,7 @@ use squall_types::agent::*;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::step::*;
+use squall_types::visit::*;
 use squall_types::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -218,6 +219,24 @@ impl StepApi for Answers {
             }
         });
         Ok(stream::iter([Ok(started)]).chain(echo).chain(stream::iter([Ok(StepNews::Finished)])).boxed())
+    }
+
+    async fn live_steps(&self, _: Channel, credential: Vec<u8>) -> Result<Vec<LiveStep>, Failure> {
+        Ok(vec![LiveStep { step: StepId(credential.len() as u32), tasks: Vec::new() }])
+    }
+
+    async fn store_file(&self, _: Channel, mut parts: Incoming<FilePart>) -> Result<Outgoing<FileStored>, Failure> {
+        let Some(Ok(FilePart::Begin(begin))) = parts.next().await else {
+            return Err(Failure::Denied("the first part is to be begin".into()));
+        };
+        let stored = stream::once(async move {
+            let mut size = 0;
+            while let Some(Ok(FilePart::Bytes(bytes))) = parts.next().await {
+                size += bytes.len() as u64;
+            }
+            Ok(FileStored { errno: i32::from(size != begin.size), text: format!("{size} bytes of {}", begin.path) })
+        });
+        Ok(stored.boxed())
     }
 }
 

@@ -53,7 +53,8 @@ impl Visitors {
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = tokio::spawn(write(writes, news, waiting.clone()));
         let visitor = Visitor { queue, waiting, writer };
-        let alive = visitor.hear(&frame(&FromStep::Started(tasks.to_vec()))) && kept.into_iter().all(|news| visitor.hear(news));
+        let alive =
+            visitor.hear(&frame(&FromStep::Started(tasks.to_vec()))) && kept.into_iter().all(|news| visitor.hear(news));
         if alive {
             self.all.push(visitor);
         }
