@@ -31,13 +31,47 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// As Slurm ends where it does not come to send anything.
 const EXIT_UNSENT: i32 = 255;
 
+/// How a file is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    block: usize,
+    fanout: usize,
+    patience: Duration,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner { block: BLOCK as usize, fanout: FANOUT, patience: PATIENCE }
+    }
+}
+
+/// What became of a file, for each node in order.
+type Stored = Vec<Result<FileStored, ClientError>>;
+
 /// What is sent, and how.
 struct Broadcast<'a> {
     source: &'a Path,
-    begin: FileBegin,
+    begin: &'a FileBegin,
     grant: &'a VisitGrant,
-    block: usize,
-    patience: Duration,
+    manner: Manner,
+}
+
+/// Sends a file to all of these nodes.
+///
+/// # Errors
+/// Where nothing could be sent at all.
+pub(crate) fn broadcast(
+    source: &Path,
+    begin: &FileBegin,
+    grant: &VisitGrant,
+    nodes: &[StepNode],
+    manner: Manner,
+) -> Result<Stored, Failure> {
+    let broadcast = Broadcast { source, begin, grant, manner };
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::error("sbcast", format_args!("no runtime: {error}")))?;
+    let all = stream::iter(nodes).map(|node| broadcast.to(node)).buffered(manner.fanout);
+    Ok(runtime.block_on(all.collect()))
 }
 
 /// # Errors
@@ -72,21 +106,24 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     if given.has("verbose") {
         writeln!(invocation.err, "sbcast: {} bytes to {} nodes of job {}", begin.size, nodes.len(), grant.run.job)?;
     }
-    let broadcast = Broadcast { source: &source_path, begin, grant: &grant, block, patience };
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::error("sbcast", format_args!("no runtime: {error}")))?;
-    let all = stream::iter(&nodes).map(|node| broadcast.to(node)).buffered(fanout);
-    let stored: Vec<Result<FileStored, ClientError>> = runtime.block_on(all.collect());
+    let manner = Manner { block, fanout, patience };
+    let stored = broadcast(&source_path, &begin, &grant, &nodes, manner)?;
     told(invocation, &nodes, stored)
 }
 
 /// Every node that did not get the file, and the exit code.
-fn told(
-    invocation: &mut Invocation<'_>,
-    nodes: &[StepNode],
-    stored: Vec<Result<FileStored, ClientError>>,
-) -> Result<i32, Failure> {
+fn told(invocation: &mut Invocation<'_>, nodes: &[StepNode], stored: Stored) -> Result<i32, Failure> {
     let mut code = 0;
+    for (node, errno, text) in failed(nodes, stored) {
+        writeln!(invocation.err, "sbcast: error: REQUEST_FILE_BCAST({}): {}", node.name, escaped(&text))?;
+        code = errno;
+    }
+    Ok(code)
+}
+
+/// The nodes that have not got the file, with the system's number and words for it.
+pub(crate) fn failed(nodes: &[StepNode], stored: Stored) -> Vec<(&StepNode, i32, String)> {
+    let mut failed = Vec::new();
     for (node, stored) in nodes.iter().zip(stored) {
         let (errno, text) = match stored {
             Ok(stored) if stored.errno == 0 => continue,
@@ -94,10 +131,9 @@ fn told(
             Ok(stored) => (stored.errno, stored.text),
             Err(error) => (1, error.to_string()),
         };
-        writeln!(invocation.err, "sbcast: error: REQUEST_FILE_BCAST({}): {}", node.name, escaped(&text))?;
-        code = errno;
+        failed.push((node, errno, text));
     }
-    Ok(code)
+    failed
 }
 
 fn job(invocation: &Invocation<'_>, given: &Given) -> Result<Named, Failure> {
@@ -168,14 +204,14 @@ fn number(given: &Given, long: &str) -> Result<Option<u64>, Failure> {
 
 impl Broadcast<'_> {
     async fn to(&self, node: &StepNode) -> Result<FileStored, ClientError> {
-        let late = |_| ClientError::TimedOut { after: self.patience };
-        let client = timeout(self.patience, visit::reach(node, &self.grant.ca_pem)).await.map_err(late)??;
+        let late = |_| ClientError::TimedOut { after: self.manner.patience };
+        let client = timeout(self.manner.patience, visit::reach(node, &self.grant.ca_pem)).await.map_err(late)??;
         let (parts, mut stored) = client.store_file(self.begin.clone()).await?;
         let source = |error: std::io::Error| ClientError::Other(format!("the source: {}", plain(&error)));
         let mut file = tokio::fs::File::open(self.source).await.map_err(source)?;
         let mut left = self.begin.size;
         while left > 0 {
-            let mut bytes = vec![0; self.block.min(left.try_into().unwrap_or(self.block))];
+            let mut bytes = vec![0; self.manner.block.min(left.try_into().unwrap_or(self.manner.block))];
             let length = file.read(&mut bytes).await.map_err(source)?;
             // It has become shorter: the node notices, and keeps nothing.
             if length == 0 {
@@ -184,12 +220,12 @@ impl Broadcast<'_> {
             bytes.truncate(length);
             left -= length as u64;
             // A node that takes nothing more has said why.
-            if timeout(self.patience, parts.send(FilePart::Bytes(bytes))).await.map_err(late)?.is_err() {
+            if timeout(self.manner.patience, parts.send(FilePart::Bytes(bytes))).await.map_err(late)?.is_err() {
                 break;
             }
         }
         drop(parts);
         let nothing = || ClientError::Other("the node said nothing of the file".to_owned());
-        timeout(self.patience, stored.next()).await.map_err(late)?.ok_or_else(nothing)?
+        timeout(self.manner.patience, stored.next()).await.map_err(late)?.ok_or_else(nothing)?
     }
 }

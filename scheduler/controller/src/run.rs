@@ -121,8 +121,8 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
     let (restored, from) = (recovered.restored, recovered.seq);
     let mail = crate::mail::follow(&controller, &recovered.cluster)
         .map_err(|source| RunError::System { what: "outbox for mail", source })?;
-    let (letters, delivery) = mail.map_or((None, None), |(letters, delivery)| (Some(letters), Some(delivery)));
-    let followers = telemetry::follow(&recovered.cluster).into_iter().chain(letters).collect();
+    let mailed = mail.as_ref().map(|mail| mail.events.clone());
+    let followers = telemetry::follow(&recovered.cluster).into_iter().chain(mailed).collect();
     let shell = start_shell(
         journal,
         recovered,
@@ -153,7 +153,7 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         addresses.advertised.clone(),
     );
     let mut tasks = vec![tokio::spawn(pools.clone().look_after_agents())];
-    tasks.extend(delivery);
+    tasks.extend(mail.map(|mail| mail.delivery));
     let source = Source { handle: shell.handle.clone(), meters: service.meters.clone() };
     let push = MetricsPush::from_env("squallctld", &cluster, source.clone());
     tasks.extend(push.clone().map(|push| tokio::spawn(push.run())));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// Patterns with what stands in their place. Widths are kept, so that columns stay columns.
-const MASKS: [(&str, &str); 16] = [
+const MASKS: [(&str, &str); 17] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "YYYY-MM-DDTHH:MM:SS"),
     // Less than a minute, in each of the forms of a length of time.
     (r"\b00:00:[0-5]\d\b", "00:00:SS"),
@@ -25,6 +25,8 @@ const MASKS: [(&str, &str); 16] = [
     (r"slurmstepd-n-#:", "slurmstepd:"),
     (r"CPULoad=\S+", "CPULoad=N"),
     (r"FreeMem=\d+", "FreeMem=N"),
+    // Whether an allocation has to wait depends on whether what ran before it is cleared away by then.
+    (r"(?m)^(srun|salloc): job \d+ (queued and waiting for|has been allocated) resources\n", ""),
     (r"LastSchedEval=\S+ Scheduler=\w+", "LastSchedEval=T Scheduler=S"),
 ];
 

@@ -1,8 +1,7 @@
 //! Real Slurm and Squall side by side: the same commands, the same answers.
 //!
 //! `tests/slurm/table/` has the scenes, `tests/slurm/differences.txt` what is different on purpose, with the reason.
-//! Runs where `SQUALL_BINARY` names the program and Slurm is installed, as root. Not in CI yet: some of what
-//! Slurm answers depends on the moment, and no run of all scenes was without such a difference.
+//! Runs where `SQUALL_BINARY` names the program and Slurm is installed, as root.
 
 mod differences;
 mod mask;

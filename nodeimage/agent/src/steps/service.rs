@@ -44,16 +44,16 @@ const MAX_KNOWN: usize = 16_384;
 /// Runs steps for whoever bears a credential for one.
 pub struct StepService {
     pub(super) hands: Arc<Hands>,
-    pub(super) runs: watch::Receiver<Runs>,
-    pub(super) membership: watch::Receiver<Membership>,
+    runs: watch::Receiver<Runs>,
+    membership: watch::Receiver<Membership>,
     /// By the hash of the credential that began it.
     known: Mutex<BTreeMap<[u8; 32], (Run, StepId)>>,
 }
 
-/// A step that may begin.
-struct Admitted {
-    assignment: Assignment,
-    credential: Credential,
+/// Somebody who proved for which job he comes.
+pub(super) struct Admitted {
+    pub assignment: Assignment,
+    pub credential: Credential,
 }
 
 impl StepService {
@@ -81,8 +81,8 @@ impl StepService {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).copied()
     }
 
-    /// Verifies the credential, and finds the job that it is for; waits a little for a job that is about to begin.
-    async fn admit(&self, start: &StepStart) -> Result<Admitted, Failure> {
+    /// Verifies a credential, and finds the job that it is for; waits a little for a job that is about to begin.
+    pub(super) async fn admit(&self, credential: &[u8]) -> Result<Admitted, Failure> {
         let denied = |error: CredentialError| Failure::Denied(error.to_string());
         let key = self.membership.borrow().credential_key.to_vec();
         let mut runs = self.runs.clone();
@@ -94,7 +94,7 @@ impl StepService {
                 if let Some(cluster) = cluster {
                     let now = clock::now().wall;
                     let credential =
-                        credential::verify(&key, &start.credential, &cluster, Audience::Agent, now).map_err(denied)?;
+                        credential::verify(&key, credential, &cluster, Audience::Agent, now).map_err(denied)?;
                     if let Some(live) = live.get(&credential.run).filter(|live| live.is_up) {
                         let assignment = live.assignment.clone();
                         if assignment.detail.spec.uid != credential.uid {
@@ -211,7 +211,7 @@ impl StepApi for StepService {
                 connected.map(|socket| (socket, dir))
             }
             None => {
-                let admitted = self.admit(&start).await?;
+                let admitted = self.admit(&start.credential).await?;
                 let from = channel.remote.map_or_else(String::new, |remote| remote.ip().to_string());
                 self.begin(admitted, *start, from).await
             }
@@ -233,7 +233,7 @@ impl StepApi for StepService {
 
     async fn store_file(&self, _: Channel, mut parts: Incoming<FilePart>) -> Result<Outgoing<FileStored>, Failure> {
         match timeout(FIRST_COMMAND, parts.next()).await {
-            Ok(Some(Ok(FilePart::Begin(begin)))) => Ok(ReceiverStream::new(self.store(*begin, parts)?).boxed()),
+            Ok(Some(Ok(FilePart::Begin(begin)))) => Ok(ReceiverStream::new(self.store(*begin, parts).await?).boxed()),
             _ => Err(Failure::Denied("a file begins with what it is to become".to_owned())),
         }
     }

@@ -2,13 +2,12 @@
 
 use super::live;
 use super::relay;
-use super::service::StepService;
-use crate::clock;
+use super::service::{Admitted, StepService};
 use crate::hands::Hands;
 use crate::launch::Identity;
 use crate::launch::receive::FilePlan;
 use futures_util::StreamExt;
-use squall_proto::credential::{self, Action, Audience};
+use squall_proto::credential::Action;
 use squall_proto::server::{Failure, Incoming};
 use squall_types::agent::Assignment;
 use squall_types::step::StepAttach;
@@ -24,48 +23,37 @@ const PARTS: usize = 4;
 const MAX_REASON: u64 = 1024;
 
 impl StepService {
-    /// The run that the credential is for, where it lives on this node.
-    fn visited(&self, credential: &[u8]) -> Result<Assignment, Failure> {
-        let key = self.membership.borrow().credential_key.to_vec();
-        let live = self.runs.borrow();
-        let elsewhere = || Failure::Denied(format!("the job does not run on node {}", self.hands.node));
-        let cluster = live.values().next().map(|live| &live.assignment.detail.cluster).ok_or_else(elsewhere)?;
-        let credential = credential::verify(&key, credential, cluster, Audience::Agent, clock::now().wall);
-        let credential = credential.map_err(|error| Failure::Denied(error.to_string()))?;
-        let Action::Visit { nodes } = &credential.action else {
-            return Err(Failure::Denied("the credential is not for a visit".to_owned()));
-        };
-        if !nodes.iter().any(|node| node.name == self.hands.node) {
-            return Err(elsewhere());
+    /// The run that the credential lets somebody visit on this node.
+    async fn visited(&self, credential: &[u8]) -> Result<Assignment, Failure> {
+        let Admitted { assignment, credential } = self.admit(credential).await?;
+        match &credential.action {
+            Action::Visit { nodes } if nodes.iter().any(|node| node.name == self.hands.node) => Ok(assignment),
+            Action::Visit { .. } => Err(Failure::Denied(format!("the credential is not for node {}", self.hands.node))),
+            _ => Err(Failure::Denied("the credential is not for a visit".to_owned())),
         }
-        let run = live.get(&credential.run).filter(|live| live.is_up).ok_or_else(elsewhere)?;
-        if run.assignment.detail.spec.uid != credential.uid {
-            return Err(Failure::Denied("the credential is of another user".to_owned()));
-        }
-        Ok(run.assignment.clone())
     }
 
     /// The door of a step for visitors; the text says why there is none.
     pub(super) async fn attach(&self, attach: &StepAttach) -> Result<Result<UnixStream, String>, Failure> {
-        let run = self.visited(&attach.credential)?.run;
+        let run = self.visited(&attach.credential).await?.run;
         let dir = self.hands.places.step(run, attach.step);
         Ok(relay::visit(&dir).await.map_err(|_| format!("step {}.{} does not run here", run.job, attach.step)))
     }
 
     pub(super) async fn live(&self, credential: &[u8]) -> Result<Vec<LiveStep>, Failure> {
-        let run = self.visited(credential)?.run;
+        let run = self.visited(credential).await?.run;
         let hands = self.hands.clone();
         let looked = tokio::task::spawn_blocking(move || live::steps(&hands, run)).await;
         looked.map_err(|error| Failure::Internal(error.to_string()))
     }
 
     /// Takes a file for the run, as its user. The answer comes when it is there or cannot be.
-    pub(super) fn store(
+    pub(super) async fn store(
         &self,
         begin: FileBegin,
         mut parts: Incoming<FilePart>,
     ) -> Result<mpsc::Receiver<Result<FileStored, Failure>>, Failure> {
-        let assignment = self.visited(&begin.credential)?;
+        let assignment = self.visited(&begin.credential).await?;
         let (answer, answers) = mpsc::channel(1);
         let (queue, queued) = mpsc::channel::<Vec<u8>>(PARTS);
         let hands = self.hands.clone();

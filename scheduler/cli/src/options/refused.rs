@@ -4,7 +4,6 @@ use super::{ALLOCATES, Opt, RUNS, SBATCH, SRUN, opt};
 
 const BUFFER: &str = "there are no burst buffers: data would not be where the job looks for it";
 const CONTAINER: &str = "jobs run on the node itself: the program would see another file system";
-const COPY: &str = "programs are not copied to nodes: another file, or none, would run";
 const TASKS: &str = "nothing is run around single tasks";
 
 pub static ROWS: &[Opt] = &[
@@ -14,7 +13,6 @@ pub static ROWS: &[Opt] = &[
     ),
     opt("bb").value("spec").on(ALLOCATES).refused(BUFFER, "copying the data in the script"),
     opt("bbf").value("file_name").on(ALLOCATES).refused(BUFFER, "copying the data in the script"),
-    opt("bcast").maybe("dest_path").on(SRUN).env("BCAST").refused(COPY, "a path that all nodes share"),
     opt("cluster-constraint")
         .value("list")
         .on(ALLOCATES)

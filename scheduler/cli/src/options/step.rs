@@ -3,6 +3,9 @@
 use super::{ALLOCATES, Opt, SRUN, opt};
 
 pub static ROWS: &[Opt] = &[
+    opt("bcast").maybe("dest_path").on(SRUN).env("BCAST").help(
+        "copy the program to the nodes of the step first, to this\npath, or into this folder where it ends with /",
+    ),
     opt("disable-status").short('X').on(SRUN).env("DISABLE_STATUS").help("Disable Ctrl-C status feature"),
     opt("distribution")
         .short('m')

@@ -1,5 +1,6 @@
 //! `srun`: runs tasks in a job, its own or the one around it.
 
+mod bcast;
 mod link;
 mod output;
 mod request;
@@ -120,9 +121,10 @@ fn no_step(job: JobId, error: &ClientError) -> Failure {
 fn step_in(
     invocation: &mut Invocation<'_>,
     given: &Given,
-    step: request::Step,
+    mut step: request::Step,
     grant: &StepGrant,
 ) -> Result<ExitStatus, Failure> {
+    bcast::carry(invocation, given, &mut step, grant)?;
     beside(invocation, given.text("prolog"));
     invocation.out.flush()?;
     let exit = run::run(invocation, step, grant);

@@ -13,6 +13,7 @@ use squall_types::api::{StepGrant, StepNode, VisitGrant};
 use squall_types::step::*;
 use squall_types::visit::*;
 use squall_types::{NodeName, Span, StepId};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -185,7 +186,11 @@ impl StepApi for Agent {
             if there || content.len() as u64 != begin.size {
                 return Ok(FileStored { errno: 17, text: "File exists".into() });
             }
-            std::fs::write(&path, &content).unwrap();
+            // What is replaced in any case may be there once for all.
+            for path in [Some(path), begin.force.then_some(begin.path)].into_iter().flatten() {
+                std::fs::write(&path, &content).unwrap();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(begin.mode)).unwrap();
+            }
             Ok(FileStored::default())
         };
         Ok(futures_util::stream::once(stored).boxed())

@@ -110,8 +110,8 @@ fn the_batch_script_has_its_jobs_memory_on_one_node() {
     let tres = |step: &str| desk().run(&format!("sacct -n -P -j {step} -o alloctres")).out;
     assert_eq!(tres("1.batch"), "cpu=1,mem=2G,node=1\n");
     assert_eq!(tres("1.0"), "cpu=1,node=1\n", "memory is given to jobs, not to what srun starts in them");
-    // Of what the job has on two nodes, it is on one.
-    assert_eq!(tres("6.batch"), "cpu=1,mem=1G,node=1\n");
+    // Of a job that was given none, nothing is said.
+    assert_eq!(tres("6.batch"), "cpu=1,node=1\n");
 }
 
 #[test]

@@ -166,7 +166,6 @@ fn what_srun_refuses_is_told_in_slurms_words() {
         "srun -n abc hostname",
         "srun --jobid=abc hostname",
         "srun --multi-prog conf",
-        "srun --bcast=/tmp/x hostname",
         "srun -n1 hostname : -n2 date",
         "srun --input=nosuchfile cat",
         "srun --output=nosuch/x --input=none true",
@@ -230,4 +229,21 @@ fn salloc_runs_a_command_in_an_allocation_and_gives_it_back() {
         "salloc",
         desk.transcripts(&["salloc no-such-command", "salloc --no-shell", "salloc --foo"])
     );
+}
+
+#[test]
+fn a_program_that_is_copied_first_is_executed_from_where_it_was_put() {
+    let agents = Agents::with(&[&[0], &[1]]);
+    let canned = Canned { grant: agents.grant.clone(), visit: agents.visit(), ..Canned::default() };
+    let desk = Desk::new(canned).set("SLURM_JOB_ID", "86");
+    std::fs::create_dir(desk.directory.path().join("copies")).unwrap();
+    let outcome = desk.run("srun --input=none --bcast=copies/same sh -c 'exit 4'");
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    desk.run("srun --input=none --bcast=copies/ true");
+    let starts = agents.starts.lock().unwrap();
+    let folder = desk.directory.path().display();
+    assert_eq!(starts[0].command[0], format!("{folder}/copies/same"));
+    assert_eq!(starts.last().unwrap().command, [format!("{folder}/copies/slurm_bcast_86.0")]);
+    drop(starts);
+    insta::assert_snapshot!(desk.transcripts(&["srun --bcast no-such-program", "srun --bcast=nowhere/true true"]));
 }

@@ -70,7 +70,7 @@ impl Letters {
             followed.started_at = followed.started_at.or(job.started_at());
             if let Some(array) = cluster.arrays.get(&whole) {
                 let over = array.completed.len() + array.failed.len();
-                followed.left = Some((array.all.len() as u64).saturating_sub(over as u64));
+                followed.left = Some(array.all.len().saturating_sub(over));
                 // That one has begun was told.
                 followed.started_at = followed.started_at.or(array.started.then_some(job.submitted_at));
             }
@@ -83,7 +83,7 @@ impl Letters {
             return;
         }
         let wish = Wish { events: spec.mail, to: self.recipients(spec), name: printable(&spec.name) };
-        let left = spec.array.as_ref().map(|array| array.indices.len() as u64);
+        let left = spec.array.as_ref().map(|array| array.indices.len());
         let followed = Followed { wish, submitted_at, started_at: None, left, codes: None, states: Vec::new() };
         self.jobs.insert(job, followed);
     }
@@ -125,7 +125,7 @@ impl Letters {
             What::ElementsCancelled { array, indices, .. } => {
                 let followed = self.jobs.get_mut(array)?;
                 followed.states.push(EndState::Cancelled);
-                self.over(*array, indices.len() as u64, at)
+                self.over(*array, indices.len(), at)
             }
             _ => None,
         }

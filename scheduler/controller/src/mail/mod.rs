@@ -17,29 +17,33 @@ use tokio::task::JoinHandle;
 /// The folder of the outbox in the state folder.
 const FOLDER: &str = "mail";
 
-/// Follows a controller's committed events from the state that it starts with, where a mail program is configured.
-/// Returns where they go, and what delivers. Has to be called within a tokio runtime.
+/// Mail as it runs.
+pub struct Mail {
+    /// Where committed events go.
+    pub events: UnboundedSender<Arc<[Event]>>,
+    pub delivery: JoinHandle<()>,
+}
+
+/// Follows a controller's committed events from the state that it starts with, where a mail program is configured. Has
+/// to be called within a tokio runtime.
 ///
 /// # Errors
 /// Where there can be no outbox.
-pub fn follow(
-    controller: &ControllerSettings,
-    recovered: &Cluster,
-) -> io::Result<Option<(UnboundedSender<Arc<[Event]>>, JoinHandle<()>)>> {
+pub fn follow(controller: &ControllerSettings, recovered: &Cluster) -> io::Result<Option<Mail>> {
     let Some(program) = controller.mail_program.clone() else { return Ok(None) };
     let outbox = Outbox::open(&controller.state_dir.join(FOLDER))?;
     let mut letters = Letters::recovered(recovered, controller.mail_domain.clone());
-    let (sender, mut batches) = unbounded_channel::<Arc<[Event]>>();
+    let (events, mut batches) = unbounded_channel::<Arc<[Event]>>();
     let delivery = tokio::spawn(outbox.clone().deliver(program, recovered.config.cluster.clone()));
     // A thread, since each letter waits for the disk.
     std::thread::Builder::new().name("mail".to_owned()).spawn(move || {
-        while let Some(events) = batches.blocking_recv() {
-            for letter in events.iter().filter_map(|event| letters.observe(event)) {
+        while let Some(batch) = batches.blocking_recv() {
+            for letter in batch.iter().filter_map(|event| letters.observe(event)) {
                 if let Err(error) = outbox.put(&letter) {
                     tracing::error!(%error, job = %letter.job, "a letter cannot be kept, and is not sent");
                 }
             }
         }
     })?;
-    Ok(Some((sender, delivery)))
+    Ok(Some(Mail { events, delivery }))
 }

@@ -7,10 +7,11 @@ use squall_core::authz::{Object, Verb, allow};
 use squall_core::{Command, Rejection, Reply};
 use squall_journal::PreparedBlob;
 use squall_proto::server::{Channel, Failure};
-use squall_types::JobKind;
 use squall_types::api::{SubmitReply, SubmitRequest};
+use squall_types::{JobKind, MailEvents};
 use std::sync::Arc;
 
+const NO_MAIL: &str = "no mail is sent: the cluster's configuration names no controller.mail_program";
 const FAILED: &str = "Batch job submission failed: ";
 
 impl Service {
@@ -35,12 +36,16 @@ impl Service {
             stored.await.map_err(|_| Failure::Internal("a submission was not stored".to_owned()))??;
         spec.script = script.as_ref().map(PreparedBlob::digest);
         spec.environment = environment.as_ref().map(PreparedBlob::digest);
+        let unheard = spec.mail != MailEvents::default() && self.settings().settings.controller.mail_program.is_none();
         let given = channel.traceparent.as_deref().or(spec.trace_parent.as_deref());
         spec.trace_parent = Some(trace_parent_for(given, self.authority.cluster(), &token));
         let command = Command::Submit { spec: Box::new(spec), token, test_only };
         let blobs = script.into_iter().chain(environment).collect();
         match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
-            Reply::Submitted { job, notes } => Ok(SubmitReply { job, estimate: None, notes }),
+            Reply::Submitted { job, mut notes } => {
+                notes.extend(unheard.then(|| NO_MAIL.to_owned()));
+                Ok(SubmitReply { job, estimate: None, notes })
+            }
             Reply::Estimated { estimate } => Ok(SubmitReply { estimate: Some(estimate), ..SubmitReply::default() }),
             _ => Err(unexpected()),
         }

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-/// News that waits for a visitor, in bytes.
-const MAX_WAITING: usize = 8 << 20;
+/// News that waits for a visitor, in bytes: more than is ever kept for one who comes late.
+const MAX_WAITING: usize = 6 << 20;
 /// Visitors at once; one more is turned away.
-const MAX_VISITORS: usize = 64;
+const MAX_VISITORS: usize = 16;
 /// What all visitors together have said and nobody has taken yet, in messages.
 const SAID: usize = 16;
 /// How long the last words may take to be heard when the step is over.
@@ -53,8 +53,9 @@ impl Visitors {
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = tokio::spawn(write(writes, news, waiting.clone()));
         let visitor = Visitor { queue, waiting, writer };
-        let alive =
-            visitor.hear(&frame(&FromStep::Started(tasks.to_vec()))) && kept.into_iter().all(|news| visitor.hear(news));
+        let tasks = frame(&FromStep::Started(tasks.to_vec()));
+        let mut kept = kept;
+        let alive = visitor.hear(tasks.into()) && kept.all(|news| visitor.hear(news.into()));
         if alive {
             self.all.push(visitor);
         }
@@ -62,7 +63,11 @@ impl Visitors {
 
     /// Tells everybody.
     pub fn hear(&mut self, news: &[u8]) {
-        self.all.retain(|visitor| visitor.hear(news));
+        if self.all.is_empty() {
+            return;
+        }
+        let news: Arc<[u8]> = news.into();
+        self.all.retain(|visitor| visitor.hear(news.clone()));
     }
 
     /// All has been said: waits a little until it was heard.
@@ -77,9 +82,9 @@ impl Visitors {
 
 impl Visitor {
     /// `false` where it is gone, or too far behind.
-    fn hear(&self, news: &[u8]) -> bool {
+    fn hear(&self, news: Arc<[u8]>) -> bool {
         let behind = self.waiting.fetch_add(news.len(), Ordering::Relaxed) + news.len();
-        behind <= MAX_WAITING && self.queue.send(news.into()).is_ok()
+        behind <= MAX_WAITING && self.queue.send(news).is_ok()
     }
 }
 
