@@ -188,7 +188,9 @@ impl StepApi for Agent {
             }
             // What is replaced in any case may be there once for all.
             for path in [Some(path), begin.force.then_some(begin.path)].into_iter().flatten() {
-                std::fs::write(&path, &content).unwrap();
+                if std::fs::write(&path, &content).is_err() {
+                    return Ok(FileStored { errno: 2, text: "No such file or directory".into() });
+                }
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(begin.mode)).unwrap();
             }
             Ok(FileStored::default())
