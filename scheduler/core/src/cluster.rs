@@ -3,16 +3,16 @@
 use crate::budget::BudgetState;
 use crate::config::ClusterConfig;
 use crate::due::{Calendar, Due, is_without_money, job_due, node_due};
-use crate::job::{ArrayRecord, ArrayRole, Job, JobPhase};
+use crate::index::Index;
+use crate::job::{ArrayRecord, ArrayRole, Job};
 use crate::node::{Node, NodeState};
 use crate::order::{Order, OrderState, PoolState};
 use crate::queue::QueueKey;
 use crate::table::Table;
-use imbl::{OrdMap, OrdSet};
+use imbl::OrdMap;
 use minicbor::{Decode, Encode};
 use squall_types::{
-    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, NodeName, OrderId, PoolName, Span, SubmitToken, Timestamp,
-    Uid,
+    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, OrderId, PoolName, Span, SubmitToken, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -105,38 +105,6 @@ pub struct Outcomes {
 /// How long after its job was purged a repeated submission is still known to be the same.
 pub const TOKEN_KEPT: Span = Span::from_mins(10);
 
-/// Derived orders and look-ups: rebuilt from the tables, never stored.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Index {
-    /// Jobs that wait for nothing but resources (and begin times), best first.
-    pub queue: OrdSet<QueueKey>,
-    /// Jobs that hold or claim nodes.
-    pub active: OrdSet<JobId>,
-    /// Of those, the ones whose gang is not complete.
-    pub claiming: OrdSet<JobId>,
-    /// Jobs that have not ended.
-    pub live: OrdSet<JobId>,
-    /// Ended jobs by time, for the purge.
-    pub ended: OrdSet<(Timestamp, JobId)>,
-    pub tokens: OrdMap<SubmitToken, JobId>,
-    /// Who waits for the end (or start) of whom.
-    pub dependants: OrdMap<JobId, OrdSet<JobId>>,
-    /// Live jobs of a user by name, for `singleton`.
-    pub names: OrdMap<(Uid, String), OrdSet<JobId>>,
-    /// Nodes that are not gone.
-    pub live_nodes: OrdSet<NodeId>,
-    pub pool_nodes: OrdMap<PoolName, OrdSet<NodeId>>,
-    pub node_names: OrdMap<NodeName, NodeId>,
-    pub open_orders: OrdSet<OrderId>,
-    /// Of those: whose outcome is not known.
-    pub placed_orders: OrdSet<OrderId>,
-    /// Nodes of which something is outstanding that only their provider can settle.
-    pub unsettled: OrdSet<NodeId>,
-    /// Nodes that are gone by time, for the purge.
-    pub gone: OrdSet<(Timestamp, NodeId)>,
-    pub calendar: Calendar,
-}
-
 impl Default for Cluster {
     fn default() -> Self {
         Cluster::new()
@@ -167,127 +135,15 @@ impl Cluster {
         }
     }
 
-    /// Jobs in the order in which the planner tries them.
-    pub fn queue(&self) -> impl Iterator<Item = &Job> {
-        self.index.queue.iter().filter_map(|key| self.jobs.get(&key.job))
-    }
-
-    /// Jobs that hold or claim nodes, by id.
-    pub fn active_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.index.active.iter().filter_map(|job| self.jobs.get(job))
-    }
-
-    /// Jobs that claim nodes of which some are not ready yet, by id.
-    pub fn claiming_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.index.claiming.iter().filter_map(|job| self.jobs.get(job))
-    }
-
-    /// Jobs that have not ended, by id.
-    pub fn live_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.index.live.iter().filter_map(|job| self.jobs.get(job))
-    }
-
-    pub fn live_job_count(&self) -> usize {
-        self.index.live.len()
-    }
-
-    /// Nodes that are not gone, by id.
-    pub fn live_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.index.live_nodes.iter().filter_map(|node| self.nodes.get(node))
-    }
-
-    pub fn live_nodes_of(&self, pool: &PoolName) -> impl Iterator<Item = &Node> {
-        let nodes = self.index.pool_nodes.get(pool).into_iter().flatten();
-        nodes.filter_map(|node| self.nodes.get(node))
-    }
-
-    pub fn live_node_count_of(&self, pool: &PoolName) -> usize {
-        self.index.pool_nodes.get(pool).map_or(0, OrdSet::len)
-    }
-
-    pub fn live_node_count(&self) -> usize {
-        self.index.live_nodes.len()
-    }
-
-    /// Orders whose outcome is not known or some of whose nodes are not gone.
-    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.index.open_orders.iter().filter_map(|order| self.orders.get(order))
-    }
-
-    /// Orders whose outcome is not known.
-    pub fn placed_orders(&self) -> impl Iterator<Item = &Order> {
-        self.index.placed_orders.iter().filter_map(|order| self.orders.get(order))
-    }
-
-    /// Nodes of which something is outstanding that only their provider can settle: asked to end and not seen gone,
-    /// missing from a listing, or out of contact.
-    pub fn unsettled_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.index.unsettled.iter().filter_map(|node| self.nodes.get(node))
-    }
-
-    /// Nodes that were gone first come first.
-    pub(crate) fn gone_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.index.gone.iter().filter_map(|(_, node)| self.nodes.get(node))
-    }
-
-    pub fn node_named(&self, name: &NodeName) -> Option<&Node> {
-        self.index.node_names.get(name).and_then(|node| self.nodes.get(node))
-    }
-
-    pub fn job_of_token(&self, token: &SubmitToken) -> Option<JobId> {
-        self.index.tokens.get(token).copied()
-    }
-
-    /// The record of one element, while it has one.
-    pub fn element(&self, array: JobId, index: u32) -> Option<&Job> {
-        let record = self.arrays.get(&array)?;
-        record.records.get(&index).and_then(|job| self.jobs.get(job))
-    }
-
-    pub(crate) fn dependants_of(&self, target: JobId) -> impl Iterator<Item = JobId> {
-        self.index.dependants.get(&target).into_iter().flat_map(|jobs| jobs.iter().copied())
-    }
-
-    /// Live jobs of this user and name, by id.
-    pub(crate) fn namesakes(&self, uid: Uid, name: &str) -> impl Iterator<Item = JobId> {
-        self.index.names.get(&(uid, name.to_owned())).into_iter().flat_map(|jobs| jobs.iter().copied())
-    }
-
-    /// The oldest ended jobs first.
-    pub(crate) fn ended_jobs(&self) -> impl Iterator<Item = &(Timestamp, JobId)> {
-        self.index.ended.iter()
-    }
-
     /// The one place where a job's record enters or changes: keeps every look-up true.
     pub(crate) fn put_job(&mut self, job: Job) {
-        let before = self.drop_job(job.id);
-        let index = &mut self.index;
-        index.calendar.set(Due::Job(job.id), job_due(&self.config, &job));
-        if let Some(key) = QueueKey::of(&job, &self.config) {
-            index.queue.insert(key);
-        }
-        match &job.phase {
-            JobPhase::Ended(end) => {
-                index.ended.insert((end.ended_at, job.id));
-            }
-            phase => {
-                index.live.insert(job.id);
-                index.names.entry((job.spec.uid, job.spec.name.clone())).or_default().insert(job.id);
-                if !matches!(phase, JobPhase::Pending) {
-                    index.active.insert(job.id);
-                }
-                if matches!(phase, JobPhase::Configuring(_)) {
-                    index.claiming.insert(job.id);
-                }
-                for target in job.spec.dependency.terms.iter().filter_map(|term| term.target) {
-                    index.dependants.entry(target.job).or_default().insert(job.id);
-                }
-            }
-        }
-        if !matches!(job.role, ArrayRole::Element { array, .. } if array != job.id) {
-            index.tokens.insert(job.token.clone(), job.id);
-        }
         let id = job.id;
+        let before = self.jobs.share(&id);
+        self.index.calendar.set(Due::Job(id), job_due(&self.config, &job));
+        self.index.look_at_job(&self.config, before.as_deref(), Some(&job));
+        if !matches!(job.role, ArrayRole::Element { array, .. } if array != id) {
+            self.index.answers_to(&job.token, id);
+        }
         let moved = before.filter(|before| discriminant(&before.phase) != discriminant(&job.phase));
         self.jobs.insert(id, job);
         if let Some(before) = moved {
@@ -314,35 +170,10 @@ impl Cluster {
     }
 
     /// Takes a record out of the tables and look-ups. Its token stays until the purge.
-    pub(crate) fn drop_job(&mut self, id: JobId) -> Option<Arc<Job>> {
-        let job = self.jobs.remove(&id)?;
-        let index = &mut self.index;
-        index.calendar.set(Due::Job(id), Timestamp::NEVER);
-        if let Some(key) = QueueKey::of(&job, &self.config) {
-            index.queue.remove(&key);
-        }
-        index.active.remove(&id);
-        index.claiming.remove(&id);
-        index.live.remove(&id);
-        if let JobPhase::Ended(end) = &job.phase {
-            index.ended.remove(&(end.ended_at, id));
-        }
-        let name = (job.spec.uid, job.spec.name.clone());
-        if let Some(jobs) = index.names.get_mut(&name) {
-            jobs.remove(&id);
-            if jobs.is_empty() {
-                index.names.remove(&name);
-            }
-        }
-        for target in job.spec.dependency.terms.iter().filter_map(|term| term.target) {
-            if let Some(jobs) = index.dependants.get_mut(&target.job) {
-                jobs.remove(&id);
-                if jobs.is_empty() {
-                    index.dependants.remove(&target.job);
-                }
-            }
-        }
-        Some(job)
+    pub(crate) fn drop_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.index.calendar.set(Due::Job(id), Timestamp::NEVER);
+        self.index.look_at_job(&self.config, Some(&job), None);
     }
 
     pub(crate) fn forget_token(&mut self, token: &SubmitToken) {
@@ -351,32 +182,7 @@ impl Cluster {
 
     pub(crate) fn put_node(&mut self, node: Node) {
         self.index.calendar.set(Due::Node(node.id), node_due(&self.config, &self.jobs, &node));
-        if is_unsettled(&node) {
-            self.index.unsettled.insert(node.id);
-        } else {
-            self.index.unsettled.remove(&node.id);
-        }
-        match node.state {
-            NodeState::Gone { at, .. } => {
-                self.index.gone.insert((at, node.id));
-                self.index.live_nodes.remove(&node.id);
-                if let Some(nodes) = self.index.pool_nodes.get_mut(&node.pool) {
-                    nodes.remove(&node.id);
-                    if nodes.is_empty() {
-                        self.index.pool_nodes.remove(&node.pool);
-                    }
-                }
-                if self.index.node_names.get(&node.name) == Some(&node.id) {
-                    self.index.node_names.remove(&node.name);
-                }
-            }
-            _ => {
-                if self.index.live_nodes.insert(node.id).is_none() {
-                    self.index.pool_nodes.entry(node.pool.clone()).or_default().insert(node.id);
-                }
-                self.index.node_names.insert(node.name.clone(), node.id);
-            }
-        }
+        self.index.look_at_node(self.nodes.get(&node.id), &node);
         self.nodes.insert(node.id, node);
     }
 
@@ -448,10 +254,4 @@ impl Cluster {
     pub(crate) fn fault(&mut self, text: String) {
         self.alarm.get_or_insert(text);
     }
-}
-
-/// Only the provider can say what became of it.
-fn is_unsettled(node: &Node) -> bool {
-    let retiring = matches!(node.state, NodeState::Retiring { .. });
-    !node.is_gone() && (retiring || node.missing_since.is_some() || (!node.contact && node.instance.is_some()))
 }

@@ -1,7 +1,7 @@
 //! Why a job waits: every blocker, with numbers, and what would let it start.
 
 use crate::cluster::Cluster;
-use crate::decide::element_may_go;
+use crate::decide::{element_may_go, elements_that_may_go};
 use crate::job::{ArrayRole, Job, JobPhase};
 use crate::node::NodeState;
 use crate::plan::fleet::Fleet;
@@ -85,7 +85,7 @@ fn elements_may_go(cluster: &Cluster, job: &Job, now: Timestamp) -> bool {
     match &job.role {
         ArrayRole::Single => true,
         ArrayRole::Element { index, .. } => element_may_go(cluster, job, *index, now),
-        ArrayRole::Pending { indices } => indices.iter().any(|index| element_may_go(cluster, job, index, now)),
+        ArrayRole::Pending { indices } => !elements_that_may_go(cluster, job, indices, now).is_empty(),
     }
 }
 
@@ -121,10 +121,10 @@ fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation
             let count = spec.ask.units().total.div_ceil(units).max(spec.ask.min_nodes());
             let obstacle = match admissible(cluster, spec, partition, buyable.offer) {
                 Err(obstacle) => Some(obstacle),
-                Ok(()) => buyable
-                    .closed
-                    .clone()
-                    .or_else(|| affordable(cluster, &Spending::default(), spec, partition, buyable, count).err()),
+                Ok(()) => buyable.closed.clone().or_else(|| {
+                    let short = affordable(cluster, &Spending::default(), spec, partition, buyable, count).err()?;
+                    Some(short.obstacle(cluster, spec, buyable, count))
+                }),
             };
             match obstacle {
                 Some(obstacle) => {

@@ -1,5 +1,6 @@
 //! A job from submission to its one end.
 
+use imbl::OrdMap;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use squall_types::agent::{ExitStatus, StopWhy};
@@ -390,7 +391,8 @@ pub struct ArrayRecord {
     pub step: u32,
     /// Records of elements by index, while they are in memory.
     #[n(9)]
-    pub records: std::collections::BTreeMap<u32, JobId>,
+    #[cbor(with = "crate::shared::pages")]
+    pub records: OrdMap<u32, JobId>,
     /// Of its submission: outlives the record that first bore it.
     #[n(10)]
     pub token: SubmitToken,

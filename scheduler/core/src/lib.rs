@@ -19,6 +19,7 @@ mod due;
 pub mod duties;
 pub mod event;
 pub mod explain;
+mod index;
 pub mod job;
 pub mod node;
 pub mod order;

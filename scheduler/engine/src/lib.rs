@@ -28,7 +28,7 @@ use inventory::Inventory;
 use planning::Planning;
 use reconcile::Reconciler;
 use sessions::Sessions;
-use squall_core::plan::Notes;
+use squall_core::plan::{Notes, is_news};
 use squall_core::{Caller, Cluster, Command, Decision, Event, Rejection, Reply, decide};
 use squall_types::{Epoch, NodeId, Timestamp};
 use std::collections::BTreeSet;
@@ -161,7 +161,7 @@ impl Engine {
             self.mark_stale(&events);
             self.cluster = after;
             self.mark_stale(&events);
-            self.planning.unplanned = true;
+            self.planning.unplanned |= events.iter().any(|event| is_news(&event.what));
             events.into_iter().for_each(|event| self.batches.push(event));
         }
         self.batches.end_decision();

@@ -103,6 +103,35 @@ impl IndexSet {
         both
     }
 
+    /// The indices that are in either. Linear in the number of ranges.
+    pub fn union(&self, other: &IndexSet) -> IndexSet {
+        IndexSet::from_ranges(self.0.iter().chain(&other.0).copied().collect())
+    }
+
+    /// The indices that are here and not there. Linear in the number of ranges.
+    pub fn difference(&self, other: &IndexSet) -> IndexSet {
+        let mut theirs = other.0.as_slice();
+        let mut left = Vec::with_capacity(self.0.len());
+        for (first, last) in &self.0 {
+            let mut from = Some(*first);
+            while let (Some(begin), Some((cut, end))) = (from, theirs.first()) {
+                if end < &begin {
+                    theirs = &theirs[1..];
+                    continue;
+                }
+                if cut > last {
+                    break;
+                }
+                if *cut > begin {
+                    left.push((begin, cut - 1));
+                }
+                from = end.checked_add(1).filter(|next| next <= last);
+            }
+            left.extend(from.map(|begin| (begin, *last)));
+        }
+        IndexSet(left)
+    }
+
     fn position(&self, index: u32) -> Result<usize, usize> {
         self.0.binary_search_by(|(first, last)| {
             if *last < index {
@@ -139,5 +168,25 @@ mod tests {
         check(&[(0, 2), (4, 6), (8, 8)], &[(2, 4), (6, 8)], &[(2, 2), (4, 4), (6, 6), (8, 8)]);
         check(&[(0, 2)], &[(3, 5)], &[]);
         check(&[(0, u32::MAX)], &[], &[]);
+    }
+
+    #[test]
+    fn a_difference_holds_what_only_the_first_holds_and_a_union_what_either_holds() {
+        let mut dice = 1u32;
+        let mut draw = |below: u32| {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (dice >> 8) % below
+        };
+        for _ in 0..500 {
+            let mut some = |count: u32| (0..count).map(|_| draw(24)).collect::<IndexSet>();
+            let (mine, theirs) = (some(12), some(9));
+            let only: IndexSet = mine.iter().filter(|index| !theirs.contains(*index)).collect();
+            assert_eq!(mine.difference(&theirs), only, "{mine:?} without {theirs:?}");
+            let either: IndexSet = mine.iter().chain(theirs.iter()).collect();
+            assert_eq!(mine.union(&theirs), either, "{mine:?} or {theirs:?}");
+        }
+        let all = IndexSet::from_ranges(vec![(0, u32::MAX)]);
+        assert_eq!(all.difference(&IndexSet::from_ranges(vec![(3, u32::MAX)])).ranges(), [(0, 2)]);
+        assert!(all.difference(&all).is_empty());
     }
 }

@@ -3,9 +3,9 @@
 use crate::cluster::{Cluster, Outcomes, TOKEN_KEPT};
 use crate::event::{Charge, What};
 use crate::job::{ArrayRecord, ArrayRole, Claim, Job, JobPhase, Part, Placement};
+use imbl::OrdMap;
 use squall_types::ids::Run;
 use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, SubmitToken, Timestamp, Uid};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Cluster {
@@ -28,7 +28,7 @@ impl Cluster {
                         started: false,
                         all: array.indices.clone(),
                         step: array.step,
-                        records: BTreeMap::new(),
+                        records: OrdMap::new(),
                         token: token.clone(),
                     };
                     self.arrays.insert(*job, record);
@@ -232,9 +232,7 @@ impl Cluster {
         let mut left = None;
         self.edit_job(array, |job| {
             if let ArrayRole::Pending { indices: pending } = &mut job.role {
-                indices.iter().for_each(|index| {
-                    pending.remove(index);
-                });
+                *pending = pending.difference(indices);
                 left = Some(pending.is_empty());
             }
         });

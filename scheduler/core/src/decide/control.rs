@@ -48,12 +48,12 @@ impl Draft {
         let mut targets: Vec<Target> = records.collect();
         let waiting: IndexSet = match &job.elements {
             None => pending,
-            Some(elements) => elements.iter().filter(|index| pending.contains(*index)).collect(),
+            Some(elements) => elements.intersection(&pending),
         };
         if !waiting.is_empty() {
             targets.push(Target::Waiting(job.job, waiting));
         }
-        let known = |elements: &IndexSet| elements.iter().any(|index| array.all.contains(index));
+        let known = |elements: &IndexSet| !elements.intersection(&array.all).is_empty();
         match (targets.is_empty(), &job.elements) {
             (true, Some(elements)) if !known(elements) => Err(unknown()),
             _ => Ok(targets),

@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::event::What;
 use crate::job::{ArrayRole, Job, JobPhase, TermState};
 use squall_types::{
-    DependencyKind, DependencyTerm, EndState, ExitStatus, JobId, JobSpec, Reason, TargetJob, Timestamp,
+    DependencyKind, DependencyTerm, EndState, ExitStatus, IndexSet, JobId, JobSpec, Reason, TargetJob, Timestamp,
 };
 
 /// How far something is that a dependency can be about.
@@ -23,16 +23,12 @@ impl Draft {
     /// Looks again at the jobs that wait for this one, for its array, or for its name.
     pub fn wake_dependants(&mut self, id: JobId) {
         let Some(job) = self.job(id) else { return };
-        let (uid, name) = (job.spec.uid, job.spec.name.clone());
         let mut waiting: Vec<JobId> = self.cluster.dependants_of(id).collect();
         if let Some(array) = job.array().filter(|array| *array != id) {
             waiting.extend(self.cluster.dependants_of(array));
         }
         if job.is_ended() {
-            waiting.extend(self.cluster.namesakes(uid, &name).filter(|other| {
-                let singleton = |term: &DependencyTerm| term.kind == DependencyKind::Singleton;
-                self.job(*other).is_some_and(|job| job.spec.dependency.terms.iter().any(singleton))
-            }));
+            waiting.extend(self.cluster.singletons(job.spec.uid, &job.spec.name));
         }
         waiting.sort_unstable();
         waiting.dedup();
@@ -41,13 +37,13 @@ impl Draft {
 
     fn look_again(&mut self, id: JobId) {
         let Some(job) = self.job(id).filter(|job| job.is_pending()) else { return };
-        let mut terms = resolve(&self.cluster, &job.spec, id);
-        for (now, before) in terms.iter_mut().zip(&job.terms) {
+        let array = job.spec.array.is_some();
+        let again = |(term, before): (&DependencyTerm, &TermState)| match before {
             // What came true stays true, from when it did: the other job may be requeued, or an array go on ending.
-            if matches!(before, TermState::Met | TermState::MetFrom(_)) {
-                *now = *before;
-            }
-        }
+            TermState::Met | TermState::MetFrom(_) => *before,
+            _ => resolve_term(&self.cluster, &job.spec, id, array, term),
+        };
+        let terms: Vec<TermState> = job.dependency_terms().map(again).collect();
         if terms == job.terms {
             return;
         }
@@ -178,15 +174,36 @@ fn progress_of_past(cluster: &Cluster, job: JobId) -> Option<Progress> {
 
 /// Whether the dependency of an array lets this element go: `aftercorr` differs from one to the next.
 pub(crate) fn element_may_go(cluster: &Cluster, job: &Job, index: u32, now: Timestamp) -> bool {
+    !elements_that_may_go(cluster, job, &IndexSet::from_ranges(vec![(index, index)]), now).is_empty()
+}
+
+/// Those of an array's elements that its dependency lets go. Costs ranges, however many elements there are in them.
+pub(crate) fn elements_that_may_go(cluster: &Cluster, job: &Job, elements: &IndexSet, now: Timestamp) -> IndexSet {
     let dependency = &job.spec.dependency;
-    let met = |(term, state): (&DependencyTerm, &TermState)| match (term.kind, term.target) {
+    let of_term = |term: &DependencyTerm, state: &TermState| match (term.kind, term.target) {
         (DependencyKind::AfterCorr, Some(target)) if target.index.is_none() => {
-            let array = cluster.arrays.get(&target.job).is_some() || cluster.past.elements.contains_key(&target.job);
-            let other = TargetJob { job: target.job, index: array.then_some(index) };
-            progress(cluster, other).is_some_and(|progress| progress.completed)
+            match completed_of(cluster, target.job) {
+                Some(completed) => elements.intersection(completed),
+                None => all_or_none(elements, progress(cluster, target).is_some_and(|progress| progress.completed)),
+            }
         }
-        _ => state.is_met(now),
+        _ => all_or_none(elements, state.is_met(now)),
     };
-    let mut terms = dependency.terms.iter().zip(&job.terms);
-    if dependency.any && !dependency.terms.is_empty() { terms.any(met) } else { terms.all(met) }
+    let mut terms = dependency.terms.iter().zip(&job.terms).map(|(term, state)| of_term(term, state));
+    let Some(first) = terms.next() else { return elements.clone() };
+    if dependency.any {
+        terms.fold(first, |any, of| any.union(&of))
+    } else {
+        terms.fold(first, |all, of| all.intersection(&of))
+    }
+}
+
+/// The elements of an array that ended well; `None` for what is no array, or is none any more.
+fn completed_of(cluster: &Cluster, array: JobId) -> Option<&IndexSet> {
+    let past = || cluster.past.elements.get(&array).map(|outcomes| &outcomes.completed);
+    cluster.arrays.get(&array).map(|record| &record.completed).or_else(past)
+}
+
+fn all_or_none(elements: &IndexSet, all: bool) -> IndexSet {
+    if all { elements.clone() } else { IndexSet::new() }
 }

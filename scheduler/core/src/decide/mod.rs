@@ -23,7 +23,7 @@ use squall_types::api::{Estimate, StepGrant};
 use squall_types::{JobId, NodeId, NodeName, Timestamp};
 
 pub use control::signal_targets;
-pub(crate) use dependencies::element_may_go;
+pub(crate) use dependencies::{element_may_go, elements_that_may_go};
 pub use tick::next_wakeup;
 
 /// What follows from a command: events to store, and what to answer once they are on disk.

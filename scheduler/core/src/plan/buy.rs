@@ -1,7 +1,7 @@
 //! Buying what is missing: for a job that fits on nothing that there is, and for pools that keep some nodes anyway.
 
 use super::classes::{Candidate, ClassId};
-use super::market::{Buyable, Obstacle, admissible, affordable};
+use super::market::{Buyable, Shortage, admissible, affordable};
 use super::pass::Planner;
 use super::place::{Mode, Room, may_stand_alone, place_alone, place_part};
 use super::seek::{Fit, fit};
@@ -18,7 +18,10 @@ pub(super) enum Refusal {
     Nothing,
     /// Waiting is sooner.
     Sooner,
-    Obstacle(Obstacle),
+    Obstacle {
+        reason: Reason,
+        until: Option<Timestamp>,
+    },
 }
 
 /// Nodes to buy, and where the job would go then.
@@ -51,10 +54,10 @@ impl Planner<'_> {
                         self.grow(job, target, candidate, buyable, growth);
                         return Ok(());
                     }
-                    Err(Refusal::Obstacle(obstacle)) => {
-                        obstacle.until.into_iter().for_each(|at| self.pass.wake(at));
-                        if !matches!(refusal, Refusal::Obstacle(_)) {
-                            refusal = Refusal::Obstacle(obstacle);
+                    Err(Refusal::Obstacle { reason, until }) => {
+                        until.into_iter().for_each(|at| self.pass.wake(at));
+                        if !matches!(refusal, Refusal::Obstacle { .. }) {
+                            refusal = Refusal::Obstacle { reason, until };
                         }
                     }
                     Err(Refusal::Sooner) if matches!(refusal, Refusal::Nothing) => refusal = Refusal::Sooner,
@@ -73,33 +76,46 @@ impl Planner<'_> {
         buyable: &Buyable<'_>,
         waiting: Option<Timestamp>,
     ) -> Result<Growth, Refusal> {
+        let mode = self.view.classes.get(class).mode;
+        self.one_more(job, mode, candidate, buyable)?;
+        if let Some(at) = self.batch_window(job) {
+            return Err(Refusal::Obstacle { reason: Reason::Resources, until: Some(at) });
+        }
+        if waiting.is_some_and(|at| at <= self.pass.instant.now + buyable.offer.typical_boot) {
+            return Err(Refusal::Sooner);
+        }
+        let growth = self.growth(job, class, candidate, buyable, mode).ok_or(Refusal::Nothing)?;
+        let (spending, partition) = (&self.pass.spending, &candidate.partition);
+        let budgets = affordable(self.cluster, spending, &job.spec, partition, buyable, growth.count);
+        Ok(Growth { budgets: budgets?, ..growth })
+    }
+
+    /// Whether one more node of an offer would be of use and may be bought: what forbids that forbids more of them, for
+    /// everything like this job, and as long as this plan is being made.
+    fn one_more(&self, job: &Job, mode: Mode, candidate: &Candidate, buyable: &Buyable<'_>) -> Result<(), Refusal> {
         let (spec, partition) = (&job.spec, &candidate.partition);
         admissible(self.cluster, spec, partition, buyable.offer).map_err(|_| Refusal::Nothing)?;
         // Could a new node take any part of it?
-        let mode = self.view.classes.get(class).mode;
         let part = match mode {
             Mode::One { units } | Mode::Gang { units, .. } => units,
             Mode::Any => spec.ask.units().per_node.unwrap_or(1),
         };
         spec.ask.need(&buyable.shape, part).ok_or(Refusal::Nothing)?;
-        if let Some(at) = self.batch_window(job) {
-            let text = "orders are collected".to_owned();
-            return Err(Refusal::Obstacle(Obstacle { reason: Reason::Resources, text, until: Some(at) }));
-        }
-        if waiting.is_some_and(|at| at <= self.pass.instant.now + buyable.offer.typical_boot) {
-            return Err(Refusal::Sooner);
-        }
         if let Some(closed) = &buyable.closed {
-            return Err(Refusal::Obstacle(closed.clone()));
+            return Err(Refusal::Obstacle { reason: closed.reason, until: closed.until });
         }
-        // One more node at least: what forbids that forbids all of it.
-        let affordable = |pass: &super::pass::Pass, count| {
-            affordable(self.cluster, &pass.spending, spec, partition, buyable, count).map_err(Refusal::Obstacle)
+        affordable(self.cluster, &self.pass.spending, spec, partition, buyable, 1)?;
+        Ok(())
+    }
+
+    /// Whether nothing can be bought for a job, nor for anything like it.
+    pub fn is_shut(&self, job: &Job, class: ClassId, candidates: &[Candidate]) -> bool {
+        let mode = self.view.classes.get(class).mode;
+        let closed = |candidate: &Candidate| {
+            let mut offers = self.market.of_pool(&self.view.fleet.pools[candidate.pool].name);
+            offers.all(|(_, buyable)| self.one_more(job, mode, candidate, buyable).is_err())
         };
-        affordable(self.pass, 1)?;
-        let growth = self.growth(job, class, candidate, buyable, mode).ok_or(Refusal::Nothing)?;
-        let budgets = affordable(self.pass, growth.count)?;
-        Ok(Growth { budgets, ..growth })
+        candidates.iter().all(closed)
     }
 
     /// How many empty nodes of an offer are needed beside what is free, and the picks over both.
@@ -123,7 +139,7 @@ impl Planner<'_> {
             return (most >= 1).then_some(Growth { count: 1, fit, budgets });
         }
         let mut looks = 0;
-        let seek = self.seek(class, candidate);
+        let seek = self.seek(class, candidate, spec.time_limit);
         let growth = match mode {
             Mode::One { .. } => None,
             Mode::Gang { nodes, units } => {
@@ -151,6 +167,8 @@ impl Planner<'_> {
     fn grow(&mut self, job: &Job, target: Target, candidate: &Candidate, buyable: &Buyable<'_>, growth: Growth) {
         let Growth { count, mut fit, budgets } = growth;
         self.pass.spending.spend(buyable, count, &budgets);
+        self.pass.grow(candidate.pool);
+        self.memory.grow();
         let ids = self.fresh(count);
         let shape = Arc::new(buyable.shape.clone());
         let ready_at = self.pass.instant.now + buyable.offer.typical_boot;
@@ -238,6 +256,12 @@ impl Planner<'_> {
         self.pass.spending.spend(buyable, count, &budgets);
         let (pool, offer, nodes) = (pool.clone(), buyable.offer.name.clone(), self.fresh(count));
         self.pass.steps.push(Step::Order(PlannedOrder { pool, offer, nodes, gang: false, for_job: None, budgets }));
+    }
+}
+
+impl From<Shortage> for Refusal {
+    fn from(short: Shortage) -> Self {
+        Refusal::Obstacle { reason: short.reason(), until: None }
     }
 }
 

@@ -1,7 +1,8 @@
-//! Jobs that wait for resources, by class: alike in everything that the placer sees. Where the first of a class cannot
-//! start, none of it can, so that a plan tries classes and not jobs.
+//! Jobs that wait for resources, by class: alike in everything that the placer sees but for how long they may run. What
+//! cannot start cannot if it were longer either, so that a plan tries lengths and not jobs, and where the shortest of a
+//! class cannot start, nothing more of it.
 
-use super::market::{candidates, mounts, time_limit};
+use super::market::{candidates, longest, mounts};
 use super::place::{Mode, mode};
 use super::step::Note;
 use super::waiting::{Gate, gate};
@@ -13,6 +14,7 @@ use imbl::OrdMap;
 use squall_types::{AccountName, JobId, JobSpec, PartitionName, Resources, Shape, Span, Timestamp, Uid};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 pub type ClassId = usize;
@@ -25,7 +27,15 @@ pub struct Candidate {
     pub partition_index: usize,
     /// Index of the pool in the fleet.
     pub pool: usize,
-    pub time: Span,
+    /// What jobs without a limit of their own may run for.
+    pub most: Span,
+}
+
+impl Candidate {
+    /// What a job may run for there.
+    pub fn time(&self, limit: Option<Span>) -> Span {
+        limit.unwrap_or(self.most)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +44,12 @@ pub struct Class {
     pub spec: Arc<JobSpec>,
     pub mode: Mode,
     pub candidates: Arc<Vec<Candidate>>,
-    pub members: BTreeSet<QueueKey>,
+    /// Of all classes that ever were.
+    pub number: u64,
+    /// By how long they may run.
+    members: BTreeMap<Span, BTreeSet<QueueKey>>,
+    /// The first job of each length, in the order of the queue.
+    heads: BTreeSet<(QueueKey, Span)>,
     key: ClassKey,
     /// What a node must have at least, by pool, as far as the shapes that the pool had then.
     needs: BTreeMap<usize, (u64, Needs)>,
@@ -55,23 +70,26 @@ struct ClassKey {
     spec: Arc<JobSpec>,
     /// Which pools have its files, where pools differ in that.
     mounts: Vec<bool>,
+    /// Which of its partitions admit the length, where partitions differ in that.
+    admits: Vec<bool>,
     /// Whose money it spends, where budgets differ in that.
     purse: (Option<AccountName>, Option<Uid>),
+    /// The time limit, where one that is longer may do although this one does not.
+    limit: (bool, Option<Span>),
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Classes {
     classes: Vec<Class>,
     spare: Vec<ClassId>,
+    opened: u64,
     by_key: BTreeMap<ClassKey, ClassId>,
-    /// The first job of each class, in the order of the queue.
-    heads: BTreeSet<(QueueKey, ClassId)>,
     pub class_of: OrdMap<JobId, ClassId>,
     /// Why jobs are not tried, and when to look at them again.
     pub shut: OrdMap<JobId, Note>,
     timers: BTreeSet<(Timestamp, JobId)>,
     timer_of: BTreeMap<JobId, Timestamp>,
-    queue_key: BTreeMap<JobId, QueueKey>,
+    seat: BTreeMap<JobId, (QueueKey, Span)>,
     telling: Telling,
 }
 
@@ -81,6 +99,7 @@ struct Telling {
     accounts: bool,
     users: bool,
     files: bool,
+    times: bool,
 }
 
 impl Classes {
@@ -90,6 +109,7 @@ impl Classes {
             accounts: scoped(|scope| matches!(scope, BudgetScope::Account(_))),
             users: scoped(|scope| matches!(scope, BudgetScope::User(_))),
             files: config.pools.values().any(|pool| !pool.file_systems.is_empty()),
+            times: config.partitions.values().any(|partition| partition.max_time.is_some()),
         };
         Classes { telling, ..Classes::default() }
     }
@@ -149,21 +169,12 @@ impl Classes {
         if let Some(at) = self.timer_of.remove(&id) {
             self.timers.remove(&(at, id));
         }
-        let (Some(at), Some(key)) = (self.class_of.remove(&id), self.queue_key.remove(&id)) else { return };
+        let (Some(at), Some((key, length))) = (self.class_of.remove(&id), self.seat.remove(&id)) else { return };
         let class = &mut self.classes[at];
-        let was_head = class.members.first() == Some(&key);
-        class.members.remove(&key);
-        if was_head {
-            self.heads.remove(&(key, at));
-            match class.members.first() {
-                Some(next) => {
-                    self.heads.insert((*next, at));
-                }
-                None => {
-                    self.by_key.remove(&class.key);
-                    self.spare.push(at);
-                }
-            }
+        class.leave(key, length);
+        if class.members.is_empty() {
+            self.by_key.remove(&class.key);
+            self.spare.push(at);
         }
     }
 
@@ -179,17 +190,10 @@ impl Classes {
             Some(at) => *at,
             None => self.open(cluster, class_key, pool_of),
         };
-        let class = &mut self.classes[at];
-        let head = class.members.first().copied();
-        if head.is_none_or(|head| key < head) {
-            head.into_iter().for_each(|head| {
-                self.heads.remove(&(head, at));
-            });
-            self.heads.insert((key, at));
-        }
-        class.members.insert(key);
+        let length = length(&job.spec);
+        self.classes[at].join(key, length);
         self.class_of.insert(job.id, at);
-        self.queue_key.insert(job.id, key);
+        self.seat.insert(job.id, (key, length));
     }
 
     fn open(
@@ -203,11 +207,20 @@ impl Classes {
             partition: partition.clone(),
             partition_index: cluster.config.partitions.keys().position(|name| name == partition).unwrap_or(0),
             pool: pool_of(pool),
-            time: time_limit(cluster, &spec, partition),
+            most: longest(cluster, partition),
         };
         let candidates = Arc::new(candidates(cluster, &spec).into_iter().map(candidate).collect());
-        let (mode, members) = (mode(&spec), BTreeSet::new());
-        let class = Class { mode, candidates, members, key: key.clone(), needs: BTreeMap::new(), spec };
+        self.opened += 1;
+        let class = Class {
+            number: self.opened,
+            mode: mode(&spec),
+            candidates,
+            members: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            key: key.clone(),
+            needs: BTreeMap::new(),
+            spec,
+        };
         let at = match self.spare.pop() {
             Some(at) => {
                 self.classes[at] = class;
@@ -225,10 +238,18 @@ impl Classes {
     fn key_of(&self, cluster: &Cluster, job: &Job) -> ClassKey {
         let spec = &job.spec;
         let all = |files: bool| files.then(|| cluster.config.pools.values().map(|pool| mounts(pool, spec)).collect());
+        let admits = |name: &PartitionName| {
+            let most = cluster.config.partitions.get(name).and_then(|partition| partition.max_time);
+            spec.time_limit.is_none_or(|limit| most.is_none_or(|most| limit <= most))
+        };
+        // What rooms are compared for, and what money is counted for, may come out otherwise for another length.
+        let apart = spec.time_limit.is_none() || spec.max_cost.is_some() || mode(spec) == Mode::Any;
         ClassKey {
             spec: spec.clone(),
             mounts: all(self.telling.files).unwrap_or_default(),
+            admits: if self.telling.times { spec.partitions.iter().map(admits).collect() } else { Vec::new() },
             purse: (self.telling.accounts.then(|| spec.account.clone()), self.telling.users.then_some(spec.uid)),
+            limit: (apart, spec.time_limit.filter(|_| apart)),
         }
     }
 
@@ -244,24 +265,55 @@ impl Classes {
         &mut self.classes[at]
     }
 
-    /// The first class in the order of the queue, after where a plan has come.
-    pub fn head_after(&self, after: Option<(QueueKey, ClassId)>) -> Option<(QueueKey, ClassId)> {
-        match after {
-            None => self.heads.first().copied(),
-            Some(after) => {
-                self.heads.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded)).next().copied()
-            }
-        }
-    }
-
-    /// The next job of a class after this one.
-    pub fn next_of(&self, at: ClassId, after: QueueKey) -> Option<QueueKey> {
-        let rest = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        self.classes[at].members.range(rest).next().copied()
+    /// Classes that have jobs, and the first of each.
+    pub fn first(&self) -> impl Iterator<Item = (QueueKey, ClassId)> {
+        let classes = self.classes.iter().enumerate();
+        classes.filter_map(|(at, class)| class.heads.first().map(|(key, _)| (*key, at)))
     }
 }
 
 impl Class {
+    fn join(&mut self, key: QueueKey, length: Span) {
+        let alike = self.members.entry(length).or_default();
+        let head = alike.first().copied();
+        alike.insert(key);
+        if head.is_none_or(|head| key < head) {
+            head.into_iter().for_each(|head| {
+                self.heads.remove(&(head, length));
+            });
+            self.heads.insert((key, length));
+        }
+    }
+
+    fn leave(&mut self, key: QueueKey, length: Span) {
+        let Some(alike) = self.members.get_mut(&length) else { return };
+        alike.remove(&key);
+        let next = alike.first().copied();
+        if self.heads.remove(&(key, length)) {
+            self.heads.extend(next.map(|next| (next, length)));
+        }
+        if next.is_none() {
+            self.members.remove(&length);
+        }
+    }
+
+    /// How long its shortest jobs may run.
+    pub fn shortest(&self) -> Option<Span> {
+        self.members.first_key_value().map(|(length, _)| *length)
+    }
+
+    /// The first jobs of their length, after where a plan has come.
+    pub fn heads_after(&self, after: Option<QueueKey>) -> impl Iterator<Item = (QueueKey, Span)> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded((after, Span::FOREVER)));
+        self.heads.range((from, Bound::Unbounded)).copied()
+    }
+
+    /// The next job of the same length after this one.
+    pub fn next_of(&self, length: Span, after: QueueKey) -> Option<QueueKey> {
+        let rest = (Bound::Excluded(after), Bound::Unbounded);
+        self.members.get(&length)?.range(rest).next().copied()
+    }
+
     /// What a node of a pool must have at least, given the shapes that there are.
     pub fn needs(&mut self, pool: usize, changed: u64, shapes: &BTreeSet<Arc<Shape>>) -> Needs {
         if let Some((known, needs)) = self.needs.get(&pool)
@@ -284,14 +336,19 @@ impl Class {
     }
 }
 
+/// What jobs of a class are told apart by. Those without a limit are of a class of their own.
+pub fn length(spec: &JobSpec) -> Span {
+    spec.time_limit.unwrap_or(Span::FOREVER)
+}
+
 impl ClassKey {
     fn told_by(&self) -> impl Ord + '_ {
         let spec = &self.spec;
         (
-            (&spec.ask, &spec.partitions, spec.time_limit, spec.kind),
+            (&spec.ask, &spec.partitions, spec.kind),
             (&spec.constraint, &spec.node_list, &spec.exclude),
             (spec.allow_spot, spec.max_price, spec.max_cost),
-            (&self.mounts, &self.purse),
+            (&self.mounts, &self.admits, &self.purse, self.limit),
         )
     }
 }

@@ -27,6 +27,10 @@ pub struct Fleet {
     before: BTreeMap<usize, Option<Before>>,
     /// Slots that this plan added at the end, for nodes that it buys.
     added: usize,
+    /// Slots that are not as they were when the last plan began, or that it took something of.
+    moved: BTreeSet<usize>,
+    /// The first time at which anything is given back or ready, by slot.
+    firsts: BTreeSet<(Timestamp, usize)>,
     instant: Instant,
 }
 
@@ -66,6 +70,8 @@ impl Default for Fleet {
             idle: BTreeSet::new(),
             before: BTreeMap::new(),
             added: 0,
+            moved: BTreeSet::new(),
+            firsts: BTreeSet::new(),
             instant: Instant::new(Timestamp::ZERO),
         }
     }
@@ -104,6 +110,15 @@ impl Fleet {
     pub fn unused(&self) -> impl Iterator<Item = NodeId> {
         let used = |id: &NodeId| self.slot_of.get(id).is_some_and(|at| self.before.contains_key(at));
         self.idle.iter().copied().filter(move |id| !used(id))
+    }
+
+    /// Slots that differ from when the last plan began, and those that time changes: what is over, or nearly, is expected
+    /// shortly, whenever that is.
+    pub fn moved(&mut self) -> BTreeSet<usize> {
+        let mut moved = std::mem::take(&mut self.moved);
+        let soon = (self.instant.soon, usize::MAX);
+        moved.extend(self.firsts.range(..=soon).map(|(_, at)| *at));
+        moved
     }
 
     /// Room on every node of a pool that is there or on its way, for something of this length that begins now.
@@ -172,6 +187,7 @@ impl Fleet {
             let slot = &mut self.slots[at];
             slot.reserved.clear();
             if let Some(Before { when, free, gpus, ends }) = before {
+                self.moved.insert(at);
                 (slot.when, slot.free, slot.gpus) = (when, free, gpus);
                 slot.ends.truncate(ends);
             }
@@ -213,6 +229,8 @@ impl Fleet {
         match known {
             Some(at) => {
                 let before = &self.slots[at];
+                self.firsts.remove(&(before.first_change(), at));
+                self.firsts.insert((slot.first_change(), at));
                 state.coming -= usize::from(matches!(before.when, When::Coming(_)));
                 slot.position = before.position;
                 if before.shape == slot.shape && slot.position != usize::MAX {
@@ -220,9 +238,13 @@ impl Fleet {
                 } else {
                     state.unsorted = true;
                 }
+                if *before != slot {
+                    self.moved.insert(at);
+                }
                 self.slots[at] = slot;
             }
             None => {
+                let first = slot.first_change();
                 let at = match self.spare.pop() {
                     Some(at) => {
                         self.slots[at] = slot;
@@ -233,6 +255,8 @@ impl Fleet {
                         self.slots.len() - 1
                     }
                 };
+                self.firsts.insert((first, at));
+                self.moved.insert(at);
                 self.slot_of.insert(node.id, at);
                 let state = &mut self.pools[pool];
                 state.order.push(at);
@@ -245,6 +269,8 @@ impl Fleet {
         self.idle.remove(&id);
         let Some(at) = self.slot_of.remove(&id) else { return };
         let slot = &mut self.slots[at];
+        self.firsts.remove(&(slot.first_change(), at));
+        self.moved.insert(at);
         let pool = &mut self.pools[slot.pool];
         pool.coming -= usize::from(matches!(slot.when, When::Coming(_)));
         slot.when = When::Away;

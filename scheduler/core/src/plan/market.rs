@@ -103,7 +103,58 @@ pub fn admissible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, 
     Ok(())
 }
 
-/// Whether `count` more nodes of this offer may be bought for this job now.
+/// A limit that forbids a purchase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Nodes of the pool.
+    Pool { live: u32 },
+    /// Nodes of all pools.
+    Cluster { live: u32 },
+    /// Nodes that one order may bring.
+    Order,
+    /// What the job may cost.
+    Cost(MicroUsd),
+    /// What is left of a budget, and what would be reserved.
+    Budget { name: BudgetName, left: MicroUsd, needed: MicroUsd },
+}
+
+impl Shortage {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Shortage::Pool { .. } | Shortage::Cluster { .. } | Shortage::Order => Reason::PoolLimit,
+            Shortage::Cost(_) | Shortage::Budget { .. } => Reason::BudgetExhausted,
+        }
+    }
+
+    /// With numbers.
+    pub fn obstacle(&self, cluster: &Cluster, spec: &JobSpec, buyable: &Buyable<'_>, count: u32) -> Obstacle {
+        let (pool, offer) = (buyable.pool, &buyable.offer.name);
+        let text = match self {
+            Shortage::Pool { live } => {
+                let most = buyable.config.max_nodes;
+                format!("pool {pool} has {live} of at most {most} nodes, {count} more are needed")
+            }
+            Shortage::Cluster { live } => {
+                format!("all pools have {live} nodes, at most {} are allowed", cluster.config.limits.max_nodes)
+            }
+            Shortage::Order => {
+                let most = buyable.offer.max_per_order;
+                format!("one order of {offer} brings at most {most} nodes, {count} are needed")
+            }
+            Shortage::Cost(cost) => {
+                let most = spec.max_cost.unwrap_or_default();
+                format!("{count} × {offer} for its time limit cost {cost}, --max-cost is {most}")
+            }
+            Shortage::Budget { name, left, needed } => {
+                let limit = cluster.config.budgets.get(name).map(|budget| budget.limit).unwrap_or_default();
+                format!("budget {name}: {left} of {limit} left, {count} × {offer} reserve {needed}")
+            }
+        };
+        Obstacle { reason: self.reason(), text, until: None }
+    }
+}
+
+/// Whether `count` more nodes of this offer may be bought for this job now, and with whose money.
 pub fn affordable(
     cluster: &Cluster,
     spending: &Spending,
@@ -111,38 +162,23 @@ pub fn affordable(
     partition: &PartitionName,
     buyable: &Buyable<'_>,
     count: u32,
-) -> Result<Vec<BudgetName>, Obstacle> {
+) -> Result<Vec<BudgetName>, Shortage> {
     let pool = buyable.pool;
     let live = cluster.live_node_count_of(pool) as u32 + spending.nodes.get(pool).copied().unwrap_or(0);
-    let limit = |reason, text: String| Err(Obstacle { reason, text, until: None });
     if live + count > buyable.config.max_nodes {
-        let most = buyable.config.max_nodes;
-        return limit(
-            Reason::PoolLimit,
-            format!("pool {pool} has {live} of at most {most} nodes, {count} more are needed"),
-        );
+        return Err(Shortage::Pool { live });
     }
-    let all = cluster.live_node_count() as u32 + spending.nodes.values().sum::<u32>();
-    if all + count > cluster.config.limits.max_nodes {
-        return limit(
-            Reason::PoolLimit,
-            format!("all pools have {all} nodes, at most {} are allowed", cluster.config.limits.max_nodes),
-        );
+    let live = cluster.live_node_count() as u32 + spending.nodes.values().sum::<u32>();
+    if live + count > cluster.config.limits.max_nodes {
+        return Err(Shortage::Cluster { live });
     }
     if count > buyable.offer.max_per_order.max(1) && buyable.config.gang_launch && buyable.offer.max_per_order > 0 {
-        let most = buyable.offer.max_per_order;
-        return limit(
-            Reason::PoolLimit,
-            format!("one order of {} brings at most {most} nodes, {count} are needed", buyable.offer.name),
-        );
+        return Err(Shortage::Order);
     }
     if let (Some(most), Some(time)) = (spec.max_cost, spec.time_limit) {
         let cost = buyable.offer.price.cost_of(time + buyable.offer.typical_boot).times(i64::from(count));
         if cost > most {
-            return limit(
-                Reason::BudgetExhausted,
-                format!("{count} × {} for its time limit cost {cost}, --max-cost is {most}", buyable.offer.name),
-            );
+            return Err(Shortage::Cost(cost));
         }
     }
     let each = reservation(buyable);
@@ -153,11 +189,7 @@ pub fn affordable(
         let left = left - spending.money.get(name).copied().unwrap_or_default();
         let needed = each.times(i64::from(count));
         if needed > left {
-            let text = format!(
-                "budget {name}: {left} of {} left, {count} × {} reserve {needed}",
-                budget.limit, buyable.offer.name
-            );
-            return limit(Reason::BudgetExhausted, text);
+            return Err(Shortage::Budget { name: name.clone(), left, needed });
         }
     }
     Ok(names)
@@ -234,6 +266,10 @@ pub fn missing_mount<'a>(pool: &PoolConfig, spec: &'a JobSpec) -> Option<&'a str
 
 /// What a job may run for where it lands; unlimited jobs count as long as the window, and longer.
 pub fn time_limit(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName) -> Span {
-    let of_partition = cluster.config.partitions.get(partition).and_then(|config| config.max_time);
-    spec.time_limit.or(of_partition).unwrap_or(Span::FOREVER)
+    spec.time_limit.unwrap_or_else(|| longest(cluster, partition))
+}
+
+/// What a job without a limit of its own may run for in a partition.
+pub fn longest(cluster: &Cluster, partition: &PartitionName) -> Span {
+    cluster.config.partitions.get(partition).and_then(|config| config.max_time).unwrap_or(Span::FOREVER)
 }

@@ -15,18 +15,21 @@ mod classes;
 pub mod feasible;
 pub(crate) mod fleet;
 pub mod market;
+mod memory;
 mod pass;
 pub mod place;
 mod planner;
 mod seek;
 mod shrink;
 mod slot;
+mod standing;
 mod step;
 mod tree;
 mod view;
 mod waiting;
 
 use crate::cluster::Cluster;
+use crate::event::What;
 pub use claims::claim_ready_at;
 pub use pass::RESERVATIONS;
 pub use planner::{IncrementalPlanner, Progress};
@@ -34,6 +37,23 @@ pub use seek::WINDOW;
 use squall_types::Timestamp;
 pub use step::{Note, Notes, Plan, PlannedOrder, Step, Target};
 pub use waiting::{Gate, gate};
+
+/// Whether a plan made after this event may do anything that the one before it could not. What only renews, lists or
+/// forgets cannot; what time brings, the last plan has said itself.
+pub fn is_news(what: &What) -> bool {
+    let nothing = matches!(
+        what,
+        What::JobsPurged { .. }
+            | What::LedgerPurged { .. }
+            | What::MoneyRenewed { .. }
+            | What::DieAtExtended { .. }
+            | What::ListingTaken { .. }
+            | What::PartPrepared { .. }
+            | What::StepStarted { .. }
+            | What::StepEnded { .. }
+    );
+    !nothing
+}
 
 /// Plans from scratch.
 pub fn plan(cluster: &Cluster, now: Timestamp) -> Plan {

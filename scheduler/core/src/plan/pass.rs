@@ -3,15 +3,17 @@
 //! A pass can stop between two jobs and go on later, on the state with which it began.
 
 use super::buy::Refusal;
-use super::classes::{Candidate, ClassId};
+use super::classes::{Candidate, ClassId, length};
 use super::market::{Market, Spending};
-use super::place::tasks_of;
+use super::memory::{Memory, Promise, Seeker};
+use super::place::{Mode, tasks_of};
 use super::seek::{Fit, Seek, WINDOW};
 use super::slot::{Instant, Release, Reserved, When};
+use super::standing::{Failed, Standing};
 use super::step::{Note, Step, Target};
 use super::view::View;
 use crate::cluster::Cluster;
-use crate::decide::element_may_go;
+use crate::decide::{element_may_go, elements_that_may_go};
 use crate::job::{ArrayRole, Job};
 use crate::queue::QueueKey;
 use squall_types::{Allocation, IndexSet, JobId, NodeId, Reason, Resources, Span, Timestamp};
@@ -21,10 +23,6 @@ use std::sync::Arc;
 
 /// Reservations that one partition keeps for jobs that cannot start.
 pub const RESERVATIONS: usize = 100;
-
-/// Jobs for which one partition looks for a start in vain before it looks no more in this pass: where much of a large
-/// cluster is away, each such look is long.
-const VAIN: usize = 2 * RESERVATIONS;
 
 /// How far a plan has come.
 #[derive(Debug)]
@@ -38,27 +36,20 @@ pub struct Pass {
     pub(super) looks: u64,
     /// Why a job waits that was tried for itself.
     pub(super) notes: BTreeMap<JobId, Note>,
-    /// Classes of which none can start in this pass. What is free only shrinks while a plan is made.
-    pub(super) failed: Vec<Option<Failed>>,
+    /// By class.
+    pub(super) standings: Vec<Standing>,
     any_failed: bool,
-    /// Reservations made, and starts sought in vain, by partition.
+    /// Reservations made, by partition.
     reservations: Vec<usize>,
-    vain: Vec<usize>,
     /// Elements made active by this plan, for `%limit`.
     active: BTreeMap<JobId, u32>,
-    /// The last class whose first job was tried, and further jobs of classes in the order of the queue.
-    cursor: Option<(QueueKey, ClassId)>,
-    again: BinaryHeap<Reverse<(QueueKey, ClassId)>>,
-}
-
-/// What was found for the first job of a class that cannot start.
-#[derive(Clone, Copy, Debug)]
-pub struct Failed {
-    pub reason: Reason,
-    /// Its other jobs may be promised a start as well.
-    reserves: bool,
-    /// For the first, waiting was sooner than buying; it may not be for the next.
-    buys: bool,
+    /// For each class its next job that is worth a look, or one before it.
+    next: BinaryHeap<Reverse<(QueueKey, ClassId)>>,
+    /// Classes of which jobs are left out as long as no nodes are added.
+    skipping: Vec<ClassId>,
+    /// How often nodes were added, by pool, and whether that is news.
+    pub(super) grown: Vec<u32>,
+    pub(super) has_grown: bool,
 }
 
 impl Pass {
@@ -71,20 +62,29 @@ impl Pass {
             next_node: view.seen.counters.next_node,
             looks: 0,
             notes: BTreeMap::new(),
-            failed: vec![None; view.classes.len()],
+            standings: vec![Standing::default(); view.classes.len()],
             any_failed: false,
             reservations: vec![0; view.seen.config.partitions.len()],
-            vain: vec![0; view.seen.config.partitions.len()],
             active: BTreeMap::new(),
-            cursor: None,
-            again: BinaryHeap::new(),
+            next: BinaryHeap::new(),
+            skipping: Vec::new(),
+            grown: vec![0; view.fleet.pools.len()],
+            has_grown: false,
         }
+        .with_all(view)
+    }
+
+    fn with_all(mut self, view: &View) -> Pass {
+        for (key, class) in view.classes.first() {
+            self.standings[class].queued = Some(key);
+            self.next.push(Reverse((key, class)));
+        }
+        self
     }
 
     /// Whether a job may be promised a start there.
     fn may_reserve(&self, candidate: &Candidate) -> bool {
-        let partition = candidate.partition_index;
-        self.reservations[partition] < RESERVATIONS && self.vain[partition] < VAIN
+        self.reservations[candidate.partition_index] < RESERVATIONS
     }
 
     pub(super) fn wake(&mut self, at: Timestamp) {
@@ -99,6 +99,7 @@ pub(super) struct Planner<'a> {
     pub cluster: &'a Cluster,
     pub market: &'a Market<'a>,
     pub view: &'a mut View,
+    pub memory: &'a mut Memory,
     pub pass: &'a mut Pass,
 }
 
@@ -106,24 +107,58 @@ impl Planner<'_> {
     /// Goes on until every job was tried or so many looks were spent; `true` where it is over.
     pub fn queue(&mut self, budget: u64) -> bool {
         let enough = self.pass.looks.saturating_add(budget);
-        loop {
-            let head = self.view.classes.head_after(self.pass.cursor);
-            let again = self.pass.again.peek().map(|Reverse(next)| *next);
-            let Some(next) = head.into_iter().chain(again).min() else { return true };
+        while let Some(Reverse((key, class))) = self.pass.next.peek().copied() {
             if self.pass.looks >= enough {
                 return false;
             }
-            if again == Some(next) {
-                self.pass.again.pop();
-            } else {
-                self.pass.cursor = Some(next);
-            }
             self.pass.looks += 1;
-            self.job(next);
+            self.pass.next.pop();
+            // The class may wait for another of its jobs by now.
+            if self.pass.standings[class].queued != Some(key) {
+                continue;
+            }
+            // What was worth a look when it was queued may not be any more.
+            if self.next_of(class) == Some(key) {
+                self.pass.standings[class].pass_by(key);
+                self.job(key, class);
+            }
+            self.enqueue(class);
+            if std::mem::take(&mut self.pass.has_grown) {
+                for class in std::mem::take(&mut self.pass.skipping) {
+                    self.pass.standings[class].resume_after(key);
+                    self.enqueue(class);
+                }
+            }
         }
+        true
     }
 
-    fn job(&mut self, (key, class): (QueueKey, ClassId)) {
+    fn enqueue(&mut self, class: ClassId) {
+        let next = self.next_of(class);
+        self.pass.standings[class].queued = next;
+        self.pass.next.extend(next.map(|next| Reverse((next, class))));
+    }
+
+    /// The next job of a class that is worth a look.
+    fn next_of(&mut self, class: ClassId) -> Option<QueueKey> {
+        self.notice(class);
+        let reserves = self.may_reserve(class);
+        let standing = &mut self.pass.standings[class];
+        let skipped = standing.skips();
+        let next = standing.next(self.view.classes.get(class), reserves);
+        if standing.skips() && !skipped {
+            self.pass.skipping.push(class);
+        }
+        next.map(|(key, _)| key)
+    }
+
+    fn notice(&mut self, class: ClassId) {
+        let candidates = &self.view.classes.get(class).candidates;
+        let grown = candidates.iter().map(|candidate| self.pass.grown[candidate.pool]).sum();
+        self.pass.standings[class].notice(grown);
+    }
+
+    fn job(&mut self, key: QueueKey, class: ClassId) {
         let Some(job) = self.cluster.jobs.get(&key.job) else { return };
         match &job.role {
             ArrayRole::Pending { indices } => self.elements(job, class, indices),
@@ -137,24 +172,27 @@ impl Planner<'_> {
                 }
             }
         }
-        if self.is_worth_more(class)
-            && let Some(next) = self.view.classes.next_of(class, key)
+        let length = length(&job.spec);
+        if self.is_worth_more(class, length)
+            && let Some(next) = self.view.classes.get(class).next_of(length, key)
         {
-            self.pass.again.push(Reverse((next, class)));
+            self.pass.standings[class].come_back(next, length);
         }
     }
 
     fn elements(&mut self, job: &Job, class: ClassId, indices: &IndexSet) {
-        for index in indices.iter() {
+        let may_go = elements_that_may_go(self.cluster, job, indices, self.pass.instant.now);
+        if may_go.len() < indices.len() {
+            self.wake_for_dependency(job);
+            self.note(job.id, Reason::Dependency);
+        }
+        for index in may_go.iter() {
             if !self.array_has_room(job) {
-                if !self.pass.notes.contains_key(&job.id) {
+                let known = self.pass.notes.get(&job.id).map(|note| note.reason);
+                if known.is_none() || known == Some(Reason::Dependency) {
                     self.note(job.id, Reason::JobArrayTaskLimit);
                 }
                 return;
-            }
-            if !self.may_go(job, index) {
-                self.pass.notes.entry(job.id).or_insert(Note { reason: Reason::Dependency, start_at: None });
-                continue;
             }
             if let Some(note) = self.attempt(job, Target::Element { array: job.id, index }, class) {
                 // The record speaks for the first element that waits for resources.
@@ -162,7 +200,7 @@ impl Planner<'_> {
                 if known.is_none() || known == Some(Reason::Dependency) {
                     self.pass.notes.insert(job.id, note);
                 }
-                if !self.is_worth_more(class) {
+                if !self.is_worth_more(class, length(&job.spec)) {
                     return;
                 }
             }
@@ -171,12 +209,15 @@ impl Planner<'_> {
 
     /// Whether the dependency lets an element go; where time alone can change that, the plan is made again then.
     fn may_go(&mut self, job: &Job, index: u32) -> bool {
-        let now = self.pass.instant.now;
-        let may = element_may_go(self.cluster, job, index, now);
-        if !may && let Some(at) = job.dependency_moves_at(now) {
-            self.pass.wake(at);
+        let may = element_may_go(self.cluster, job, index, self.pass.instant.now);
+        if !may {
+            self.wake_for_dependency(job);
         }
         may
+    }
+
+    fn wake_for_dependency(&mut self, job: &Job) {
+        job.dependency_moves_at(self.pass.instant.now).into_iter().for_each(|at| self.pass.wake(at));
     }
 
     fn array_has_room(&self, job: &Job) -> bool {
@@ -185,12 +226,9 @@ impl Planner<'_> {
         array.limit.is_none_or(|limit| array.active + planned < limit)
     }
 
-    /// Whether anything can be done for another job of the class.
-    fn is_worth_more(&self, class: ClassId) -> bool {
-        match self.pass.failed[class] {
-            None => true,
-            Some(failed) => failed.buys || (failed.reserves && self.may_reserve(class)),
-        }
+    /// Whether anything can be done for another job of the class that is as long.
+    fn is_worth_more(&self, class: ClassId, length: Span) -> bool {
+        self.pass.standings[class].is_worth_more(length, self.may_reserve(class))
     }
 
     fn may_reserve(&self, class: ClassId) -> bool {
@@ -200,56 +238,86 @@ impl Planner<'_> {
     /// Tries one job; why it waits, where it does.
     fn attempt(&mut self, job: &Job, target: Target, class: ClassId) -> Option<Note> {
         let candidates = self.view.classes.get(class).candidates.clone();
-        let failed = self.pass.failed[class];
-        if failed.is_none() {
-            if candidates.is_empty() {
-                return Some(self.fail(class, self.no_candidate(job), None, false, false));
-            }
+        let (limit, length) = (job.spec.time_limit, length(&job.spec));
+        self.notice(class);
+        let failed = self.pass.standings[class].failed(length);
+        if candidates.is_empty() {
+            self.pass.standings[class].close();
+            let reason = self.no_candidate(job);
+            return Some(self.fail(class, length, reason, None, Failed { reserves: false, buys: false }));
+        }
+        if failed.is_none() && !self.pass.standings[class].is_stuck(length) {
             if self.place_now(job, target, class, &candidates) || self.claim_coming(job, target, class, &candidates) {
                 return self.placed(job);
             }
+            self.pass.standings[class].stuck_from(length);
         }
-        let waiting = self.earliest(class, &candidates);
+        let number = self.view.classes.get(class).number;
+        let seeker = Seeker { target, class: number, length, open: self.open(&candidates) };
+        let waiting = self.earliest(class, &candidates, limit, Some(seeker));
         let may_buy = failed.is_none_or(|failed| failed.buys);
         let by = waiting.as_ref().map(|(at, ..)| *at);
         let refusal = if may_buy { self.buy(job, target, class, &candidates, by) } else { Err(Refusal::Nothing) };
         let Err(refusal) = refusal else { return self.placed(job) };
         // Where no time was found although one was sought, none will be found for the others.
         let reserves = waiting.is_some() || !self.may_reserve(class);
-        if let Some((at, candidate, fit)) = waiting {
-            let candidate = &candidates[candidate];
+        if let Some((at, rank, fit)) = waiting {
+            let candidate = &candidates[rank];
+            let until = at + candidate.time(limit);
             self.pass.reservations[candidate.partition_index] += 1;
             for (slot, pick) in fit.slots.iter().zip(&fit.picks) {
-                self.view.fleet.reserve(*slot, Reserved { from: at, until: at + candidate.time, kept: pick.need });
+                self.view.fleet.reserve(*slot, Reserved { from: at, until, kept: pick.need });
             }
+            self.memory.keep(seeker, Promise { at, candidate: rank, fit });
+        } else {
+            self.probe(job, class, &candidates);
         }
-        let reason = match (failed, &refusal) {
-            (Some(failed), _) => failed.others(),
-            (None, Refusal::Obstacle(obstacle)) => obstacle.reason,
+        let reason = match (self.pass.standings[class].reason, &refusal) {
+            (Some(reason), _) => others(reason),
+            (None, Refusal::Obstacle { reason, .. }) => *reason,
             (None, _) if self.pass.any_failed => Reason::Priority,
             (None, _) => Reason::Resources,
         };
         let buys = matches!(refusal, Refusal::Sooner);
-        match &mut self.pass.failed[class] {
-            Some(failed) => {
-                (failed.buys, failed.reserves) = (buys, reserves);
-                Some(Note { reason, start_at: by })
-            }
-            None => Some(self.fail(class, reason, by, reserves, buys)),
-        }
+        Some(self.fail(class, length, reason, by, Failed { reserves, buys }))
     }
 
     fn fail(
         &mut self,
         class: ClassId,
+        length: Span,
         reason: Reason,
         start_at: Option<Timestamp>,
-        reserves: bool,
-        buys: bool,
+        failed: Failed,
     ) -> Note {
-        self.pass.failed[class] = Some(Failed { reason, reserves, buys });
+        let standing = &mut self.pass.standings[class];
+        standing.fail(length, failed);
+        standing.reason.get_or_insert(reason);
         self.pass.any_failed = true;
         Note { reason, start_at }
+    }
+
+    /// Whether anything at all can be done for the class, as far as its shortest jobs tell.
+    fn probe(&mut self, job: &Job, class: ClassId, candidates: &[Candidate]) {
+        let shut = self.pass.standings[class].shut || self.is_shut(job, class, candidates);
+        let standing = &mut self.pass.standings[class];
+        standing.shut = shut;
+        let Some(shortest) = self.view.classes.get(class).shortest() else { return };
+        if !shut || !standing.probes() {
+            return;
+        }
+        let limit = Some(shortest).filter(|_| job.spec.time_limit.is_some());
+        if !self.pass.standings[class].is_stuck(shortest)
+            && self
+                .find(class, candidates, limit, false)
+                .or_else(|| self.find(class, candidates, limit, true))
+                .is_none()
+        {
+            self.pass.standings[class].stuck_from(shortest);
+        }
+        if self.pass.standings[class].is_stuck(shortest) {
+            self.earliest(class, candidates, limit, None);
+        }
     }
 
     fn placed(&mut self, job: &Job) -> Option<Note> {
@@ -260,53 +328,77 @@ impl Planner<'_> {
     }
 
     fn place_now(&mut self, job: &Job, target: Target, class: ClassId, candidates: &[Candidate]) -> bool {
-        for candidate in candidates {
-            let mut looks = 0;
-            let found = self.seek(class, candidate).place(false, &mut looks);
-            self.pass.looks += looks;
-            let Some(fit) = found else { continue };
-            for slot in &fit.slots {
-                if self.view.fleet.slots[*slot].when == When::Recover {
-                    self.view.fleet.touch(*slot, |slot| slot.when = When::Now);
-                    self.pass.steps.push(Step::CancelDrain { node: self.view.fleet.slots[*slot].node });
-                }
+        let Some((candidate, fit)) = self.find(class, candidates, job.spec.time_limit, false) else { return false };
+        for slot in &fit.slots {
+            if self.view.fleet.slots[*slot].when == When::Recover {
+                self.view.fleet.touch(*slot, |slot| slot.when = When::Now);
+                self.pass.grow(self.view.fleet.slots[*slot].pool);
+                self.pass.steps.push(Step::CancelDrain { node: self.view.fleet.slots[*slot].node });
             }
-            let allocations = self.take(job, &fit, self.pass.instant.now + candidate.time);
-            let partition = candidate.partition.clone();
-            self.pass.steps.push(Step::Bind { target, partition, allocations, time_limit: candidate.time });
-            return true;
         }
-        false
+        let candidate = &candidates[candidate];
+        let time_limit = candidate.time(job.spec.time_limit);
+        let allocations = self.take(job, &fit, self.pass.instant.now + time_limit);
+        let partition = candidate.partition.clone();
+        self.pass.steps.push(Step::Bind { target, partition, allocations, time_limit });
+        true
     }
 
     /// First the queue is fitted on what is ready, booting and ordered.
     fn claim_coming(&mut self, job: &Job, target: Target, class: ClassId, candidates: &[Candidate]) -> bool {
-        for candidate in candidates {
+        let Some((candidate, fit)) = self.find(class, candidates, job.spec.time_limit, true) else { return false };
+        self.claim(job, target, &candidates[candidate], &fit);
+        true
+    }
+
+    /// Room now, or with `coming` on nodes that are there or on their way, in the first candidate that has it.
+    fn find(
+        &mut self,
+        class: ClassId,
+        candidates: &[Candidate],
+        limit: Option<Span>,
+        coming: bool,
+    ) -> Option<(usize, Fit)> {
+        for (rank, candidate) in candidates.iter().enumerate() {
             // What is there alone was not enough.
-            if self.view.fleet.pools[candidate.pool].coming == 0 {
+            if coming && self.view.fleet.pools[candidate.pool].coming == 0 {
                 continue;
             }
             let mut looks = 0;
-            let found = self.seek(class, candidate).place(true, &mut looks);
+            let found = self.seek(class, candidate, limit).place(coming, &mut looks);
             self.pass.looks += looks;
             if let Some(fit) = found {
-                self.claim(job, target, candidate, &fit);
-                return true;
+                return Some((rank, fit));
             }
         }
-        false
+        None
     }
 
     pub fn claim(&mut self, job: &Job, target: Target, candidate: &Candidate, fit: &Fit) {
         let instant = self.pass.instant;
         let ready_at = |slot: &usize| self.view.fleet.slots[*slot].ready_at(instant);
         let ready_at = fit.slots.iter().map(ready_at).max().unwrap_or(instant.now);
-        let allocations = self.take(job, fit, ready_at + candidate.time);
+        let allocations = self.take(job, fit, ready_at + candidate.time(job.spec.time_limit));
         self.pass.steps.push(Step::Claim { target, partition: candidate.partition.clone(), allocations });
     }
 
-    /// The earliest time at which existing and coming nodes can take the job, and where.
-    fn earliest(&mut self, class: ClassId, candidates: &[Candidate]) -> Option<(Timestamp, usize, Fit)> {
+    /// The earliest time at which existing and coming nodes can take a job so long, and where.
+    fn earliest(
+        &mut self,
+        class: ClassId,
+        candidates: &[Candidate],
+        limit: Option<Span>,
+        seeker: Option<Seeker>,
+    ) -> Option<(Timestamp, usize, Fit)> {
+        let length = limit.unwrap_or(Span::FOREVER);
+        if self.pass.standings[class].is_vain(length) || !self.may_reserve(class) {
+            return None;
+        }
+        let soon = self.pass.instant.soon;
+        let known = seeker.and_then(|seeker| self.memory.recall(seeker, soon)).cloned();
+        if let Some(again) = known.and_then(|promise| self.as_before(class, candidates, limit, promise)) {
+            return Some(again);
+        }
         let mut best: Option<(Timestamp, usize, Fit)> = None;
         for (rank, candidate) in candidates.iter().enumerate() {
             if !self.pass.may_reserve(candidate) {
@@ -315,28 +407,75 @@ impl Planner<'_> {
             let horizon = self.pass.instant.now + WINDOW + Span(1);
             let by = best.as_ref().map_or(horizon, |(at, ..)| *at);
             let mut looks = 0;
-            let found = self.seek(class, candidate).earliest(by, &mut looks);
+            let found = self.seek(class, candidate, limit).earliest(by, &mut looks);
             self.pass.looks += looks;
             best = found.map(|(at, fit)| (at, rank, fit)).or(best);
         }
         if best.is_none() {
-            candidates.iter().for_each(|candidate| self.pass.vain[candidate.partition_index] += 1);
+            self.pass.standings[class].vain_from(length);
         }
         best
     }
 
-    pub fn seek(&mut self, class: ClassId, candidate: &Candidate) -> Seek<'_> {
+    /// What was promised in the last pass, or what is better by now on the slots that have moved since. `None` where all
+    /// slots have to be looked at.
+    fn as_before(
+        &mut self,
+        class: ClassId,
+        candidates: &[Candidate],
+        limit: Option<Span>,
+        promise: Promise,
+    ) -> Option<(Timestamp, usize, Fit)> {
+        let mode = self.view.classes.get(class).mode;
+        let moved: Vec<usize> = self.memory.to_look_at().collect();
+        let last = promise.fit.slots.iter().map(|slot| self.view.fleet.slots[*slot].position).max().unwrap_or(0);
+        // The earlier time, then the better candidate, then the first nodes.
+        let mut best = (promise.at, promise.candidate, last);
+        let mut better = None;
+        for (rank, candidate) in candidates.iter().enumerate() {
+            if !self.pass.may_reserve(candidate) {
+                continue;
+            }
+            let (mut looks, mut found) = (0, None);
+            let seek = self.seek(class, candidate, limit);
+            for slot in &moved {
+                if mode == Mode::Any && seek.fleet.slots[*slot].pool == candidate.pool {
+                    return None;
+                }
+                if let Some(at) = seek.earliest_on(*slot, best.0 + Span(1), &mut looks) {
+                    let place = (at, rank, seek.fleet.slots[*slot].position);
+                    if place < best {
+                        (best, found) = (place, seek.fit_on(*slot, at).map(|fit| (at, rank, fit)));
+                        // With a node more, a gang may find others.
+                        found.as_ref()?;
+                    }
+                }
+            }
+            self.pass.looks += looks;
+            better = found.or(better);
+        }
+        Some(better.unwrap_or((promise.at, promise.candidate, promise.fit)))
+    }
+
+    /// Candidates that may promise a start, by bit.
+    fn open(&self, candidates: &[Candidate]) -> u64 {
+        let may = candidates.iter().map(|candidate| u64::from(self.pass.may_reserve(candidate)));
+        may.enumerate().fold(0, |open, (rank, may)| open | may << rank.min(63))
+    }
+
+    pub fn seek(&mut self, class: ClassId, candidate: &Candidate, limit: Option<Span>) -> Seek<'_> {
         let View { fleet, classes, .. } = &mut *self.view;
         let pool = &fleet.pools[candidate.pool];
         let needs = classes.get_mut(class).needs(candidate.pool, pool.changed, &pool.shapes);
         let class = classes.get(class);
-        Seek::new(fleet, self.pass.instant, &class.spec, class.mode, needs, candidate)
+        Seek::new(fleet, self.pass.instant, &class.spec, class.mode, needs, candidate.pool, candidate.time(limit))
     }
 
     /// Takes what was picked, until then.
     fn take(&mut self, job: &Job, fit: &Fit, until: Timestamp) -> Vec<Allocation> {
         let mut allocations = Vec::with_capacity(fit.slots.len());
         for ((at, pick), tasks) in fit.slots.iter().zip(&fit.picks).zip(tasks_of(&job.spec, &fit.picks)) {
+            self.memory.moved(*at);
             self.view.fleet.touch(*at, |slot| {
                 slot.free = slot.free.less(&pick.need);
                 slot.gpus.retain(|gpu| !pick.gpus.contains(gpu));
@@ -360,14 +499,12 @@ impl Planner<'_> {
     }
 }
 
-impl Failed {
-    /// Why the others of the class wait.
-    pub fn others(&self) -> Reason {
-        if self.reason == Reason::Resources { Reason::Priority } else { self.reason }
-    }
+/// Why the others of a class wait.
+fn others(reason: Reason) -> Reason {
+    if reason == Reason::Resources { Reason::Priority } else { reason }
 }
 
-/// Classes that failed, for jobs that were not tried for themselves.
-pub(super) fn reasons(failed: &[Option<Failed>]) -> Arc<[Option<Reason>]> {
-    failed.iter().map(|failed| failed.as_ref().map(Failed::others)).collect()
+/// Classes of which some job cannot start, for jobs that were not tried for themselves.
+pub(super) fn reasons(standings: &[Standing]) -> Arc<[Option<Reason>]> {
+    standings.iter().map(|standing| standing.reason.map(others)).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::claims::claims;
 use super::market::Market;
+use super::memory::Memory;
 use super::pass::{Pass, Planner, reasons};
 use super::shrink::shrink;
 use super::step::{Notes, Plan, Step};
@@ -13,6 +14,7 @@ use squall_types::Timestamp;
 #[derive(Debug, Default)]
 pub struct IncrementalPlanner {
     view: Option<View>,
+    memory: Memory,
     pass: Option<Pass>,
 }
 
@@ -31,10 +33,15 @@ impl IncrementalPlanner {
         let now = now.max(cluster.counters.at);
         self.give_up();
         match &mut self.view {
-            Some(view) => view.follow(cluster, now),
+            Some(view) => {
+                if !view.follow(cluster, now) {
+                    self.memory = Memory::default();
+                }
+            }
             None => self.view = Some(View::new(cluster, now)),
         }
-        if let Some(view) = &self.view {
+        if let Some(view) = &mut self.view {
+            self.memory.begin(view.fleet.moved());
             let mut pass = Pass::new(view, now);
             claims(cluster, &mut pass);
             view.classes.next_timer().into_iter().for_each(|at| pass.wake(at));
@@ -54,7 +61,8 @@ impl IncrementalPlanner {
         };
         let cluster = view.seen.clone();
         let market = Market::new(&cluster, pass.instant.now);
-        let mut planner = Planner { cluster: &cluster, market: &market, view, pass: &mut pass };
+        let (memory, pass_so_far) = (&mut self.memory, &mut pass);
+        let mut planner = Planner { cluster: &cluster, market: &market, view, memory, pass: pass_so_far };
         if !planner.queue(looks) {
             let steps = std::mem::take(&mut pass.steps);
             self.pass = Some(pass);
@@ -65,7 +73,7 @@ impl IncrementalPlanner {
         view.fleet.restore();
         let notes = Notes {
             tried: pass.notes.into(),
-            failed: reasons(&pass.failed),
+            failed: reasons(&pass.standings),
             shut: view.classes.shut.clone(),
             class_of: view.classes.class_of.clone(),
         };

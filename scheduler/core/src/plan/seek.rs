@@ -1,10 +1,10 @@
 //! Where a job fits: now, on nodes that are on their way, or at the earliest time that running work allows. The answers
 //! are those that [`place`] gives over all nodes; the index only spares looking at nodes that can be of no use.
 
-use super::classes::{Candidate, Needs};
+use super::classes::Needs;
 use super::fleet::Fleet;
 use super::place::{Mode, Pick, Room, may_stand_alone, may_use, most_units, place, place_alone, place_part};
-use super::slot::Instant;
+use super::slot::{Instant, Slot};
 use super::tree::Probe;
 use squall_types::{JobSpec, Resources, Span, Timestamp};
 use std::cmp::Reverse;
@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 pub const WINDOW: Span = Span::from_hours(24 * 7);
 
 /// Where a job goes, in rank order: slots of the fleet, and what it holds there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fit {
     pub slots: Vec<usize>,
     /// With the rank as the room.
@@ -47,9 +47,10 @@ impl<'a> Seek<'a> {
         spec: &'a JobSpec,
         mode: Mode,
         needs: Needs,
-        at: &Candidate,
+        pool: usize,
+        time: Span,
     ) -> Self {
-        Seek { fleet, instant, spec, mode, needs, pool: at.pool, time: at.time }
+        Seek { fleet, instant, spec, mode, needs, pool, time }
     }
 
     /// Room for all of it, now or, with `coming`, on nodes that are there or on their way. Counts the nodes looked at.
@@ -152,7 +153,7 @@ impl<'a> Seek<'a> {
                 if !may_use(self.spec, slot.name.as_str(), &slot.shape) {
                     continue;
                 }
-                grown |= sweep.count(position, self.units_at(position, at));
+                grown |= sweep.count(position, self.units_at(slot, at));
                 let next = slot.next_change(self.instant, at, self.time).filter(|next| *next < by);
                 due.extend(next.map(|next| Reverse((next, Due::Node(position)))));
             }
@@ -166,9 +167,32 @@ impl<'a> Seek<'a> {
         None
     }
 
+    /// The earliest time before `by` at which this one node takes its part of the job.
+    pub fn earliest_on(&self, at: usize, by: Timestamp, looks: &mut u64) -> Option<Timestamp> {
+        let slot = &self.fleet.slots[at];
+        if slot.pool != self.pool || self.needs.part.is_none() || !may_use(self.spec, slot.name.as_str(), &slot.shape) {
+            return None;
+        }
+        let mut time = self.instant.now;
+        loop {
+            *looks += 1;
+            time = slot.next_change(self.instant, time, self.time).filter(|next| *next < by)?;
+            if time >= self.instant.soon && self.units_at(slot, time) > 0 {
+                return Some(time);
+            }
+        }
+    }
+
+    /// Its part of the job on one node, then.
+    pub fn fit_on(&self, at: usize, then: Timestamp) -> Option<Fit> {
+        let Mode::One { units } = self.mode else { return None };
+        let mut found = Fit::default();
+        found.push(at, place_part(self.spec, &self.fleet.slots[at].room(self.instant, then, self.time), units)?);
+        Some(found)
+    }
+
     /// Units that a node takes then.
-    fn units_at(&self, position: usize, at: Timestamp) -> u32 {
-        let slot = &self.fleet.slots[self.fleet.pools[self.pool].order[position]];
+    fn units_at(&self, slot: &Slot, at: Timestamp) -> u32 {
         // Most nodes have too little most of the time, and need no closer look.
         let least = self.needs.part.unwrap_or_default();
         let free = || slot.free_during(self.instant, at, at + self.time);

@@ -156,6 +156,16 @@ impl Slot {
         kept.fold(free, |left, kept| left.less(&kept.kept))
     }
 
+    /// The first time at which anything is given back, or the node is ready: from a little before it on, it is expected
+    /// shortly.
+    pub fn first_change(&self) -> Timestamp {
+        let ready = match self.when {
+            When::Coming(at) => Some(at),
+            When::Now | When::Recover | When::Away => None,
+        };
+        self.ends.iter().map(|end| end.at).chain(ready).min().unwrap_or(Timestamp::NEVER)
+    }
+
     /// When something about it changes next for a job of this length that would begin after `at`.
     pub fn next_change(&self, instant: Instant, at: Timestamp, span: Span) -> Option<Timestamp> {
         let ends = self.ends.iter().map(|end| end.effective(instant));

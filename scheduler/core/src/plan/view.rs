@@ -32,11 +32,11 @@ impl View {
         view
     }
 
-    /// Takes in what changed since.
-    pub fn follow(&mut self, cluster: &Cluster, now: Timestamp) {
+    /// Takes in what changed since. `false` where all of it had to be built anew.
+    pub fn follow(&mut self, cluster: &Cluster, now: Timestamp) -> bool {
         if !Arc::ptr_eq(&self.seen.config, &cluster.config) || now < self.at {
             *self = View::new(cluster, now);
-            return;
+            return false;
         }
         let mut nodes: BTreeSet<NodeId> = BTreeSet::new();
         for (job, before, after) in self.seen.jobs.changes(&cluster.jobs) {
@@ -57,6 +57,7 @@ impl View {
         self.classes.advance(cluster, now, pool_of(&self.fleet));
         self.seen = cluster.clone();
         self.at = now;
+        true
     }
 }
 

@@ -199,14 +199,13 @@ impl<'a> Model<'a> {
                 if !admissible || job.spec.ask.need(&buyable.shape, part).is_none() {
                     continue;
                 }
-                if waits {
+                if buyable.closed.is_some()
+                    || affordable(self.cluster, &self.spending, &job.spec, partition, buyable, 1).is_err()
+                    || waits
+                {
                     obstacle = true;
                 } else if waiting.is_some_and(|at| at <= self.now + buyable.offer.typical_boot) {
                     sooner = true;
-                } else if buyable.closed.is_some()
-                    || affordable(self.cluster, &self.spending, &job.spec, partition, buyable, 1).is_err()
-                {
-                    obstacle = true;
                 } else {
                     match self.grow(job, target, partition, buyable) {
                         Some(true) => return Ok(()),
