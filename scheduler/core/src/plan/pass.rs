@@ -246,7 +246,8 @@ impl Planner<'_> {
             let reason = self.no_candidate(job);
             return Some(self.fail(class, length, reason, None, Failed { reserves: false, buys: false }));
         }
-        if failed.is_none() && !self.pass.standings[class].is_stuck(length) {
+        // One that failed is tried again where nodes were added since: what is bought for a job may have room for others.
+        if !self.pass.standings[class].is_stuck(length) {
             if self.place_now(job, target, class, &candidates) || self.claim_coming(job, target, class, &candidates) {
                 return self.placed(job);
             }

@@ -173,6 +173,11 @@ impl<'a> Seek<'a> {
         if slot.pool != self.pool || self.needs.part.is_none() || !may_use(self.spec, slot.name.as_str(), &slot.shape) {
             return None;
         }
+        // A job for one node would be there by now; a gang may lack others.
+        let alone = matches!(self.mode, Mode::One { .. });
+        if !alone && by > self.instant.soon && self.units_at(slot, self.instant.soon) > 0 {
+            return Some(self.instant.soon);
+        }
         let mut time = self.instant.now;
         loop {
             *looks += 1;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use reference::Answer;
 use squall_core::plan::{IncrementalPlanner, Plan, Progress, Step, plan};
 use std::collections::BTreeMap;
-use world::{Act, World, act, setting};
+use world::{Act, Setting, Want, World, act, setting};
 
 /// What the plain model speaks of.
 fn answer(plan: &Plan) -> Answer {
@@ -105,4 +105,26 @@ proptest! {
             }
         }
     }
+}
+
+/// Of an array one element runs, one waits for it, and for one a node is bought: the last takes the room that is left there
+/// rather than another node.
+#[test]
+fn room_on_a_node_that_the_same_plan_buys_is_taken_before_another_is_bought() {
+    let setting = Setting {
+        machines: vec![(4, 2, false), (2, 0, false), (2, 0, false)],
+        bought: 2,
+        boot_secs: 352,
+        idle_secs: 1,
+    };
+    let want = Want { nodes: (2, 2), tasks: Some(1), gpus: 2, secs: Some(177), array: 4, ..Want::default() };
+    let mut world = World::new(&setting);
+    world.act(&Act::Submit(want));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    let steps = plan(&world.cluster, world.now).steps;
+    let bought: usize =
+        steps.iter().map(|step| if let Step::Order(order) = step { order.nodes.len() } else { 0 }).sum();
+    assert_eq!(bought, 1, "{steps:#?}");
+    let claims = steps.iter().filter(|step| matches!(step, Step::Claim { .. })).count();
+    assert_eq!(claims, 2, "{steps:#?}");
 }

@@ -40,9 +40,20 @@ struct Model<'a> {
     next_node: u64,
     kept: BTreeMap<&'a PartitionName, usize>,
     active: BTreeMap<JobId, u32>,
-    /// What could not start, and what may still be done for others like it: buy, promise a start.
-    failed: Vec<(&'a JobSpec, bool, bool)>,
+    /// What could not start.
+    failed: Vec<Failed<'a>>,
+    /// How often nodes were added to a pool, or taken back.
+    grown: BTreeMap<&'a PoolName, usize>,
     answer: Answer,
+}
+
+/// What may still be done for others like a job that could not start: buy, promise a start; and how often nodes had
+/// been added to its pools when it was tried.
+struct Failed<'a> {
+    spec: &'a JobSpec,
+    buys: bool,
+    promises: bool,
+    grown: usize,
 }
 
 type Where<'a> = (&'a PartitionName, &'a PoolName);
@@ -61,6 +72,7 @@ pub fn answer(cluster: &Cluster, now: Timestamp) -> Answer {
         kept: BTreeMap::new(),
         active: BTreeMap::new(),
         failed: Vec::new(),
+        grown: BTreeMap::new(),
         answer: Answer::default(),
     };
     for job in cluster.queue().filter(|job| gate(cluster, job, now) == Gate::Open) {
@@ -92,18 +104,22 @@ impl<'a> Model<'a> {
     fn try_target(&mut self, job: &'a Job, target: Target) -> bool {
         let spec = &job.spec;
         let places = candidates(self.cluster, spec);
-        let known = self.failed.iter().position(|(other, ..)| alike(other, spec));
-        if known.is_none() && self.start(spec, target, &places) {
-            return true;
-        }
-        let (may_buy, may_promise) = known.map_or((true, true), |at| (self.failed[at].1, self.failed[at].2));
+        let known = self.failed.iter().position(|failed| alike(failed.spec, spec));
         let full =
             places.iter().all(|(partition, _)| self.kept.get(*partition).is_some_and(|kept| *kept >= RESERVATIONS));
+        let (may_buy, may_promise) = known.map_or((true, true), |at| (self.failed[at].buys, self.failed[at].promises));
+        // What is worth another try may start where nodes were added since.
+        let grown = |model: &Self| places.iter().filter_map(|(_, pool)| model.grown.get(*pool)).sum::<usize>();
+        let again = known.is_none_or(|at| grown(self) > self.failed[at].grown && (may_buy || (may_promise && !full)));
+        if again && self.start(spec, target, &places) {
+            return true;
+        }
+        let tried = if again { grown(self) } else { known.map_or(0, |at| self.failed[at].grown) };
         let waiting = if may_promise { self.earliest(spec, &places) } else { None };
         let bought =
             if may_buy { self.buy(job, target, &places, waiting.as_ref().map(|(at, ..)| *at)) } else { Err(false) };
         let Err(buys) = bought else { return true };
-        let found = (&**spec, buys, waiting.is_some() || (full && may_promise));
+        let found = Failed { spec, buys, promises: waiting.is_some() || (full && may_promise), grown: tried };
         match known {
             Some(at) => self.failed[at] = found,
             None => self.failed.push(found),
@@ -125,6 +141,7 @@ impl<'a> Model<'a> {
             for pick in &picks {
                 let place = &mut self.places[open[pick.room]];
                 if std::mem::take(&mut place.fenced) {
+                    *self.grown.entry(pool).or_default() += 1;
                     self.answer.steps.push(Step::CancelDrain { node: place.node });
                 }
             }
@@ -253,6 +270,7 @@ impl<'a> Model<'a> {
                 break;
             };
             self.spending.spend(buyable, count, &budgets);
+            *self.grown.entry(buyable.pool).or_default() += 1;
             let order = PlannedOrder {
                 pool: buyable.pool.clone(),
                 offer: buyable.offer.name.clone(),

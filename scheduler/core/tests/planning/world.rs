@@ -17,10 +17,10 @@ use squall_types::*;
 /// CPUs and GPUs of each machine, whether its GPUs are of two models, and the most nodes that may be bought.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    machines: Vec<(u32, u16, bool)>,
-    bought: u32,
-    boot_secs: i64,
-    idle_secs: i64,
+    pub machines: Vec<(u32, u16, bool)>,
+    pub bought: u32,
+    pub boot_secs: i64,
+    pub idle_secs: i64,
 }
 
 pub fn setting() -> impl Strategy<Value = Setting> {
@@ -31,23 +31,48 @@ pub fn setting() -> impl Strategy<Value = Setting> {
 
 #[derive(Clone, Debug)]
 pub struct Want {
-    nodes: (u32, u32),
-    tasks: Option<u32>,
-    tasks_per_node: Option<u32>,
-    cpus: u32,
-    memory: Option<u64>,
-    gpus: u16,
-    model: Option<bool>,
-    total: bool,
-    secs: Option<i64>,
-    partitions: u8,
-    array: u32,
-    limit: Option<u32>,
-    exclusive: bool,
-    picky: u8,
-    begin_secs: i64,
-    interactive: bool,
-    nice: i32,
+    pub nodes: (u32, u32),
+    pub tasks: Option<u32>,
+    pub tasks_per_node: Option<u32>,
+    pub cpus: u32,
+    pub memory: Option<u64>,
+    pub gpus: u16,
+    pub model: Option<bool>,
+    pub total: bool,
+    pub secs: Option<i64>,
+    pub partitions: u8,
+    pub array: u32,
+    pub limit: Option<u32>,
+    pub exclusive: bool,
+    pub picky: u8,
+    pub begin_secs: i64,
+    pub interactive: bool,
+    pub nice: i32,
+}
+
+/// One CPU of one node in the default partition.
+impl Default for Want {
+    fn default() -> Self {
+        Want {
+            nodes: (1, 1),
+            tasks: None,
+            tasks_per_node: None,
+            cpus: 1,
+            memory: None,
+            gpus: 0,
+            model: None,
+            total: false,
+            secs: None,
+            partitions: 1,
+            array: 0,
+            limit: None,
+            exclusive: false,
+            picky: 5,
+            begin_secs: 0,
+            interactive: false,
+            nice: 0,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
