@@ -43,8 +43,11 @@ fn row(what: &str, (time, allocations, plan): &(Duration, usize, Plan)) {
     println!("{what:<74} {millis:>9.2} ms {allocations:>9} allocations {binds:>5} started {promised:>4} promised");
 }
 
+/// Times of one setting, by what was planned.
+type Times = Vec<(&'static str, Duration)>;
+
 /// A queue on full nodes: from scratch, again with nothing new, after one submission, and after one job's end.
-fn deep(jobs: u32, classes: u32, nodes: u32) {
+fn deep(jobs: u32, classes: u32, nodes: u32) -> Times {
     let mut site = Site::new(nodes);
     site.fill(8);
     for at in 0..jobs {
@@ -52,17 +55,16 @@ fn deep(jobs: u32, classes: u32, nodes: u32) {
     }
     let title = |what: &str| format!("{jobs} pending in {classes} classes on {nodes} full nodes: {what}");
     let runs = if jobs > 20_000 { 3 } else { 5 };
-    row(&title("from scratch"), &measure(runs, || plan(&site.cluster, site.now)));
+    let scratch = measure(runs, || plan(&site.cluster, site.now));
+    row(&title("from scratch"), &scratch);
     let mut planner = IncrementalPlanner::default();
     planner.begin(&site.cluster, site.now);
     whole(&mut planner);
-    row(
-        &title("a whole pass"),
-        &measure(runs, || {
-            planner.begin(&site.cluster, site.now);
-            whole(&mut planner)
-        }),
-    );
+    let again = measure(runs, || {
+        planner.begin(&site.cluster, site.now);
+        whole(&mut planner)
+    });
+    row(&title("again, with nothing new"), &again);
     let mut submissions = Vec::new();
     for at in 0..runs as u32 {
         site.later(10);
@@ -87,19 +89,36 @@ fn deep(jobs: u32, classes: u32, nodes: u32) {
     }
     ends.sort_by_key(|(time, ..)| *time);
     row(&title("after one job's end"), &ends[runs / 2]);
+    vec![
+        ("from scratch", scratch.0),
+        ("after one submission", submissions[runs / 2].0),
+        ("after one job's end", ends[runs / 2].0),
+    ]
 }
 
-fn idle(nodes: u32) {
+/// How much longer it takes for each doubling, as a mean over all of them. What grows with n log n takes 2.1 to 2.2 times.
+fn growth(of: &str, from: u32, doublings: u32, measured: &[Times]) {
+    let (Some(first), Some(last)) = (measured.first(), measured.last()) else { return };
+    let to = from << doublings;
+    for ((what, before), (_, after)) in first.iter().zip(last) {
+        let each = (after.as_secs_f64() / before.as_secs_f64()).powf(1.0 / f64::from(doublings));
+        println!("{what}: {of} from {from} to {to}: ×{each:.2} for each doubling");
+    }
+}
+
+fn idle(nodes: u32) -> Times {
     let mut site = Site::new(nodes);
     site.array("array", nodes, |spec| per_node(spec, 8));
     let what = format!("{nodes} idle nodes and an array of as many tasks: from scratch");
-    row(&what, &measure(5, || plan(&site.cluster, site.now)));
+    let scratch = measure(5, || plan(&site.cluster, site.now));
+    row(&what, &scratch);
     let mut planner = IncrementalPlanner::default();
     let passes = measure(5, || {
         planner.begin(&site.cluster, site.now);
         whole(&mut planner)
     });
-    row(&format!("{nodes} idle nodes and an array of as many tasks: a whole pass"), &passes);
+    row(&format!("{nodes} idle nodes and an array of as many tasks: again"), &passes);
+    vec![("idle nodes filled by an array", scratch.0)]
 }
 
 /// What one job costs the core on its way: its submission, its start and its end, each decided and folded.
@@ -131,7 +150,8 @@ fn main() {
     println!("{count} CPUs{}, load {}", model.trim_start_matches([' ', '\t']), load.trim());
     if std::env::args().any(|argument| argument == "--quick") {
         paths(200);
-        return deep(1_000, 50, 100);
+        deep(1_000, 50, 100);
+        return;
     }
     paths(2_000);
     for classes in [1, 500, 10_000] {
@@ -139,12 +159,10 @@ fn main() {
     }
     deep(100_000, 2_000, 10_000);
     idle(1_000);
-    println!("growth in jobs, then in nodes");
-    for jobs in [12_500, 25_000, 50_000] {
-        deep(jobs, 2_000, 1_000);
-    }
-    for nodes in [1_250, 2_500, 5_000] {
-        deep(10_000, 2_000, nodes);
-        idle(nodes);
-    }
+    let jobs: Vec<Times> = [12_500, 25_000, 50_000, 100_000].into_iter().map(|jobs| deep(jobs, 2_000, 1_000)).collect();
+    let nodes: Vec<Times> = [1_250, 2_500, 5_000, 10_000].into_iter().map(|nodes| deep(10_000, 2_000, nodes)).collect();
+    let filled: Vec<Times> = [1_250, 2_500, 5_000, 10_000].into_iter().map(idle).collect();
+    growth("jobs", 12_500, 3, &jobs);
+    growth("nodes", 1_250, 3, &nodes);
+    growth("nodes and tasks", 1_250, 3, &filled);
 }

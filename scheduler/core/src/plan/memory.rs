@@ -14,7 +14,7 @@ use squall_types::{Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// With more slots to look at it is quicker to look at all through the index.
-const MANY: usize = 24;
+const MANY: usize = 256;
 
 /// A start that was promised.
 #[derive(Clone, Debug, PartialEq)]

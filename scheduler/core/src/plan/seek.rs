@@ -4,7 +4,7 @@
 use super::classes::Needs;
 use super::fleet::Fleet;
 use super::place::{Mode, Pick, Room, may_stand_alone, may_use, most_units, place, place_alone, place_part};
-use super::slot::{Instant, Slot};
+use super::slot::{Instant, Slot, When};
 use super::tree::Probe;
 use squall_types::{JobSpec, Resources, Span, Timestamp};
 use std::cmp::Reverse;
@@ -170,7 +170,14 @@ impl<'a> Seek<'a> {
     /// The earliest time before `by` at which this one node takes its part of the job.
     pub fn earliest_on(&self, at: usize, by: Timestamp, looks: &mut u64) -> Option<Timestamp> {
         let slot = &self.fleet.slots[at];
-        if slot.pool != self.pool || self.needs.part.is_none() || !may_use(self.spec, slot.name.as_str(), &slot.shape) {
+        let elsewhere = slot.pool != self.pool || slot.when == When::Away;
+        if elsewhere || !may_use(self.spec, slot.name.as_str(), &slot.shape) {
+            return None;
+        }
+        let pool = &self.fleet.pools[self.pool];
+        // The index knows of most that they have too little before that.
+        let reach = pool.tree.earliest_of(slot.position, &self.needs.part?);
+        if reach >= by {
             return None;
         }
         // A job for one node would be there by now; a gang may lack others.
@@ -178,7 +185,7 @@ impl<'a> Seek<'a> {
         if !alone && by > self.instant.soon && self.units_at(slot, self.instant.soon) > 0 {
             return Some(self.instant.soon);
         }
-        let mut time = self.instant.now;
+        let mut time = self.instant.now.max(reach - Span(1));
         loop {
             *looks += 1;
             time = slot.next_change(self.instant, time, self.time).filter(|next| *next < by)?;
@@ -201,7 +208,10 @@ impl<'a> Seek<'a> {
         // Most nodes have too little most of the time, and need no closer look.
         let least = self.needs.part.unwrap_or_default();
         let free = || slot.free_during(self.instant, at, at + self.time);
-        if slot.ready_at(self.instant) > at || !least.fits_in(&free()) {
+        if slot.ready_at(self.instant) > at
+            || !least.fits_in(&slot.free_at(self.instant, at))
+            || !least.fits_in(&free())
+        {
             return 0;
         }
         let room = slot.room(self.instant, at, self.time);

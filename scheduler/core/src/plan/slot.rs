@@ -149,7 +149,7 @@ impl Slot {
         begins.fold(self.free_at(instant, from), |least, at| least.least(&self.free_at(instant, at)))
     }
 
-    fn free_at(&self, instant: Instant, at: Timestamp) -> Resources {
+    pub fn free_at(&self, instant: Instant, at: Timestamp) -> Resources {
         let back = self.ends.iter().filter(|end| at > instant.now && end.effective(instant) <= at);
         let free = back.fold(self.free, |sum, end| sum.plus(&end.given));
         let kept = self.reserved.iter().filter(|kept| kept.from <= at && at < kept.until);

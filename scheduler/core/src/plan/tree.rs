@@ -165,6 +165,11 @@ impl Tree {
         self.cells[cell].reach.earliest(need)
     }
 
+    /// Before this the node itself has not so much free.
+    pub fn earliest_of(&self, position: usize, need: &Resources) -> Timestamp {
+        self.earliest(self.width + position, need)
+    }
+
     /// What is below a cell: the node itself, or two cells.
     pub fn open(&self, cell: usize) -> Result<usize, [usize; 2]> {
         if cell >= self.width { Ok(cell - self.width) } else { Err([2 * cell, 2 * cell + 1]) }
