@@ -43,8 +43,7 @@ pub async fn watch(hands: Arc<Hands>, dir: PathBuf, plan: StepPlan, shim: Option
         gone(shim).await;
     }
     let end = tokio::task::spawn_blocking(move || {
-        let told = step::was_taken(&dir);
-        let end = step::take_end(&dir).or_else(|| (!told).then(|| abandoned(&plan)));
+        let end = step::end_or(&dir, || abandoned(&plan));
         clear(&dir);
         end
     });

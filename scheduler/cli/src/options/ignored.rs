@@ -12,12 +12,12 @@ const SAMPLING: &str = "usage is measured in totals, not sampled";
 const NETWORK: &str = "the network needs no setting up";
 const SPREAD: &str = "the planner places jobs where they start soonest and cost least";
 const LIMITS: &str = "jobs have the resource limits of their node's agent";
-const BCAST: &str = "programs are not copied, so there is nothing to say about copying";
+const BCAST: &str = "no shared objects are sent along that could be left out";
 
 pub static ROWS: &[Opt] = &[
     opt("acctg-freq").value("list").on(ALLOCATES).env("ACCTG_FREQ").ignored(SAMPLING),
     opt("bcast-exclude").value("paths").on(SRUN).env("BCAST_EXCLUDE").ignored(BCAST),
-    opt("compress").maybe("library").on(SRUN).env("COMPRESS").ignored(BCAST),
+    opt("compress").maybe("library").on(SRUN).env("COMPRESS").ignored("a program that is copied travels as it is"),
     opt("contiguous").on(ALLOCATES).ignored("node numbers say nothing about where nodes are"),
     opt("core-spec").short('S').value("cores").on(ALLOCATES).env("CORE_SPEC").ignored(LAYOUT),
     opt("cores-per-socket").value("C").on(ALLOCATES).ignored(LAYOUT),
@@ -59,7 +59,6 @@ pub static ROWS: &[Opt] = &[
     opt("propagate").maybe("rlimits").on(RUNS).env("PROPAGATE").ignored(LIMITS),
     opt("resv-ports").maybe("count").on(ALLOCATES).env("RESV_PORTS").ignored(NETWORK),
     opt("segment").value("n").on(ALLOCATES).ignored(SPREAD),
-    opt("send-libs").maybe("yes|no").on(SRUN).env("SEND_LIBS").ignored(BCAST),
     opt("slurmd-debug")
         .value("level")
         .on(SRUN)

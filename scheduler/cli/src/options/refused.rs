@@ -39,6 +39,10 @@ pub static ROWS: &[Opt] = &[
     opt("multi-prog").on(SRUN).refused("all tasks of a step run one program", "a script that chooses by $SLURM_PROCID"),
     opt("no-allocate").short('Z').on(SRUN).refused("nothing runs outside a job", "srun without -Z"),
     opt("reboot").on(ALLOCATES).refused("nodes are not rebooted for a job", ""),
+    opt("send-libs").maybe("yes|no").on(SRUN).env("SEND_LIBS").refused(
+        "shared objects are not sent along: the program would find the node's own",
+        "srun without it, and sbcast for each of them",
+    ),
     opt("task-epilog").value("program").on(SRUN).env("TASK_EPILOG").refused(TASKS, "a script around the program"),
     opt("task-prolog").value("program").on(SRUN).env("TASK_PROLOG").refused(TASKS, "a script around the program"),
     opt("tmp").value("MB").on(ALLOCATES).refused(

@@ -127,7 +127,50 @@ pub fn take_end(dir: &Path) -> Option<StepEnd> {
     std::fs::rename(dir.join(END), dir.join(TAKEN)).ok().map(|()| end)
 }
 
-/// Whether somebody has taken it.
-pub fn was_taken(dir: &Path) -> bool {
-    dir.join(TAKEN).exists()
+/// The end as the shim has written it down, or, where it came to write none, what `otherwise` says. `None` where
+/// somebody else has taken it.
+pub fn end_or(dir: &Path, otherwise: impl FnOnce() -> StepEnd) -> Option<StepEnd> {
+    // In this order: one that is taken in between is seen to be taken.
+    take_end(dir).or_else(|| (!dir.join(TAKEN).exists()).then(otherwise))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squall_types::agent::Usage;
+    use squall_types::{Attempt, JobId, Timestamp};
+    use std::thread;
+
+    fn end(code: i32) -> StepEnd {
+        StepEnd {
+            run: Run { job: JobId(7), attempt: Attempt(1) },
+            step: StepId(0),
+            exit: ExitStatus { code, signal: 0 },
+            started_at: Timestamp(0),
+            ended_at: Timestamp(1),
+            usage: Usage::default(),
+        }
+    }
+
+    #[test]
+    fn an_end_is_taken_once_and_made_up_only_where_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(end_or(dir.path(), || end(9)), Some(end(9)));
+        sealed::write_unsynced(&dir.path().join(END), &end(3)).unwrap();
+        assert_eq!(end_or(dir.path(), || end(9)), Some(end(3)));
+        assert_eq!(end_or(dir.path(), || end(9)), None);
+    }
+
+    #[test]
+    fn of_two_who_want_the_end_at_the_same_time_one_gets_it() {
+        for _ in 0..500 {
+            let dir = tempfile::tempdir().unwrap();
+            sealed::write_unsynced(&dir.path().join(END), &end(3)).unwrap();
+            let (one, other) = thread::scope(|scope| {
+                let other = scope.spawn(|| take_end(dir.path()));
+                (end_or(dir.path(), || end(9)), other.join().unwrap())
+            });
+            assert_eq!([one, other].into_iter().flatten().collect::<Vec<_>>(), [end(3)]);
+        }
+    }
 }
