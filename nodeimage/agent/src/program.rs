@@ -24,7 +24,7 @@ pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
         (Some("run"), _) => agent(&arguments[1..], again),
         (Some("login"), _) => login(&arguments[1..]),
         (Some("shim"), 3) => match text(2).as_deref().map(str::parse) {
-            Some(Ok(launch)) => shim::run(Path::new(&arguments[1]), launch, &again),
+            Some(Ok(launch)) => shim::run(Path::new(&arguments[1]), launch),
             _ => usage(),
         },
         (Some("step"), 2) => shim::step::run(Path::new(&arguments[1]), &again),
@@ -102,7 +102,7 @@ fn agent(arguments: &[OsString], again: SelfCommand) -> i32 {
         Ok(code) => code,
         Err(error) => {
             eprintln!("squalld: error: {}", with_causes(&error));
-            if matches!(error, DaemonError::Lock(crate::ledger::LockError::Taken(_))) {
+            if matches!(error, DaemonError::Lock(crate::ledger::LockError::Taken { .. })) {
                 EXIT_LOCKED
             } else {
                 EXIT_FAILED

@@ -76,6 +76,27 @@ pub fn wait_any(block: bool) -> io::Result<Option<Reaped>> {
     }
 }
 
+/// A copy of this process, which runs `child` and ends with what that returns. It has the same signals blocked.
+///
+/// # Errors
+/// As the kernel says; and where this process has other threads, whose locks would never be let go in the copy.
+pub fn fork(child: impl FnOnce() -> i32) -> io::Result<u32> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("a process with several threads is not copied"));
+    }
+    // SAFETY: there is but this thread, so that the copy is whole: it may do whatever this process may.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // Nothing of the caller's goes on in the copy, also where it panics.
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
+            // SAFETY: never returns, and runs none of what the original registered for its own end.
+            unsafe { libc::_exit(code) }
+        }
+        pid => Ok(pid as u32),
+    }
+}
+
 /// Every signal as a new program expects it: nothing blocked, nothing ignored.
 pub fn default_signals() {
     for signal in 1..=libc::SIGRTMAX() {

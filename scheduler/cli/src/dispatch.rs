@@ -11,6 +11,9 @@ use std::path::Path;
 /// What `--version` of every command prints; programs read the number after `slurm`.
 pub const VERSION: &str = concat!("slurm 24.05.4 (squall ", env!("CARGO_PKG_VERSION"), ")");
 
+/// What runs behind `squall`. Handed in, so that the program that has Slurm's commands alone has nothing else in it.
+pub type Own = fn(&mut Invocation<'_>, &Parsed) -> Result<i32, Failure>;
+
 /// Which command was called, and with which words.
 ///
 /// # Errors
@@ -44,7 +47,7 @@ pub fn behind_squall(words: &[OsString]) -> Option<&[OsString]> {
     Command::linked(name).is_none().then_some(rest)
 }
 
-/// Answers what needs nothing but the words: `--version`, `--help`, `--usage`. Nothing else has been started by then.
+/// Answers what needs nothing but the words of one of Slurm's commands: `--version`, `--help`, `--usage`. Nothing else has been started by then.
 ///
 /// # Errors
 /// Options that cannot be read.
@@ -52,9 +55,7 @@ pub fn answered_at_once(command: Command, parsed: &Parsed, out: &mut dyn Write) 
     let given = |long: &str| parsed.set.iter().any(|set| set.opt.long == long);
     if given("version") {
         writeln!(out, "{VERSION}")?;
-    } else if given("help") && command == Command::Squall {
-        out.write_all(crate::squall::help().as_bytes())?;
-    } else if given("help") {
+    } else if given("help") && command != Command::Squall {
         out.write_all(options::help(command).as_bytes())?;
     } else if given("usage") {
         out.write_all(options::usage(command).as_bytes())?;
@@ -64,11 +65,19 @@ pub fn answered_at_once(command: Command, parsed: &Parsed, out: &mut dyn Write) 
     Ok(true)
 }
 
-/// Runs a command of Slurm's whose options have been read.
+/// Runs a command whose options have been read.
 ///
 /// # Errors
 /// What it has to say when it did not do what it was asked.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
+    run_with(invocation, parsed, crate::squall::run)
+}
+
+/// The same, with something else behind `squall`.
+///
+/// # Errors
+/// As above.
+pub fn run_with(invocation: &mut Invocation<'_>, parsed: Parsed, own: Own) -> Result<i32, Failure> {
     match invocation.command {
         Command::Sbatch => crate::sbatch::run(invocation, parsed),
         Command::Squeue => crate::squeue::run(invocation, parsed),
@@ -87,7 +96,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         Command::Sbcast => crate::sbcast::run(invocation, parsed),
         Command::Sstat => crate::sstat::run(invocation, parsed),
         Command::Strigger => crate::strigger::run(invocation, parsed),
-        Command::Squall => crate::squall::run(invocation, &parsed.rest),
+        Command::Squall => own(invocation, &parsed),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod dispatch;
 mod embedded;
 pub mod failure;
 pub mod invocation;
+mod links;
 pub mod moment;
 pub mod options;
 mod personal;

@@ -2,31 +2,52 @@
 
 use crate::command::Command;
 use crate::controller::{self, Remote};
+use crate::dispatch::{self, Own};
+use crate::embedded;
 use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::{Caller, Environment, Invocation};
 use crate::options;
-use crate::{dispatch, embedded};
 use jiff::tz::TimeZone;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{User, getgid, gethostname, getuid};
 use squall_types::{Gid, Timestamp, Uid};
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Runs what the words ask for, the command's name first.
 pub fn main(words: Vec<OsString>) -> ExitCode {
-    let mut err = std::io::stderr();
-    if let Some(code) = dispatch::behind_squall(&words).and_then(embedded::daemon) {
-        return code;
+    match dispatch::behind_squall(&words).and_then(embedded::daemon) {
+        Some(code) => code,
+        None => perform(words, crate::squall::run),
     }
+}
+
+/// The same for Slurm's commands alone; whatever else is asked for, the program `squall` beside this one does.
+pub fn slurm_commands(words: Vec<OsString>) -> ExitCode {
+    match dispatch::behind_squall(&words) {
+        Some(rest) => {
+            let squall = std::env::current_exe().map(|this| this.with_file_name("squall"));
+            let error =
+                squall.map_or_else(|error| error, |squall| std::process::Command::new(squall).args(rest).exec());
+            let failure =
+                Failure::error("squall", format_args!("the program squall: {}", crate::terminal::plain(&error)));
+            ended(&mut std::io::stderr(), Command::Squall, &failure)
+        }
+        None => perform(words, |_, _| Err(Failure::error("squall", "this program has Slurm's commands alone"))),
+    }
+}
+
+fn perform(words: Vec<OsString>, own: Own) -> ExitCode {
+    let mut err = std::io::stderr();
     let (command, arguments) = match dispatch::command(words) {
         Ok(called) => called,
         Err(failure) => return ended(&mut err, Command::Squall, &failure),
     };
     let mut out = BufWriter::new(std::io::stdout());
-    let code = run(command, arguments, &mut out, &mut err);
+    let code = run(command, arguments, own, &mut out, &mut err);
     // Whoever reads may be gone; the work is done all the same.
     let flushed = out.flush().map_err(Failure::from);
     match code.and_then(|code| flushed.map(|()| code)) {
@@ -43,7 +64,13 @@ fn ended(err: &mut dyn Write, command: Command, failure: &Failure) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(EXIT_ERROR as u8))
 }
 
-fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Failure> {
+fn run(
+    command: Command,
+    arguments: Vec<String>,
+    own: Own,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<i32, Failure> {
     let parsed = options::parse(command, &arguments).map_err(|error| error.told_by(command))?;
     if dispatch::answered_at_once(command, &parsed, out)? {
         return Ok(0);
@@ -70,7 +97,7 @@ fn run(command: Command, arguments: Vec<String>, out: &mut dyn Write, err: &mut 
         err,
         controller: &remote,
     };
-    dispatch::run(&mut invocation, parsed)
+    dispatch::run_with(&mut invocation, parsed, own)
 }
 
 /// The time zone that `TZ` names, else this machine's. The machine's is read as it is: to learn its name, which nothing

@@ -1,7 +1,8 @@
 //! The thread that makes records durable.
 
 use crate::duty::{Record, RecordId};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Places};
+use squall_types::ids::Run;
 use std::io;
 use std::thread;
 use tokio::sync::mpsc;
@@ -18,30 +19,49 @@ pub enum Written {
 /// Records on their way to the disk.
 pub type Records = mpsc::UnboundedSender<(RecordId, Record)>;
 
-/// Starts the thread. Records are written in the order of sending; what is sent while one is being written
-/// follows at once.
+/// What is written at once, with one sync.
+const MOST_AT_ONCE: usize = 256;
+
+/// Starts the thread. Records are written in the order of sending; all that were sent while others were being written
+/// follow together.
 pub fn start(mut ledger: Ledger) -> io::Result<(Records, mpsc::UnboundedReceiver<Written>)> {
     // Bounded by what the duties hold: each run and step has few records in flight.
     let (records, mut queue) = mpsc::unbounded_channel::<(RecordId, Record)>();
     let (say, written) = mpsc::unbounded_channel();
+    let forgotten = sweeper(ledger.places().clone())?;
     thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-        while let Some((id, record)) = queue.blocking_recv() {
-            let result = ledger.write(&record).and_then(|()| match record {
-                // What the run left is garbage from now on, and cleared by whoever finds it first.
-                Record::Forgotten { run } => ledger.clear(run).or_else(|error| {
-                    tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "what a run left is not cleared away");
-                    Ok(())
-                }),
-                _ => Ok(()),
+        let mut batch = Vec::with_capacity(MOST_AT_ONCE);
+        while queue.blocking_recv_many(&mut batch, MOST_AT_ONCE) > 0 {
+            let last = batch.iter().map(|(id, _)| *id).max().unwrap_or_default();
+            let records: Vec<Record> = batch.drain(..).map(|(_, record)| record).collect();
+            let gone = records.iter().filter_map(|record| match record {
+                Record::Forgotten { run } => Some(*run),
+                _ => None,
             });
-            let (message, failed) = match result {
-                Ok(()) => (Written::Durable(id), false),
+            let gone: Vec<Run> = gone.collect();
+            let (message, failed) = match ledger.write(records) {
+                Ok(()) => (Written::Durable(last), false),
                 Err(error) => (Written::Failed(error), true),
             };
             if say.send(message).is_err() || failed {
                 return;
             }
+            // A sweeper that is gone leaves its work to the next start.
+            gone.into_iter().for_each(|run| _ = forgotten.send(run));
         }
     })?;
     Ok((records, written))
+}
+
+/// The thread that clears away what forgotten runs left, while nobody waits for it.
+fn sweeper(places: Places) -> io::Result<std::sync::mpsc::Sender<Run>> {
+    let (forgotten, queue) = std::sync::mpsc::channel::<Run>();
+    thread::Builder::new().name("sweeper".to_owned()).spawn(move || {
+        for run in queue {
+            if let Err(error) = places.clear(run) {
+                tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "what a run left is not cleared away");
+            }
+        }
+    })?;
+    Ok(forgotten)
 }

@@ -21,7 +21,7 @@ mod life;
 mod orders;
 mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timers;
 
 pub use exchange::{DutyInput, DutyOutput, PowerOffWhy, Refusal};

@@ -15,7 +15,7 @@ fn at(secs: i64) -> Now {
     Now { wall: Timestamp::from_secs(1_000_000 + secs), uptime: Span::from_secs(50 + secs) }
 }
 
-fn assignment(run: Run, gpus: &[u16], phase: AssignedPhase) -> Assignment {
+pub(crate) fn assignment(run: Run, gpus: &[u16], phase: AssignedPhase) -> Assignment {
     Assignment {
         run,
         allocation: Allocation { node: NodeId(1), cpus: 1, memory_mib: 100, gpus: gpus.to_vec(), tasks: 1 },

@@ -57,7 +57,7 @@ fn append(hands: &Hands, assignment: &Assignment, text: String) -> Result<(), St
         terminal: false,
     };
     let at = hands.places.run(assignment.run).join("notice");
-    sealed::write(&at, &plan).map_err(|error| error.to_string())?;
+    sealed::write_unsynced(&at, &plan).map_err(|error| error.to_string())?;
     let mut command = hands.again.command("task", &marker);
     command.arg(&at).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| error.to_string())?;

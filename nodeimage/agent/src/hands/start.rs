@@ -63,10 +63,11 @@ fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Child, S
     let folder = hands.folder(run);
     if executes {
         let plan = batch(hands, assignment, &cell, cpus.clone())?;
-        sealed::write(&folder.0.join("task"), &plan).map_err(failed)?;
+        sealed::write_unsynced(&folder.0.join("task"), &plan).map_err(failed)?;
     }
     let plan = ShimPlan { cell, executes, cpus };
-    sealed::write(&folder.0.join("shim"), &plan).map_err(failed)?;
+    // With the machine its processes are lost, so that nobody would read this again.
+    sealed::write_unsynced(&folder.0.join("shim"), &plan).map_err(failed)?;
     let mut child = hands
         .again
         .command("shim", &plan.cell.marker)

@@ -4,24 +4,24 @@
 //! STATE/               0711
 //!   agent.lock         held by the one agent of this folder
 //!   node               epoch and bound
-//!   forgotten          runs whose results were acknowledged: a log of fixed-size entries
-//!   runs/JOB.ATTEMPT/  0700: `record`, and what the shim writes beside it
-//!   steps/             results of steps that are not acknowledged
+//!   ledger             the log: how far each run has come, results of steps, runs whose results were acknowledged
+//!   runs/JOB.ATTEMPT/  0700: what the agent prepared for a run, and what its shim writes beside it
 //!   spool/             0711: what a job's own user must reach, as its script
 //! ```
 //!
-//! One damaged file costs one run: it is named, and everything else goes on.
+//! A damaged entry costs no more than the run it is of, and everything else goes on.
 
-mod forgotten;
+mod held;
 mod lock;
+mod log;
 pub mod sealed;
 
 pub use lock::{LockError, StateLock};
 
 use crate::duty::{NodeRecord, Record, Stage};
-use forgotten::Forgotten;
+use held::Held;
+use log::Log;
 use sealed::SealedError;
-use squall_types::agent::StepEnd;
 use squall_types::ids::Run;
 use squall_types::{Attempt, JobId, StepId};
 use std::fs::{self, DirBuilder};
@@ -29,11 +29,17 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// The log is written anew when it is longer than this, and than four times what it was then.
+const SHORT: u64 = 4 << 20;
+
 /// The ledger of one state folder.
 #[derive(Debug)]
 pub struct Ledger {
     places: Places,
-    forgotten: Forgotten,
+    held: Held,
+    log: Log,
+    /// The length that makes the log long.
+    long: u64,
 }
 
 /// Where things are in a state folder.
@@ -57,17 +63,22 @@ impl Places {
         self.state.join("spool").join(run.to_string())
     }
 
+    fn log(&self) -> PathBuf {
+        self.state.join("ledger")
+    }
+
+    /// Clears away what is left of a forgotten run.
+    ///
+    /// # Errors
+    /// As the file system says; what is gone already is no error.
+    pub fn clear(&self, run: Run) -> io::Result<()> {
+        gone(fs::remove_dir_all(self.spool(run)))?;
+        gone(fs::remove_dir_all(self.run(run)))
+    }
+
     /// The private folder of a step.
     pub fn step(&self, run: Run, step: StepId) -> PathBuf {
         self.run(run).join(format!("step-{step}"))
-    }
-
-    fn record(&self, run: Run) -> PathBuf {
-        self.run(run).join("record")
-    }
-
-    fn step_end(&self, run: Run, step: StepId) -> PathBuf {
-        self.state.join("steps").join(format!("{run}.{step}"))
     }
 }
 
@@ -75,21 +86,28 @@ impl Ledger {
     /// Opens or begins the ledger in a state folder, and reads all that it holds. The caller holds the folder's lock.
     ///
     /// # Errors
-    /// Where the folder cannot be made or read. A damaged file is no error: see [`Record::Damaged`].
+    /// Where the folder cannot be made or read. What is damaged is no error: see [`Record::Damaged`].
     pub fn open(state: &Path) -> io::Result<(Ledger, Vec<Record>)> {
         make_dir(state, 0o711)?;
         make_dir(&state.join("runs"), 0o700)?;
-        make_dir(&state.join("steps"), 0o700)?;
         make_dir(&state.join("spool"), 0o711)?;
         let places = Places::new(state);
-        let (forgotten, runs) = Forgotten::open(&state.join("forgotten"))?;
-        let ledger = Ledger { places, forgotten };
-        let mut records = Vec::new();
-        ledger.read_node(&mut records)?;
-        ledger.read_runs(&mut records)?;
-        ledger.read_steps(&mut records)?;
-        // Last, so that a run that was forgotten is forgotten also where its record could not be removed.
-        records.extend(runs.into_iter().map(|run| Record::Forgotten { run }));
+        let contents = log::read(&places.log())?;
+        if contents.damaged > 0 {
+            // Also the last entry of an agent that lost its machine: that one was never acted upon.
+            tracing::warn!(path = %places.log().display(), bytes = contents.damaged, "a part of the ledger is damaged");
+        }
+        let mut held = Held::default();
+        contents.records.into_iter().for_each(|record| held.apply(record));
+        let log = Log::begin(&places.log(), held.records())?;
+        let mut ledger = Ledger { places, held, log, long: 0 };
+        ledger.long = ledger.longest();
+        let mut records: Vec<Record> = ledger.node()?.into_iter().map(Record::Node).collect();
+        let damaged = ledger.folders_without_record()?;
+        let known =
+            ledger.held.records().filter(|record| !matches!(record, Record::Run { run, .. } if damaged.contains(run)));
+        records.extend(known.cloned());
+        records.extend(damaged.iter().map(|run| Record::Damaged { run: *run }));
         Ok((ledger, records))
     }
 
@@ -97,69 +115,74 @@ impl Ledger {
         &self.places
     }
 
-    /// Makes one record durable.
+    /// Makes records durable, all at once.
     ///
     /// # Errors
     /// Any failure. After one nothing is certain but what is on disk: the agent has to start anew.
-    pub fn write(&mut self, record: &Record) -> io::Result<()> {
-        match record {
-            Record::Node(node) => sealed::write(&self.places.state.join("node"), node),
-            Record::Run { run, stage } => {
-                let dir = self.places.run(*run);
-                if !dir.exists() {
-                    make_dir(&dir, 0o700)?;
-                    sealed::sync_dir(&self.places.state.join("runs"))?;
-                }
-                sealed::write(&self.places.record(*run), &**stage)
+    pub fn write(&mut self, records: Vec<Record>) -> io::Result<()> {
+        let logged = |record: &&Record| !matches!(record, Record::Node(_) | Record::Damaged { .. });
+        for record in &records {
+            match record {
+                Record::Node(node) => sealed::write(&self.places.state.join("node"), node)?,
+                Record::Run { run, .. } if !self.places.run(*run).exists() => make_dir(&self.places.run(*run), 0o700)?,
+                _ => {}
             }
-            Record::Step(step) => sealed::write(&self.places.step_end(step.run, step.step), step),
-            Record::StepForgotten { run, step } => gone(fs::remove_file(self.places.step_end(*run, *step))),
-            Record::Forgotten { run } => {
-                self.forgotten.append(*run)?;
-                gone(fs::remove_file(self.places.record(*run)))
-            }
-            Record::Damaged { .. } => Ok(()),
         }
-    }
-
-    /// Clears away what is left of a forgotten run.
-    pub fn clear(&self, run: Run) -> io::Result<()> {
-        gone(fs::remove_dir_all(self.places.spool(run)))?;
-        gone(fs::remove_dir_all(self.places.run(run)))
-    }
-
-    fn read_node(&self, records: &mut Vec<Record>) -> io::Result<()> {
-        match sealed::read::<NodeRecord>(&self.places.state.join("node")) {
-            Ok(node) => records.push(Record::Node(node)),
-            Err(SealedError::Missing) => {}
-            // Without its epoch the agent might obey a controller that was replaced: a person has to look.
-            Err(error) => {
-                return Err(io::Error::other(format!("{}: {error}", self.places.state.join("node").display())));
-            }
+        if records.iter().any(|record| logged(&record)) {
+            self.log.append(records.iter().filter(logged))?;
+        }
+        records.into_iter().for_each(|record| self.held.apply(record));
+        if self.log.bytes > self.long {
+            self.log.begin_again(self.held.records())?;
+            self.long = self.longest();
         }
         Ok(())
     }
 
-    fn read_runs(&self, records: &mut Vec<Record>) -> io::Result<()> {
+    /// How long the log may become.
+    fn longest(&self) -> u64 {
+        SHORT.max(4 * self.log.bytes)
+    }
+
+    fn node(&self) -> io::Result<Option<NodeRecord>> {
+        let path = self.places.state.join("node");
+        match sealed::read::<NodeRecord>(&path) {
+            Ok(node) => Ok(Some(node)),
+            Err(SealedError::Missing) => Ok(None),
+            // Without its epoch the agent might obey a controller that was replaced: a person has to look.
+            Err(error) => Err(io::Error::other(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// Runs whose shim was let loose and of which the log does not say so. Folders that mean nothing are cleared away.
+    fn folders_without_record(&self) -> io::Result<Vec<Run>> {
+        let mut damaged = Vec::new();
         for entry in fs::read_dir(self.places.state.join("runs"))? {
             let name = entry?.file_name();
             let Some(run) = name.to_str().and_then(parse_run) else {
                 tracing::warn!(name = %name.display(), "not a run's folder: left alone");
                 continue;
             };
-            match sealed::read::<Stage>(&self.places.record(run)) {
-                Ok(stage) => records.push(Record::Run { run, stage: Box::new(stage) }),
+            let may_have_been_claimed = match self.held.run(run) {
+                Some(Record::Run { stage, .. }) => !matches!(**stage, Stage::Accepted(_)),
+                _ => false,
+            };
+            if may_have_been_claimed {
+                continue;
+            }
+            let claimed = self.was_claimed(run)?;
+            match self.held.run(run) {
+                // Nothing was executed.
+                Some(_) if !claimed => {}
                 // Made and not yet written, or forgotten and not yet cleared: nothing was executed, or all is said.
-                Err(SealedError::Missing) if !self.was_claimed(run)? || self.forgotten.contains(run) => {
-                    self.clear(run)?
-                }
-                Err(error) => {
-                    tracing::error!(job = %run.job, attempt = %run.attempt, %error, "the record of a run is damaged");
-                    records.push(Record::Damaged { run });
+                None if !claimed || self.held.has_forgotten(run) => self.places.clear(run)?,
+                _ => {
+                    tracing::error!(job = %run.job, attempt = %run.attempt, "the record of a run is damaged");
+                    damaged.push(run);
                 }
             }
         }
-        Ok(())
+        Ok(damaged)
     }
 
     /// Whether a shim was ever let loose in this run's folder.
@@ -170,24 +193,6 @@ impl Ledger {
             }
         }
         Ok(false)
-    }
-
-    fn read_steps(&self, records: &mut Vec<Record>) -> io::Result<()> {
-        for entry in fs::read_dir(self.places.state.join("steps"))? {
-            let path = entry?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
-                gone(fs::remove_file(&path))?;
-                continue;
-            }
-            match sealed::read::<StepEnd>(&path) {
-                Ok(step) => records.push(Record::Step(step)),
-                Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the result of a step is damaged: dropped");
-                    gone(fs::remove_file(&path))?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
-use squall_types::agent::{AttemptEnd, EndCause, ExitStatus, Usage};
+use crate::duty::tests::assignment;
+use squall_types::agent::{AssignedPhase, AttemptEnd, EndCause, ExitStatus, Usage};
 use squall_types::{Epoch, Timestamp};
 
 fn run(job: u32, attempt: u32) -> Run {
@@ -27,39 +28,89 @@ fn what_was_written_is_there_when_opened_again() {
     assert_eq!(records, []);
     let node = Record::Node(NodeRecord { epoch: Epoch(3), die_at: None });
     let one = Record::Run { run: run(7, 1), stage: Box::new(ended(1)) };
-    ledger.write(&node).unwrap();
-    ledger.write(&one).unwrap();
+    ledger.write(vec![node.clone()]).unwrap();
+    ledger.write(vec![one.clone()]).unwrap();
     let (mut ledger, records) = Ledger::open(dir.path()).unwrap();
     assert_eq!(records, [node.clone(), one]);
-    ledger.write(&Record::Forgotten { run: run(7, 1) }).unwrap();
+    ledger.write(vec![Record::Forgotten { run: run(7, 1) }]).unwrap();
+    assert!(ledger.places().run(run(7, 1)).exists(), "nobody has swept yet");
     assert_eq!(reopened(dir.path()), [node, Record::Forgotten { run: run(7, 1) }]);
     assert!(!ledger.places().run(run(7, 1)).exists(), "what the crash left is cleared");
+}
+
+fn starting(job: u32) -> Stage {
+    let assignment = assignment(run(job, 1), &[], AssignedPhase::Prepare);
+    Stage::Starting { assignment, launch: 1, warned: false }
+}
+
+fn written(job: u32, stage: Stage) -> Record {
+    Record::Run { run: run(job, 1), stage: Box::new(stage) }
 }
 
 #[test]
 fn garbage_in_the_ledger_costs_one_run() {
     let dir = tempfile::tempdir().unwrap();
     let (mut ledger, _) = Ledger::open(dir.path()).unwrap();
+    let log = dir.path().join("ledger");
+    let mut ends = Vec::new();
     for job in 1..=3 {
-        ledger.write(&Record::Run { run: run(job, 1), stage: Box::new(ended(0)) }).unwrap();
+        ledger.write(vec![written(job, starting(job))]).unwrap();
+        ends.push(fs::metadata(&log).unwrap().len() as usize);
+        fs::write(ledger.places().run(run(job, 1)).join("claim-1"), b"").unwrap();
     }
-    fs::write(dir.path().join("runs/2.1/record"), b"\xff\x00 not a record").unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[ends[0] + 20] ^= 1;
+    bytes.extend_from_slice(b"torn");
+    fs::write(&log, bytes).unwrap();
     fs::create_dir(dir.path().join("runs/what is this")).unwrap();
     fs::create_dir(dir.path().join("runs/4.1")).unwrap();
     fs::create_dir(dir.path().join("runs/5.1")).unwrap();
     fs::write(dir.path().join("runs/5.1/claim-1"), b"").unwrap();
-    fs::write(dir.path().join("steps/1.1.0"), b"").unwrap();
-    fs::write(dir.path().join("forgotten"), b"shorter than it should be, and not a whole number").unwrap();
-    let mut records = reopened(dir.path());
-    records.sort_by_key(|record| match record {
+    let (mut ledger, mut records) = Ledger::open(dir.path()).unwrap();
+    let of = |record: &Record| match record {
         Record::Run { run, .. } | Record::Damaged { run } => *run,
         other => panic!("{other:?}"),
-    });
-    assert!(matches!(records[0], Record::Run { .. }));
-    assert_eq!(records[1], Record::Damaged { run: run(2, 1) });
-    assert!(matches!(records[2], Record::Run { .. }));
-    assert_eq!(records[3], Record::Damaged { run: run(5, 1) }, "a shim was let loose and its record is gone");
-    assert_eq!(records.len(), 4, "a folder without record and claim is nothing");
+    };
+    records.sort_by_key(of);
+    let damaged = |job: u32| Record::Damaged { run: run(job, 1) };
+    let known = |job: u32| written(job, starting(job));
+    // A shim was let loose, and the record of that is gone; a folder without record and claim is nothing.
+    assert_eq!(records, [known(1), damaged(2), known(3), damaged(5)]);
+    // What is written now is found behind what was damaged.
+    ledger.write(vec![written(2, ended(1)), written(5, ended(1))]).unwrap();
+    let mut records = reopened(dir.path());
+    records.sort_by_key(of);
+    assert_eq!(records, [known(1), written(2, ended(1)), known(3), written(5, ended(1))]);
+}
+
+#[test]
+fn a_start_of_which_only_the_acceptance_can_be_read_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = Ledger::open(dir.path()).unwrap();
+    let accepted = Stage::Accepted(assignment(run(1, 1), &[], AssignedPhase::Prepare));
+    ledger.write(vec![written(1, accepted.clone())]).unwrap();
+    assert_eq!(reopened(dir.path()), [written(1, accepted)]);
+    fs::write(ledger.places().run(run(1, 1)).join("claim-1"), b"").unwrap();
+    assert_eq!(reopened(dir.path()), [Record::Damaged { run: run(1, 1) }]);
+}
+
+#[test]
+fn a_long_ledger_is_written_anew_without_what_was_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = Ledger::open(dir.path()).unwrap();
+    let detail = "x".repeat(64 << 10);
+    let mut longest = 0;
+    for job in 1..=200 {
+        let Stage::Ended(end) = ended(0) else { unreachable!() };
+        let stage = Stage::Ended(AttemptEnd { detail: detail.clone(), ..end });
+        ledger.write(vec![written(job, stage), Record::Forgotten { run: run(job, 1) }]).unwrap();
+        ledger.places().clear(run(job, 1)).unwrap();
+        longest = fs::metadata(dir.path().join("ledger")).unwrap().len().max(longest);
+    }
+    assert!(longest < SHORT + (128 << 10), "{longest}");
+    let records = reopened(dir.path());
+    assert_eq!(records.len(), 200);
+    assert!(records.iter().all(|record| matches!(record, Record::Forgotten { .. })));
 }
 
 #[test]
@@ -76,15 +127,15 @@ fn the_log_of_forgotten_runs_survives_a_torn_tail() {
     let dir = tempfile::tempdir().unwrap();
     let (mut ledger, _) = Ledger::open(dir.path()).unwrap();
     for attempt in 1..=3 {
-        ledger.write(&Record::Forgotten { run: run(9, attempt) }).unwrap();
+        ledger.write(vec![Record::Forgotten { run: run(9, attempt) }]).unwrap();
     }
-    let path = dir.path().join("forgotten");
+    let path = dir.path().join("ledger");
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"torn");
     fs::write(&path, bytes).unwrap();
     let (mut ledger, records) = Ledger::open(dir.path()).unwrap();
     assert_eq!(records, [Record::Forgotten { run: run(9, 3) }]);
-    ledger.write(&Record::Forgotten { run: run(10, 1) }).unwrap();
+    ledger.write(vec![Record::Forgotten { run: run(10, 1) }]).unwrap();
     assert_eq!(reopened(dir.path()).len(), 2, "what follows the tear is read");
 }
 
@@ -92,7 +143,7 @@ fn the_log_of_forgotten_runs_survives_a_torn_tail() {
 fn a_second_agent_on_the_same_folder_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let held = StateLock::take(dir.path()).unwrap();
-    assert!(matches!(StateLock::take(dir.path()), Err(LockError::Taken(_))));
+    assert!(matches!(StateLock::take(dir.path()), Err(LockError::Taken { .. })));
     drop(held);
     StateLock::take(dir.path()).unwrap();
 }

@@ -9,7 +9,7 @@ pub mod step;
 
 use crate::cell::{Cell, Process};
 use crate::clock;
-use crate::launch::SelfCommand;
+use crate::launch::task;
 use crate::ledger::sealed;
 use crate::sys::{self, Reaped};
 use minicbor::{Decode, Encode};
@@ -17,10 +17,10 @@ use nix::sys::signal::{SigSet, Signal};
 use records::{Claim, Clean, Exit, Failed, Folder, Started};
 use squall_types::Span;
 use squall_types::agent::{ExitStatus, Usage};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What a script left behind may go on so long after SIGTERM.
@@ -47,8 +47,8 @@ pub struct ShimPlan {
 }
 
 /// Runs the shim of a folder. Returns the exit code of the process, which nobody relies on: the records count.
-pub fn run(dir: &Path, launch: u32, again: &SelfCommand) -> i32 {
-    match keep(&Folder(dir.to_owned()), launch, again) {
+pub fn run(dir: &Path, launch: u32) -> i32 {
+    match keep(&Folder(dir.to_owned()), launch) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("squalld shim: error: {}: {error}", dir.display());
@@ -57,7 +57,7 @@ pub fn run(dir: &Path, launch: u32, again: &SelfCommand) -> i32 {
     }
 }
 
-fn keep(folder: &Folder, launch: u32, again: &SelfCommand) -> io::Result<()> {
+fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
     // Before anything is started: nothing of what happens now may be missed.
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
@@ -75,7 +75,7 @@ fn keep(folder: &Folder, launch: u32, again: &SelfCommand) -> io::Result<()> {
     }
     let mut shim = Shim { folder, plan: &plan, usage: Usage::default(), main: None, ended: None };
     if plan.executes {
-        if let Err(text) = shim.execute(again) {
+        if let Err(text) = shim.execute() {
             folder.write_failed(&Failed { text, at: clock::now() })?;
             return Ok(());
         }
@@ -94,6 +94,14 @@ pub(crate) fn say_started() {
     }
 }
 
+/// What the stage begins with: it reads nothing, and what it says is why nothing was executed.
+fn std_streams(null: &File, said: &io::PipeWriter) -> io::Result<()> {
+    nix::unistd::dup2_stdin(null)?;
+    nix::unistd::dup2_stdout(said)?;
+    nix::unistd::dup2_stderr(null)?;
+    Ok(())
+}
+
 struct Shim<'a> {
     folder: &'a Folder,
     plan: &'a ShimPlan,
@@ -103,27 +111,27 @@ struct Shim<'a> {
 }
 
 impl Shim<'_> {
-    /// Executes the script; the text says why that failed.
-    fn execute(&mut self, again: &SelfCommand) -> Result<(), String> {
-        let mut child = again
-            .command("task", &self.plan.cell.marker)
-            .arg(self.folder.0.join("task"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("the agent cannot execute itself: {error}"))?;
-        self.main = Some(child.id());
-        let process = Process::find(child.id());
-        let mut reason = String::new();
-        if let Some(pipe) = child.stdout.take() {
-            let mut bytes = Vec::new();
-            pipe.take(MAX_REASON).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-            reason = String::from_utf8_lossy(&bytes).into_owned();
-        }
-        if !reason.is_empty() {
-            let _ = child.wait();
-            return Err(reason);
+    /// Executes the script; the text says why that failed. The stage between is a copy of this process: to execute this
+    /// program once more for it would cost more than all else that a start does here.
+    fn execute(&mut self) -> Result<(), String> {
+        let failed = |error: io::Error| format!("the job's first process cannot be made: {error}");
+        let (mut reason, said) = io::pipe().map_err(failed)?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
+        let task = self.folder.0.join("task");
+        let pid = sys::fork(|| match std_streams(&null, &said) {
+            Ok(()) => task::run(&task),
+            Err(_) => 1,
+        })
+        .map_err(failed)?;
+        drop(said);
+        self.main = Some(pid);
+        let process = Process::find(pid);
+        let mut bytes = Vec::new();
+        // It ends when the script is executed, or nothing is.
+        Read::by_ref(&mut reason).take(MAX_REASON).read_to_end(&mut bytes).map_err(failed)?;
+        if !bytes.is_empty() {
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid as i32), None);
+            return Err(String::from_utf8_lossy(&bytes).into_owned());
         }
         let started = Started { main: process, began: clock::now() };
         self.folder.write_started(&started).map_err(|error| format!("the start could not be written down: {error}"))

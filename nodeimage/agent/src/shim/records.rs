@@ -1,4 +1,7 @@
 //! What a shim writes down in its folder, and what an agent reads there.
+//!
+//! Synced is what counts after the loss of the machine: that a launch was claimed, and how it ended. That it had started,
+//! could not, or was cleared away says something of processes, which are lost with the machine.
 
 use crate::cell::Process;
 use crate::clock;
@@ -82,7 +85,7 @@ impl Folder {
     }
 
     pub fn write_started(&self, started: &Started) -> io::Result<()> {
-        sealed::write(&self.0.join("started"), started)
+        sealed::write_unsynced(&self.0.join("started"), started)
     }
 
     /// `None` where there is none, or none that can be read.
@@ -91,7 +94,7 @@ impl Folder {
     }
 
     pub fn write_failed(&self, failed: &Failed) -> io::Result<()> {
-        sealed::write(&self.0.join("failed"), failed)
+        sealed::write_unsynced(&self.0.join("failed"), failed)
     }
 
     pub fn failed(&self) -> Option<Failed> {
@@ -107,7 +110,7 @@ impl Folder {
     }
 
     pub fn write_clean(&self, clean: &Clean) -> io::Result<()> {
-        sealed::write(&self.0.join("clean"), clean)
+        sealed::write_unsynced(&self.0.join("clean"), clean)
     }
 
     pub fn clean(&self) -> Option<Clean> {

@@ -1,10 +1,11 @@
 //! The demo's stage: a temporary folder with a cluster in it, and the scripts that are played there.
 
 use crate::invocation::Invocation;
+use crate::links;
+use crate::personal::Place;
 use crate::personal::config::{self, Machine, Pace};
 use crate::personal::controller::{self, own_program};
 use crate::personal::remains::{self, Left, Search};
-use crate::personal::{Place, links};
 use squall_proto::client::Client;
 use std::fs::{self, File};
 use std::io::{self, Read};

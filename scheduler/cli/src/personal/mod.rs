@@ -5,7 +5,6 @@ pub mod config;
 pub mod controller;
 mod down;
 pub mod keeper;
-pub mod links;
 mod place;
 pub mod process;
 pub mod remains;

@@ -6,6 +6,7 @@ use crate::controller;
 use crate::dispatch::VERSION;
 use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::Invocation;
+use crate::links;
 use crate::terminal::escaped;
 use std::fs;
 use std::path::Path;
@@ -113,6 +114,7 @@ fn answer(invocation: &Invocation<'_>) -> Vec<Finding> {
 /// Whether programs that call Slurm's commands find these.
 fn commands(invocation: &Invocation<'_>) -> Finding {
     let this = std::env::current_exe().and_then(fs::canonicalize).ok();
+    let small = this.as_deref().and_then(links::commands_beside);
     let path = invocation.environment.get("PATH").unwrap_or_default();
     let first = |name: &str| {
         let mut folders = path.split(':').filter(|folder| !folder.is_empty());
@@ -121,7 +123,9 @@ fn commands(invocation: &Invocation<'_>) -> Finding {
     let others: Vec<String> = Command::LINKED
         .iter()
         .filter_map(|command| first(command.name()))
-        .filter(|file| fs::canonicalize(file).ok() != this)
+        .filter(|file| {
+            fs::canonicalize(file).ok().is_none_or(|file| Some(&file) != this.as_ref() && Some(&file) != small.as_ref())
+        })
         .map(|file| file.display().to_string())
         .collect();
     let missing: Vec<&str> =

@@ -18,6 +18,7 @@ pub use config::entries_text;
 use crate::command::Command;
 use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::Invocation;
+use crate::options::Parsed;
 use crate::terminal::escaped;
 use squall_types::did_you_mean;
 
@@ -108,8 +109,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
 
 /// # Errors
 /// What the subcommand refuses, or that there is none of this name.
-pub fn run(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Failure> {
-    let Some((name, rest)) = words.split_first() else {
+pub fn run(invocation: &mut Invocation<'_>, parsed: &Parsed) -> Result<i32, Failure> {
+    if parsed.set.iter().any(|set| set.opt.long == "help") {
+        invocation.out.write_all(help().as_bytes())?;
+        return Ok(0);
+    }
+    let Some((name, rest)) = parsed.rest.split_first() else {
         invocation.err.write_all(help().as_bytes())?;
         return Ok(EXIT_ERROR);
     };
@@ -124,7 +129,7 @@ pub fn run(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Fai
 }
 
 /// `squall --help`.
-pub fn help() -> String {
+fn help() -> String {
     let mut text = "Usage: squall COMMAND [arguments...]\n\nCommands:\n".to_owned();
     for command in SUBCOMMANDS.iter().filter(|command| !command.about.is_empty()) {
         let call = format!("{} {}", command.name, command.operands);

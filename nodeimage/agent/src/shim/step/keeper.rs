@@ -387,7 +387,8 @@ impl<'a> Keeper<'a> {
             ended_at: clock::now().wall,
             usage,
         };
-        sealed::write(&dir.join(END), &end)?;
+        // Lost with the machine, as the job is then.
+        sealed::write_unsynced(&dir.join(END), &end)?;
         self.plan.cell.remove();
         self.tell(&FromStep::Finished);
         self.finished = true;
