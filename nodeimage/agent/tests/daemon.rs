@@ -8,6 +8,7 @@ use bench::{alive, until};
 use controller::{Agent, Controller};
 use squall_types::Span;
 use squall_types::agent::{AgentReport, AssignedPhase, AttemptState, EndCause, JoinAs, StopWhy};
+use squalld::shim::records::Folder;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -68,8 +69,8 @@ async fn exit_codes_are_kept_over_kill_9_of_the_agent() {
     controller.running(job.run).await;
     agent.kill();
     std::fs::write(agent.work().join("go"), "").unwrap();
-    let clean = agent.state().join("runs/1.1/clean");
-    until("the job ends without an agent", || clean.exists()).await;
+    let folder = Folder(agent.state().join("runs/1.1"));
+    until("the job ends without an agent", || folder.clean().is_some()).await;
     agent.start();
     let (_, attempts) = controller.hello().await;
     match &attempts[..] {
@@ -232,7 +233,13 @@ async fn garbage_in_the_ledger_costs_that_run_alone() {
     let pid = agent.work().join("pid-1");
     until("it runs", || alive(&pid)).await;
     agent.kill();
-    std::fs::write(agent.state().join("runs/1.1/record"), "garbage").unwrap();
+    // Its acceptance and its start stand there first.
+    let ledger = agent.state().join("ledger");
+    let mut bytes = std::fs::read(&ledger).unwrap();
+    let entries: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"SQL1")).collect();
+    assert_eq!(entries.len(), 4);
+    entries[..2].iter().for_each(|entry| bytes[entry + 40] ^= 1);
+    std::fs::write(&ledger, bytes).unwrap();
     agent.start();
     let (_, attempts) = controller.hello().await;
     assert!(matches!(&attempts[0], (run, AttemptState::Ended(end)) if *run == hurt.run && end.cause == EndCause::Lost));

@@ -6,6 +6,9 @@ use crate::cell::{Cell, Limits, MARKER};
 use crate::clock;
 use crate::launch::Identity;
 use crate::ledger::make_dir;
+use crate::ledger::sealed::{self, SealedError};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
 use squall_types::agent::Assignment;
 use squall_types::ids::Run;
 use std::fs::{self, OpenOptions};
@@ -38,24 +41,44 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
     let work = move || -> io::Result<()> {
         // There already, unless something has removed it.
         make_dir(&hands.places.run(run), 0o700)?;
-        fs::write(environment_path(&hands, run), &*environment)?;
         let limits = Limits { memory_mib: allocation.memory_mib, cpus: allocation.cpus };
         cell(&hands, run, limits)?;
         if let Some(script) = script {
             write_script(&script_path(&hands, run), &script, &identity)?;
         }
-        fs::write(marker(&hands, run), clock::boot_id())
+        // The last, since it says that all the rest is there.
+        let environment = ByteVec::from(environment.to_vec());
+        sealed::write_unsynced(&prepared_path(&hands, run), &Prepared { boot_id: clock::boot_id(), environment })
     };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
     done.map_err(|error| format!("the node could not prepare the job: {error}"))
 }
 
-/// Whether all that the run needs is set up. What the machine keeps only while it is up is gone after a restart of it.
-pub(super) fn is_prepared(hands: &Hands, run: Run) -> bool {
-    fs::read_to_string(marker(hands, run)).is_ok_and(|boot| boot == clock::boot_id())
+/// What a run that is prepared has in its folder.
+#[derive(Debug, Encode, Decode)]
+struct Prepared {
+    /// What the machine keeps only while it is up is gone after a restart of it.
+    #[n(0)]
+    boot_id: String,
+    /// As it was submitted.
+    #[n(1)]
+    environment: ByteVec,
 }
 
-fn marker(hands: &Hands, run: Run) -> PathBuf {
+/// Whether all that the run needs is set up.
+pub(super) fn is_prepared(hands: &Hands, run: Run) -> bool {
+    sealed::read::<Prepared>(&prepared_path(hands, run)).is_ok_and(|prepared| prepared.boot_id == clock::boot_id())
+}
+
+/// The variables with which the job was submitted.
+///
+/// # Errors
+/// Where the run is not prepared.
+pub(super) fn prepared_environment(hands: &Hands, run: Run) -> Result<Vec<u8>, SealedError> {
+    sealed::read::<Prepared>(&prepared_path(hands, run)).map(|prepared| prepared.environment.into())
+}
+
+fn prepared_path(hands: &Hands, run: Run) -> PathBuf {
     hands.places.run(run).join("prepared")
 }
 
@@ -74,10 +97,6 @@ fn cell_marker(hands: &Hands, run: Run) -> String {
 
 pub(super) fn script_path(hands: &Hands, run: Run) -> PathBuf {
     hands.places.spool(run).join(SCRIPT)
-}
-
-pub(super) fn environment_path(hands: &Hands, run: Run) -> PathBuf {
-    hands.places.run(run).join("environment")
 }
 
 /// Writes the script into a folder of the agent's own, for the user alone to read and execute.

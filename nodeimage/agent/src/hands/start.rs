@@ -2,7 +2,7 @@
 
 use super::examine::resolve;
 use super::files::{self, executes};
-use super::prepare::{cell, environment_path, script_path};
+use super::prepare::{cell, prepared_environment, script_path};
 use super::{Hands, ending};
 use crate::cell::{Limits, Process};
 use crate::duty::{DutyInput, Found};
@@ -58,15 +58,11 @@ fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Child, S
     let failed = |error: std::io::Error| format!("the node could not start the job: {error}");
     let limits = Limits { memory_mib: assignment.allocation.memory_mib, cpus: assignment.allocation.cpus };
     let cell = cell(hands, run, limits).map_err(failed)?;
-    let executes = executes(assignment);
     let cpus = hands.bind(run, assignment.allocation.cpus);
     let folder = hands.folder(run);
-    if executes {
-        let plan = batch(hands, assignment, &cell, cpus.clone())?;
-        sealed::write_unsynced(&folder.0.join("task"), &plan).map_err(failed)?;
-    }
-    let plan = ShimPlan { cell, executes, cpus };
-    // With the machine its processes are lost, so that nobody would read this again.
+    let task = if executes(assignment) { Some(batch(hands, assignment, &cell, cpus.clone())?) } else { None };
+    let plan = ShimPlan { cell, task, cpus };
+    // With the machine its processes are lost, and nobody reads this again.
     sealed::write_unsynced(&folder.0.join("shim"), &plan).map_err(failed)?;
     let mut child = hands
         .again
@@ -93,7 +89,7 @@ fn batch(hands: &Hands, assignment: &Assignment, cell: &crate::cell::Cell, cpus:
     let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(|error| error.to_string())?;
     let (stdin, stdout, stderr) = files::of_batch(assignment, &hands.node).map_err(|error| error.to_string())?;
     let part = cell.part("batch").map_err(|error| error.to_string())?;
-    let submitted = std::fs::read(environment_path(hands, run)).map_err(|error| error.to_string())?;
+    let submitted = prepared_environment(hands, run).map_err(|error| error.to_string())?;
     let facts = hands.facts(assignment, &[&cell.marker, &part.marker]);
     let variables = environment::job(assignment, &identity, &facts, &submitted);
     Ok(TaskPlan {

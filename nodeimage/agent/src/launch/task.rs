@@ -45,8 +45,13 @@ pub fn run(plan: &Path) -> i32 {
             return 1;
         }
     };
+    become_planned(&plan)
+}
+
+/// The same with a plan that is there already.
+pub fn become_planned(plan: &TaskPlan) -> i32 {
     let report = if plan.reports { io::stdout().as_fd().try_clone_to_owned().ok().map(File::from) } else { None };
-    let failure = match become_it(&plan) {
+    let failure = match become_it(plan) {
         Ok(None) => return 0,
         Ok(Some(never)) => match never {},
         Err(failure) => failure,

@@ -49,6 +49,42 @@ pub fn write_new<T: Encode<()>>(path: &Path, value: &T) -> io::Result<bool> {
     }
 }
 
+/// `value` with its length and checksum.
+///
+/// # Errors
+/// A value that is larger than a sealed file may be.
+pub fn seal<T: Encode<()>>(value: &T) -> io::Result<Vec<u8>> {
+    let content = minicbor::to_vec(value).map_err(io::Error::other)?;
+    if content.len() > MAX_CONTENT {
+        return Err(io::Error::other(format!("{} bytes are more than a sealed file holds", content.len())));
+    }
+    let mut bytes = Vec::with_capacity(HEADER + content.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
+    bytes.extend_from_slice(&content);
+    Ok(bytes)
+}
+
+/// The sealed values that stand one after the other in a file, up to the first that is not whole; none where there is no
+/// such file.
+pub fn read_all<T>(path: &Path) -> Vec<T>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take((HEADER + MAX_CONTENT) as u64).read_to_end(&mut bytes));
+    let mut values = Vec::new();
+    let mut rest = if read.is_ok() { bytes.as_slice() } else { &[] };
+    while let Some(length) = rest.get(4..8).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes) {
+        let Some((one, behind)) = rest.split_at_checked(HEADER.saturating_add(length as usize)) else { break };
+        let Ok(value) = unseal(one) else { break };
+        values.push(value);
+        rest = behind;
+    }
+    values
+}
+
 /// Reads what [`write`] wrote.
 pub fn read<T>(path: &Path) -> Result<T, SealedError>
 where
@@ -62,6 +98,13 @@ where
     let mut bytes = Vec::new();
     let limit = (HEADER + MAX_CONTENT) as u64;
     file.take(limit).read_to_end(&mut bytes).map_err(SealedError::Unreadable)?;
+    unseal(&bytes)
+}
+
+fn unseal<T>(bytes: &[u8]) -> Result<T, SealedError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
     let damaged = |why: &str| SealedError::Damaged(why.to_owned());
     let (header, content) = bytes.split_at_checked(HEADER).ok_or_else(|| damaged("it is too short"))?;
     if header[..4] != MAGIC {
@@ -87,10 +130,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 fn aside<T: Encode<()>>(path: &Path, value: &T, synced: bool) -> io::Result<std::path::PathBuf> {
-    let content = minicbor::to_vec(value).map_err(io::Error::other)?;
-    if content.len() > MAX_CONTENT {
-        return Err(io::Error::other(format!("{} bytes are more than a sealed file holds", content.len())));
-    }
+    let bytes = seal(value)?;
     let name = path.file_name().ok_or_else(|| io::Error::other("a path without a file name"))?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
@@ -98,11 +138,6 @@ fn aside<T: Encode<()>>(path: &Path, value: &T, synced: bool) -> io::Result<std:
     aside.push(format!(".{}", std::process::id()));
     let aside = path.with_file_name(aside);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    let mut bytes = Vec::with_capacity(HEADER + content.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
-    bytes.extend_from_slice(&content);
     file.write_all(&bytes)?;
     if synced {
         file.sync_all()?;

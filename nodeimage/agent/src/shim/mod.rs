@@ -9,12 +9,12 @@ pub mod step;
 
 use crate::cell::{Cell, Process};
 use crate::clock;
-use crate::launch::task;
+use crate::launch::{TaskPlan, task};
 use crate::ledger::sealed;
 use crate::sys::{self, Reaped};
 use minicbor::{Decode, Encode};
 use nix::sys::signal::{SigSet, Signal};
-use records::{Claim, Clean, Exit, Failed, Folder, Started};
+use records::{Claim, Clean, Course, Exit, Failed, Folder, Started, Word};
 use squall_types::Span;
 use squall_types::agent::{ExitStatus, Usage};
 use std::fs::File;
@@ -38,9 +38,9 @@ pub struct ShimPlan {
     /// All of the run on this node.
     #[n(0)]
     pub cell: Cell,
-    /// There is a script to execute, planned in `task`; otherwise it waits until it is told to end.
+    /// What is executed; without it the shim waits until it is told to end.
     #[n(1)]
-    pub executes: bool,
+    pub task: Option<TaskPlan>,
     /// CPUs that the run is bound to.
     #[n(2)]
     pub cpus: Vec<u32>,
@@ -69,18 +69,20 @@ fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
     let _ = nix::unistd::setsid();
     nix::unistd::chdir("/")?;
     let plan: ShimPlan = sealed::read(&folder.0.join("shim")).map_err(io::Error::other)?;
+    // Made before the claim, which makes it durable with itself.
+    let course = folder.course()?;
     let claim = Claim { shim: Some(Process::myself()), boot_id: clock::boot_id() };
     if !folder.claim(launch, &claim)? {
         return Ok(());
     }
-    let mut shim = Shim { folder, plan: &plan, usage: Usage::default(), main: None, ended: None };
-    if plan.executes {
-        if let Err(text) = shim.execute() {
-            folder.write_failed(&Failed { text, at: clock::now() })?;
-            return Ok(());
+    let mut shim = Shim { course, plan: &plan, usage: Usage::default(), main: None, ended: None };
+    match &plan.task {
+        Some(task) => {
+            if let Err(text) = shim.execute(task) {
+                return shim.course.say_for_good(&Word::Failed(Failed { text, at: clock::now() }));
+            }
         }
-    } else {
-        folder.write_started(&Started { main: None, began: clock::now() })?;
+        None => shim.course.say(&Word::Started(Started { main: None, began: clock::now() }))?,
     }
     say_started();
     shim.wait(&signals)?;
@@ -103,7 +105,7 @@ fn std_streams(null: &File, said: &io::PipeWriter) -> io::Result<()> {
 }
 
 struct Shim<'a> {
-    folder: &'a Folder,
+    course: Course,
     plan: &'a ShimPlan,
     usage: Usage,
     main: Option<u32>,
@@ -113,13 +115,12 @@ struct Shim<'a> {
 impl Shim<'_> {
     /// Executes the script; the text says why that failed. The stage between is a copy of this process: to execute this
     /// program once more for it would cost more than all else that a start does here.
-    fn execute(&mut self) -> Result<(), String> {
+    fn execute(&mut self, plan: &TaskPlan) -> Result<(), String> {
         let failed = |error: io::Error| format!("the job's first process cannot be made: {error}");
         let (mut reason, said) = io::pipe().map_err(failed)?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-        let task = self.folder.0.join("task");
         let pid = sys::fork(|| match std_streams(&null, &said) {
-            Ok(()) => task::run(&task),
+            Ok(()) => task::become_planned(plan),
             Err(_) => 1,
         })
         .map_err(failed)?;
@@ -134,7 +135,9 @@ impl Shim<'_> {
             return Err(String::from_utf8_lossy(&bytes).into_owned());
         }
         let started = Started { main: process, began: clock::now() };
-        self.folder.write_started(&started).map_err(|error| format!("the start could not be written down: {error}"))
+        self.course
+            .say(&Word::Started(started))
+            .map_err(|error| format!("the start could not be written down: {error}"))
     }
 
     /// Until the script is over or, where there is none, until it is told to end and nothing lives.
@@ -142,7 +145,7 @@ impl Shim<'_> {
         self.reap();
         while self.ended.is_none() {
             match signals.wait()? {
-                Signal::SIGTERM if !self.plan.executes => {
+                Signal::SIGTERM if self.plan.task.is_none() => {
                     self.end_all();
                     self.ended = Some(ExitStatus::default());
                 }
@@ -155,7 +158,7 @@ impl Shim<'_> {
             usage: self.usage_now(),
             out_of_memory: self.plan.cell.out_of_memory() > 0,
         };
-        self.folder.write_exit(&exit)
+        self.course.say_for_good(&Word::Exit(exit))
     }
 
     /// SIGTERM, and then only patience: it is the agent that knows when to kill.
@@ -181,7 +184,8 @@ impl Shim<'_> {
             self.reap();
         }
         self.reap();
-        self.folder.write_clean(&Clean { usage: self.usage_now() })
+        let clean = Clean { usage: self.usage_now() };
+        self.course.say(&Word::Clean(clean))
     }
 
     fn terminate(&self) {

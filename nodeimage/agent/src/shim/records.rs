@@ -10,8 +10,9 @@ use crate::ledger::sealed::{self, SealedError};
 use minicbor::{Decode, Encode};
 use squall_types::agent::{ExitStatus, Usage};
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Who may execute a launch. Made once, by linking: the first to claim has it, and a claim by nobody is
@@ -66,6 +67,47 @@ pub struct Clean {
     pub usage: Usage,
 }
 
+/// One step of a launch's way, in the order in which they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Word {
+    #[n(0)]
+    Started(#[n(0)] Started),
+    #[n(1)]
+    Failed(#[n(0)] Failed),
+    #[n(2)]
+    Exit(#[n(0)] Exit),
+    #[n(3)]
+    Clean(#[n(0)] Clean),
+}
+
+/// One file for all that a shim has to say: each new file would cost more than what is written into it.
+const COURSE: &str = "course";
+
+/// Where a shim writes it.
+#[derive(Debug)]
+pub struct Course {
+    file: File,
+}
+
+impl Course {
+    /// Lost with the machine.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn say(&mut self, word: &Word) -> io::Result<()> {
+        self.file.write_all(&sealed::seal(word)?)
+    }
+
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn say_for_good(&mut self, word: &Word) -> io::Result<()> {
+        self.say(word)?;
+        self.file.sync_all()
+    }
+}
+
 /// A shim's folder.
 #[derive(Clone, Debug)]
 pub struct Folder(pub PathBuf);
@@ -75,46 +117,48 @@ impl Folder {
         self.0.join(format!("claim-{launch}"))
     }
 
-    /// Claims a launch; `false` where somebody else has.
+    /// Claims a launch; `false` where somebody else has. Durable, and with it that the folder has a [`Course`].
     pub fn claim(&self, launch: u32, claim: &Claim) -> io::Result<bool> {
-        sealed::write_new(&self.claim_path(launch), claim)
+        let path = self.claim_path(launch);
+        // The answer is mostly known without making anything.
+        if path.exists() {
+            return Ok(false);
+        }
+        sealed::write_new(&path, claim)
     }
 
     pub fn claimed(&self, launch: u32) -> Result<Claim, SealedError> {
         sealed::read(&self.claim_path(launch))
     }
 
-    pub fn write_started(&self, started: &Started) -> io::Result<()> {
-        sealed::write_unsynced(&self.0.join("started"), started)
+    /// What a shim that has claimed its launch goes on to write.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn course(&self) -> io::Result<Course> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(self.0.join(COURSE))?;
+        Ok(Course { file })
     }
 
-    /// `None` where there is none, or none that can be read.
+    fn words(&self) -> impl Iterator<Item = Word> {
+        sealed::read_all(&self.0.join(COURSE)).into_iter()
+    }
+
+    /// `None` where nothing says so; and so for the others.
     pub fn started(&self) -> Option<Started> {
-        sealed::read(&self.0.join("started")).ok()
-    }
-
-    pub fn write_failed(&self, failed: &Failed) -> io::Result<()> {
-        sealed::write_unsynced(&self.0.join("failed"), failed)
+        self.words().find_map(|word| if let Word::Started(started) = word { Some(started) } else { None })
     }
 
     pub fn failed(&self) -> Option<Failed> {
-        sealed::read(&self.0.join("failed")).ok()
-    }
-
-    pub fn write_exit(&self, exit: &Exit) -> io::Result<()> {
-        sealed::write(&self.0.join("exit"), exit)
+        self.words().find_map(|word| if let Word::Failed(failed) = word { Some(failed) } else { None })
     }
 
     pub fn exit(&self) -> Option<Exit> {
-        sealed::read(&self.0.join("exit")).ok()
-    }
-
-    pub fn write_clean(&self, clean: &Clean) -> io::Result<()> {
-        sealed::write_unsynced(&self.0.join("clean"), clean)
+        self.words().find_map(|word| if let Word::Exit(exit) = word { Some(exit) } else { None })
     }
 
     pub fn clean(&self) -> Option<Clean> {
-        sealed::read(&self.0.join("clean")).ok()
+        self.words().find_map(|word| if let Word::Clean(clean) = word { Some(clean) } else { None })
     }
 
     /// The shims that claimed a launch in this very folder, since the machine booted.

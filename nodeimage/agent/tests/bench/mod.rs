@@ -136,7 +136,7 @@ impl Bench {
     pub async fn prepare(&mut self, assignment: &Assignment) {
         let run = assignment.run;
         let stage = Box::new(Stage::Accepted(assignment.clone()));
-        self.ledger.write(&Record::Run { run, stage }).unwrap();
+        self.ledger.write(vec![Record::Run { run, stage }]).unwrap();
         self.hands.prepare(assignment.clone());
         assert_eq!(self.next().await, DutyInput::Prepared { run });
     }
