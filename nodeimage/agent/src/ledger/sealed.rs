@@ -37,13 +37,15 @@ pub fn write_unsynced<T: Encode<()>>(path: &Path, value: &T) -> io::Result<()> {
     fs::rename(aside(path, value, false)?, path)
 }
 
-/// As [`write`], but only where there is no such file yet: `false` where there is.
-pub fn write_new<T: Encode<()>>(path: &Path, value: &T) -> io::Result<bool> {
-    let aside = aside(path, value, true)?;
+/// As [`write`], but only where there is no such file yet: `false` where there is. Without `synced` it is lost with the
+/// machine.
+pub fn write_new<T: Encode<()>>(path: &Path, value: &T, synced: bool) -> io::Result<bool> {
+    let aside = aside(path, value, synced)?;
     let linked = fs::hard_link(&aside, path);
     fs::remove_file(&aside)?;
     match linked {
-        Ok(()) => sync_parent(path).map(|()| true),
+        Ok(()) if synced => sync_parent(path).map(|()| true),
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
@@ -181,8 +183,8 @@ mod tests {
     fn only_one_of_two_writers_of_a_new_file_wins() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("claim");
-        assert!(write_new(&path, &1u32).unwrap());
-        assert!(!write_new(&path, &2u32).unwrap());
+        assert!(write_new(&path, &1u32, true).unwrap());
+        assert!(!write_new(&path, &2u32, true).unwrap());
         assert_eq!(read::<u32>(&path).unwrap(), 1);
     }
 }

@@ -124,7 +124,12 @@ impl Folder {
         if path.exists() {
             return Ok(false);
         }
-        sealed::write_new(&path, claim)
+        sealed::write_new(&path, claim, true)
+    }
+
+    /// The same for a step, which is never begun again: its claim may be lost with the machine.
+    pub fn claim_step(&self, claim: &Claim) -> io::Result<bool> {
+        sealed::write_new(&self.claim_path(1), claim, false)
     }
 
     pub fn claimed(&self, launch: u32) -> Result<Claim, SealedError> {

@@ -75,7 +75,7 @@ pub(super) async fn keep(dir: &Path, plan: &StepPlan, again: &SelfCommand) -> io
     // Replaces what cannot be: the claim below lets only one shim come so far.
     let folder = Folder(dir.to_owned());
     let claim = Claim { shim: Some(Process::myself()), boot_id: clock::boot_id() };
-    if !folder.claim(1, &claim)? {
+    if !folder.claim_step(&claim)? {
         return Ok(());
     }
     let listener = UnixListener::bind(SOCKET)?;
