@@ -76,7 +76,7 @@ fn request(number: usize, load: Load) -> SubmitRequest {
         },
         script: Some(script.into_bytes()),
         environment,
-        token: SubmitToken::new(&format!("t{number}")),
+        token: SubmitToken::new(format!("t{number}")),
         test_only: false,
     }
 }
