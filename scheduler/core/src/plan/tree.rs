@@ -6,9 +6,8 @@
 use squall_types::{Resources, Timestamp};
 use std::ops::ControlFlow;
 
-/// Amounts whose times are kept: 1 to 8 GPUs and 16, since nodes of eight are asked for any number of them; then powers of
-/// two of CPUs.
-const GPU_LEVELS: usize = 9;
+/// Amounts whose times are kept: powers of two of GPUs, then of CPUs.
+const GPU_LEVELS: usize = 5;
 const CPU_LEVELS: usize = 9;
 const LEVELS: usize = GPU_LEVELS + CPU_LEVELS;
 
@@ -72,8 +71,8 @@ impl Reach {
 
     /// So much is free at that time.
     pub fn lower(&mut self, cpus: i64, gpus: i64, at: Timestamp) {
-        let gpus = if gpus < 16 { gpus.clamp(0, 8) as usize } else { GPU_LEVELS };
-        let cpus = ((u64::BITS - (cpus.max(0) as u64).leading_zeros()) as usize).min(CPU_LEVELS);
+        let levels = |amount: i64, most: usize| (u64::BITS - (amount.max(0) as u64).leading_zeros()).min(most as u32);
+        let (gpus, cpus) = (levels(gpus, GPU_LEVELS) as usize, levels(cpus, CPU_LEVELS) as usize);
         let (of_gpus, of_cpus) = self.0.split_at_mut(GPU_LEVELS);
         for time in of_gpus[..gpus].iter_mut().chain(&mut of_cpus[..cpus]) {
             *time = (*time).min(at);
@@ -82,10 +81,9 @@ impl Reach {
 
     /// Before this no node has so much.
     fn earliest(&self, need: &Resources) -> Timestamp {
-        let gpu_level = if need.gpus < 16 { usize::from(need.gpus.min(8)) } else { GPU_LEVELS };
-        let gpus = if gpu_level > 0 { self.0[gpu_level - 1] } else { Timestamp::ZERO };
-        let cpu_level = |cpus: u32| (cpus.ilog2() as usize).min(CPU_LEVELS - 1);
-        let cpus = if need.cpus > 0 { self.0[GPU_LEVELS + cpu_level(need.cpus)] } else { Timestamp::ZERO };
+        let level = |amount: u32, most: usize| (amount.ilog2() as usize).min(most - 1);
+        let gpus = if need.gpus > 0 { self.0[level(u32::from(need.gpus), GPU_LEVELS)] } else { Timestamp::ZERO };
+        let cpus = if need.cpus > 0 { self.0[GPU_LEVELS + level(need.cpus, CPU_LEVELS)] } else { Timestamp::ZERO };
         gpus.max(cpus)
     }
 
