@@ -212,7 +212,10 @@ async fn a_controller_that_was_replaced_is_not_obeyed() {
     controller.hello().await;
     let late = controller.job("#!/bin/sh\ntouch obeyed\n", &agent.work());
     controller.want(&late);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The order has been read when the agent has beaten twice after it.
+    for _ in 0..2 {
+        while controller.report().await != AgentReport::Heartbeat {}
+    }
     assert!(!agent.work().join("obeyed").exists());
     controller.epoch = 5;
     controller.full_set();

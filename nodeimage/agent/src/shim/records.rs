@@ -93,9 +93,15 @@ impl Course {
     /// Lost with the machine.
     ///
     /// # Errors
-    /// As the file system says.
+    /// As the file system says. Nothing of the word is then in the file: half a word would hide all that follows it, and a
+    /// disk that is full when a job starts may have room when it ends.
     pub fn say(&mut self, word: &Word) -> io::Result<()> {
-        self.file.write_all(&sealed::seal(word)?)
+        let before = self.file.metadata()?.len();
+        let said = self.file.write_all(&sealed::seal(word)?);
+        if said.is_err() {
+            self.file.set_len(before)?;
+        }
+        said
     }
 
     /// Durable when it returns.
@@ -184,4 +190,44 @@ pub fn shims(run_dir: &Path) -> BTreeSet<Process> {
     let steps = steps.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
     let folders = std::iter::once(Folder(run_dir.to_owned())).chain(steps.map(|entry| Folder(entry.path())));
     folders.flat_map(|folder| folder.own_shims().collect::<Vec<_>>()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squall_types::{Span, Timestamp};
+    use std::process::Command;
+
+    const DIR: &str = "SQUALL_TEST_COURSE";
+
+    fn now() -> Now {
+        Now { wall: Timestamp(1), uptime: Span::from_secs(1) }
+    }
+
+    #[test]
+    fn a_word_for_which_there_was_no_room_hides_none_that_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        // A limit for files is met as a full disk is: with a part of what was to be written.
+        let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+        let mut writer = Command::new("sh");
+        writer.args(["-c", limited]).arg(std::env::current_exe().unwrap()).env(DIR, dir.path());
+        writer.args(["shim::records::tests::writes_until_nothing_fits", "--exact", "--ignored"]);
+        assert!(writer.output().unwrap().status.success());
+        let folder = Folder(dir.path().to_owned());
+        assert!(folder.started().is_some());
+        let exit = Exit { status: ExitStatus::default(), ended: now(), usage: Usage::default(), out_of_memory: false };
+        folder.course().unwrap().say_for_good(&Word::Exit(exit)).unwrap();
+        assert_eq!(folder.exit(), Some(exit));
+    }
+
+    #[test]
+    #[ignore = "a part of another test"]
+    fn writes_until_nothing_fits() {
+        let Some(dir) = std::env::var_os(DIR) else { return };
+        let folder = Folder(dir.into());
+        let mut course = folder.course().unwrap();
+        let word = Word::Started(Started { main: None, began: now() });
+        let room = (0..10_000).find(|_| course.say(&word).is_err());
+        assert_eq!(room, Some(folder.words().count()), "what was said is there, and no more");
+    }
 }
