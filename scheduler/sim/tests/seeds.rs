@@ -31,6 +31,7 @@ const KEPT: &[(u64, &str)] = &[
     (10446, "the same, in another gang"),
     (8081, "a declaration came late, when the machine's row had another id"),
     (3752, "what nobody knows after a restored backup was kept for ever"),
+    (69, "a start promised to a gang was remembered though its nodes had become free at once"),
 ];
 
 #[test]
