@@ -239,7 +239,7 @@ async fn garbage_in_the_ledger_costs_that_run_alone() {
     // Its acceptance and its start stand there first.
     let ledger = agent.state().join("ledger");
     let mut bytes = std::fs::read(&ledger).unwrap();
-    let entries: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"SQL1")).collect();
+    let entries: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"SQA1")).collect();
     assert_eq!(entries.len(), 4);
     entries[..2].iter().for_each(|entry| bytes[entry + 40] ^= 1);
     std::fs::write(&ledger, bytes).unwrap();

@@ -1,17 +1,15 @@
 //! The log of records: appended to, synced once for everything that came together, and written anew when most of it is
 //! out of date.
 //!
-//! Each entry has a mark, a length and a checksum. What is damaged is skipped, up to the next entry that is whole.
+//! Each entry is [`sealed`]. What is damaged is skipped, up to the next entry that is whole.
 
+use super::sealed::{self, MAGIC};
 use crate::duty::Record;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-const MARK: [u8; 4] = *b"SQL1";
-/// Mark, length, checksum: four bytes each.
-const HEADER: usize = 12;
 /// No log grows so large: it is written anew long before. More than this is not ours, and not read.
 const MAX_READ: u64 = 1 << 30;
 
@@ -46,13 +44,13 @@ pub(super) fn read(path: &Path) -> io::Result<Contents> {
     let mut contents = Contents::default();
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
-        match entry(rest) {
+        match sealed::first(rest) {
             Some((record, length)) => {
                 contents.records.push(record);
                 rest = &rest[length..];
             }
             None => {
-                let next = rest[1..].windows(MARK.len()).position(|window| window == MARK);
+                let next = rest[1..].windows(MAGIC.len()).position(|window| window == MAGIC);
                 let skipped = next.map_or(rest.len(), |at| at + 1);
                 contents.damaged += skipped;
                 rest = &rest[skipped..];
@@ -62,32 +60,19 @@ pub(super) fn read(path: &Path) -> io::Result<Contents> {
     Ok(contents)
 }
 
-/// The entry at the beginning of `bytes`, and its length; nothing where there is no whole one.
-fn entry(bytes: &[u8]) -> Option<(Record, usize)> {
-    let (header, rest) = bytes.split_at_checked(HEADER)?;
-    let number = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
-    let content = rest.get(..number(4)? as usize)?;
-    let whole = header[..4] == MARK && number(8)? == crc32fast::hash(content);
-    let record = whole.then(|| minicbor::decode(content).ok()).flatten()?;
-    Some((record, HEADER + content.len()))
-}
-
 impl Log {
     /// Writes a log anew with these records in it.
     ///
     /// # Errors
     /// As the file system says; the old log is then still there.
     pub fn begin<'r>(path: &Path, records: impl Iterator<Item = &'r Record>) -> io::Result<Log> {
-        let mut bytes = Vec::new();
-        for record in records {
-            encode(record, &mut bytes)?;
-        }
+        let bytes = sealed_all(records)?;
         let aside = path.with_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&aside, path)?;
-        super::sealed::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+        sealed::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
         let file = OpenOptions::new().append(true).open(path)?;
         Ok(Log { path: path.to_owned(), file, bytes: bytes.len() as u64 })
     }
@@ -106,22 +91,14 @@ impl Log {
     /// # Errors
     /// Any failure. What is on disk then is some of the records, whole.
     pub fn append<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        for record in records {
-            encode(record, &mut bytes)?;
-        }
+        let bytes = sealed_all(records)?;
         self.file.write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
         self.file.sync_data()
     }
 }
 
-fn encode(record: &Record, into: &mut Vec<u8>) -> io::Result<()> {
-    let content = minicbor::to_vec(record).map_err(io::Error::other)?;
-    let length = u32::try_from(content.len()).map_err(io::Error::other)?;
-    into.extend_from_slice(&MARK);
-    into.extend_from_slice(&length.to_le_bytes());
-    into.extend_from_slice(&crc32fast::hash(&content).to_le_bytes());
-    into.extend_from_slice(&content);
-    Ok(())
+fn sealed_all<'r>(records: impl Iterator<Item = &'r Record>) -> io::Result<Vec<u8>> {
+    let each = records.map(sealed::seal).collect::<io::Result<Vec<_>>>()?;
+    Ok(each.concat())
 }

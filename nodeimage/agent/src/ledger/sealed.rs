@@ -6,7 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-const MAGIC: [u8; 4] = *b"SQA1";
+/// How a sealed value begins.
+pub const MAGIC: [u8; 4] = *b"SQA1";
 const HEADER: usize = 12;
 /// The largest content of a sealed file, in bytes.
 pub const MAX_CONTENT: usize = 64 << 20;
@@ -78,13 +79,21 @@ where
     let read = File::open(path).and_then(|file| file.take((HEADER + MAX_CONTENT) as u64).read_to_end(&mut bytes));
     let mut values = Vec::new();
     let mut rest = if read.is_ok() { bytes.as_slice() } else { &[] };
-    while let Some(length) = rest.get(4..8).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes) {
-        let Some((one, behind)) = rest.split_at_checked(HEADER.saturating_add(length as usize)) else { break };
-        let Ok(value) = unseal(one) else { break };
+    while let Some((value, length)) = first(rest) {
         values.push(value);
-        rest = behind;
+        rest = &rest[length..];
     }
     values
+}
+
+/// The sealed value at the beginning of `bytes`, and its length there; nothing where there is no whole one.
+pub fn first<T>(bytes: &[u8]) -> Option<(T, usize)>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    let content = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
+    let length = HEADER.checked_add(content as usize)?;
+    Some((unseal(bytes.get(..length)?).ok()?, length))
 }
 
 /// Reads what [`write`] wrote.
