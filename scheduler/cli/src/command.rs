@@ -14,6 +14,7 @@ pub enum Command {
     Sacct,
     Scontrol,
     Sacctmgr,
+    Sreport,
     Sshare,
     Sprio,
     Sdiag,
@@ -27,7 +28,7 @@ pub enum Command {
 
 impl Command {
     /// All that are links to the one binary.
-    pub const LINKED: [Command; 17] = [
+    pub const LINKED: [Command; 18] = [
         Command::Sbatch,
         Command::Srun,
         Command::Salloc,
@@ -37,6 +38,7 @@ impl Command {
         Command::Sacct,
         Command::Scontrol,
         Command::Sacctmgr,
+        Command::Sreport,
         Command::Sshare,
         Command::Sprio,
         Command::Sdiag,
@@ -58,6 +60,7 @@ impl Command {
             Command::Sacct => "sacct",
             Command::Scontrol => "scontrol",
             Command::Sacctmgr => "sacctmgr",
+            Command::Sreport => "sreport",
             Command::Sshare => "sshare",
             Command::Sprio => "sprio",
             Command::Sdiag => "sdiag",

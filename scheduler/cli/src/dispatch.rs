@@ -88,6 +88,7 @@ pub fn run_with(invocation: &mut Invocation<'_>, parsed: Parsed, own: Own) -> Re
         Command::Srun => crate::srun::run(invocation, parsed),
         Command::Salloc => crate::salloc::run(invocation, parsed),
         Command::Sacctmgr => crate::sacctmgr::run(invocation, parsed),
+        Command::Sreport => crate::sreport::run(invocation, parsed),
         Command::Sshare => crate::sshare::run(invocation, parsed),
         Command::Sprio => crate::sprio::run(invocation, parsed),
         Command::Sdiag => crate::sdiag::run(invocation, parsed),

@@ -36,6 +36,7 @@ mod sinfo;
 mod sprio;
 mod squall;
 mod squeue;
+mod sreport;
 mod srun;
 mod sshare;
 mod sstat;

@@ -37,6 +37,8 @@ pub enum Verb {
     /// An explicit priority, a nice value below zero, or the release of what an admin holds.
     RaisePriority,
     ChangeNode,
+    /// Levels of users included.
+    ChangeAccounts,
     Reconfigure,
     MakeJoinToken,
     Shutdown,
@@ -62,6 +64,10 @@ pub enum Object {
     Node(NodeId),
     /// What belongs to a user and to no job of hers.
     User(Uid),
+    /// Accounts, their users or qualities of service, and whether the caller was given them to look after.
+    Accounts {
+        entrusted: bool,
+    },
     /// The cluster as a whole, or anything that belongs to nobody.
     Cluster,
     None,
@@ -74,6 +80,8 @@ enum Rule {
     Owner,
     /// The user herself or an admin, and no job: what it made would outlive it.
     Oneself,
+    /// An admin, or a user to whom it was entrusted; no job.
+    Entrusted,
     Admin,
     OwnNode,
     Controller,
@@ -81,7 +89,7 @@ enum Rule {
 
 impl Verb {
     /// All of them, for tests over every rule.
-    pub const ALL: [Verb; 22] = [
+    pub const ALL: [Verb; 23] = [
         Verb::Ping,
         Verb::ReadCluster,
         Verb::ReadJobs,
@@ -97,6 +105,7 @@ impl Verb {
         Verb::UseTokens,
         Verb::RaisePriority,
         Verb::ChangeNode,
+        Verb::ChangeAccounts,
         Verb::Reconfigure,
         Verb::MakeJoinToken,
         Verb::Shutdown,
@@ -113,6 +122,7 @@ impl Verb {
             Verb::ChangeJob | Verb::ReadScript | Verb::StartStep => Rule::Owner,
             Verb::VisitJob | Verb::FinishAllocation => Rule::Owner,
             Verb::UseTokens => Rule::Oneself,
+            Verb::ChangeAccounts => Rule::Entrusted,
             Verb::RaisePriority | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
             Verb::MakeJoinToken | Verb::Shutdown => Rule::Admin,
             Verb::RenewCertificate | Verb::AgentNews | Verb::FetchBlob => Rule::OwnNode,
@@ -137,7 +147,7 @@ impl Verb {
             Verb::FinishAllocation => "to give back the allocation of",
             Verb::UseTokens => "to make, list or revoke tokens of",
             Verb::RaisePriority => "to raise the priority of",
-            Verb::ChangeNode => "to change",
+            Verb::ChangeNode | Verb::ChangeAccounts => "to change",
             Verb::Reconfigure => "to reconfigure",
             Verb::MakeJoinToken => "to make a join token for",
             Verb::Shutdown => "to shut down",
@@ -170,6 +180,8 @@ fn is_allowed(caller: &Caller, verb: Verb, object: Object) -> bool {
         (Rule::Owner, Caller::User(uid) | Caller::Job { uid, .. }, Object::Job { uid: owner }) => *uid == owner,
         (Rule::Oneself, Caller::Admin(_), Object::User(_)) => true,
         (Rule::Oneself, Caller::User(uid), Object::User(owner)) => *uid == owner,
+        (Rule::Entrusted, Caller::Admin(_), _) => true,
+        (Rule::Entrusted, Caller::User(_), Object::Accounts { entrusted }) => entrusted,
         (Rule::Admin, Caller::Admin(_), _) => true,
         (Rule::OwnNode, Caller::Node(node), Object::Node(owner)) => *node == owner,
         _ => false,
@@ -186,6 +198,11 @@ fn denied(caller: &Caller, verb: Verb, object: Object) -> Rejection {
         Rule::Oneself => {
             ("SQ2005", "a token is for the user who makes it, and for no job", "make it as that user, outside of a job")
         }
+        Rule::Entrusted => (
+            "SQ2006",
+            "only an admin, an operator of the accounts or a coordinator of the account may",
+            "ask an admin, or a coordinator: sacctmgr show account withcoord",
+        ),
         Rule::Admin => ("SQ2002", "only root on the controller's host or a configured admin may", "ask an admin"),
         Rule::OwnNode => ("SQ2003", "an agent may act for its own node alone", ""),
         Rule::Controller => ("SQ2004", "only the controller itself may, after it has checked a join secret", ""),
@@ -201,6 +218,7 @@ fn object_words(object: Object) -> String {
         Object::Job { uid } => format!("a job of uid {uid}"),
         Object::Node(node) => format!("node {node}"),
         Object::User(uid) => format!("uid {uid}"),
+        Object::Accounts { .. } => "accounts".to_owned(),
         Object::Cluster => "the cluster".to_owned(),
         Object::None => "something new".to_owned(),
     }

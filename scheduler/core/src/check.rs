@@ -1,8 +1,10 @@
 //! What must always hold. Cheap enough for production, where a violation stops launching and raises an alert.
 
+use crate::accounts::{Holder, qos_of};
 use crate::cluster::Cluster;
 use crate::job::{ArrayRole, Job, JobPhase, Part};
 use crate::node::{Node, NodeState};
+use squall_types::accounts::Membership;
 use squall_types::ids::Run;
 use squall_types::{Allocation, MicroUsd, Resources};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +17,7 @@ pub fn check(cluster: &Cluster) -> Vec<String> {
     cluster.jobs.values().for_each(|job| check_job(cluster, job, &mut found));
     check_arrays(cluster, &mut found);
     check_money(cluster, &mut found);
+    check_tallies(cluster, &mut found);
     if !cluster.index_is_true() {
         found.push("a look-up does not agree with the tables".to_owned());
     }
@@ -160,4 +163,65 @@ fn check_money(cluster: &Cluster, found: &mut Vec<String>) {
             found.push(format!("receipts charge {} of node {}, which cost {cost}", node.charged, node.name));
         }
     }
+}
+
+/// What is counted for those who are limited is what a count over all jobs comes to.
+fn check_tallies(cluster: &Cluster, found: &mut Vec<String>) {
+    let mut counted: BTreeMap<Holder, [u64; 6]> = BTreeMap::new();
+    let limiting = cluster.accounts.is_limiting();
+    for job in cluster.live_jobs().filter(|_| limiting) {
+        let held = job.allocations();
+        let submits = match &job.role {
+            ArrayRole::Pending { indices } => indices.len(),
+            _ => 1,
+        };
+        let mut counts = [0, submits, 0, 0, 0, 0];
+        if !job.is_pending() {
+            let gpus = held.iter().map(|held| held.gpus.len() as u64).sum();
+            let memory = held.iter().map(|held| held.memory_mib).sum();
+            counts = [1, submits, held.iter().map(|held| u64::from(held.cpus)).sum(), memory, held.len() as u64, gpus];
+        }
+        for holder in counted_for(cluster, job) {
+            let sums = counted.entry(holder).or_default();
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+    }
+    let kept = cluster.tallies().iter().map(|(holder, tally)| {
+        let held = &tally.held;
+        (holder.clone(), [tally.jobs, tally.submits, held.cpus, held.memory_mib, held.nodes, held.gpus])
+    });
+    let kept: BTreeMap<Holder, [u64; 6]> = kept.collect();
+    for holder in kept.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
+        if kept.get(holder) != counted.get(holder) {
+            let (kept, counted) = (kept.get(holder), counted.get(holder));
+            found.push(format!("{holder:?} counts {kept:?} of what is limited, its jobs make {counted:?}"));
+        }
+    }
+}
+
+fn counted_for(cluster: &Cluster, job: &Job) -> BTreeSet<Holder> {
+    let (account, uid) = (&job.spec.account, job.spec.uid);
+    let place = match &job.phase {
+        JobPhase::Configuring(claim) => Some(&claim.partition),
+        JobPhase::Bound(placement) | JobPhase::Running { placement, .. } | JobPhase::Stopping { placement, .. } => {
+            Some(&placement.partition)
+        }
+        JobPhase::Pending | JobPhase::Ended(_) => job.spec.partitions.first(),
+    };
+    let member = |partition| Holder::Member(Membership { account: account.clone(), uid, partition });
+    let mut holders = BTreeSet::from([member(None)]);
+    holders.extend(place.map(|place| member(Some(place.clone()))));
+    holders.insert(Holder::Account(squall_types::accounts::ROOT.into()));
+    let mut above = Some(account);
+    while let Some(row) = above.and_then(|name| cluster.accounts.accounts.get(name)) {
+        holders.insert(Holder::Account(row.name.clone()));
+        above = row.parent.as_ref();
+    }
+    let of_place = place.and_then(|place| cluster.config.partitions.get(place)?.qos.clone());
+    for qos in of_place.into_iter().chain([qos_of(&job.spec)]) {
+        holders.insert(Holder::QosUser(qos.clone(), uid));
+        holders.insert(Holder::QosAccount(qos.clone(), account.clone()));
+        holders.insert(Holder::Qos(qos));
+    }
+    holders
 }

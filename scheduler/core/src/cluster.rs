@@ -1,5 +1,6 @@
 //! The whole state: a fold over the journal. Nothing changes it but [`Cluster::apply`].
 
+use crate::accounts::{Accounts, Tallies, Tally, holders_of};
 use crate::budget::BudgetState;
 use crate::config::ClusterConfig;
 use crate::due::{Calendar, Due, is_without_money, job_due, node_due};
@@ -29,6 +30,8 @@ pub struct Cluster {
     pub orders: Table<OrderId, Order>,
     pub pools: Table<PoolName, PoolState>,
     pub budgets: Table<BudgetName, BudgetState>,
+    /// Shared, so that whoever remembers them sees at a glance whether they changed.
+    pub accounts: Arc<Accounts>,
     /// How jobs ended that are no longer in memory, for dependencies on them.
     pub past: Arc<Past>,
     /// Tokens of jobs that were purged, by when.
@@ -128,6 +131,7 @@ impl Cluster {
             orders: Table::default(),
             pools: Table::default(),
             budgets: Table::default(),
+            accounts: Arc::new(Accounts::default()),
             past: Arc::new(Past::default()),
             spent_tokens: OrdMap::new(),
             index: Index::default(),
@@ -140,7 +144,8 @@ impl Cluster {
         let id = job.id;
         let before = self.jobs.share(&id);
         self.index.calendar.set(Due::Job(id), job_due(&self.config, &job));
-        self.index.look_at_job(&self.config, before.as_deref(), Some(&job));
+        self.index.look_at_job(&self.config, &self.accounts, before.as_deref(), Some(&job));
+        self.recount(before.as_deref(), Some(&job));
         if !matches!(job.role, ArrayRole::Element { array, .. } if array != id) {
             self.index.answers_to(&job.token, id);
         }
@@ -173,7 +178,27 @@ impl Cluster {
     pub(crate) fn drop_job(&mut self, id: JobId) {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.index.calendar.set(Due::Job(id), Timestamp::NEVER);
-        self.index.look_at_job(&self.config, Some(&job), None);
+        self.index.look_at_job(&self.config, &self.accounts, Some(&job), None);
+        self.recount(Some(&job), None);
+    }
+
+    /// Moves what a job counts for from how it was to how it is.
+    fn recount(&mut self, before: Option<&Job>, after: Option<&Job>) {
+        if !self.accounts.is_limiting() {
+            return;
+        }
+        let (had, has) = (before.map(Tally::of), after.map(Tally::of));
+        let holders = |job: &Job| holders_of(&self.accounts, &self.config, job);
+        let (had_by, has_by) = (before.map(holders), after.map(holders));
+        if (had, &had_by) == (has, &has_by) {
+            return;
+        }
+        if let Some((had, by)) = had.zip(had_by) {
+            self.index.tallies.take(by, had);
+        }
+        if let Some((has, by)) = has.zip(has_by) {
+            self.index.tallies.add(by, has);
+        }
     }
 
     pub(crate) fn forget_token(&mut self, token: &SubmitToken) {
@@ -223,10 +248,11 @@ impl Cluster {
         self.orders.insert(order.id, order);
     }
 
-    /// Ranks and times changed for all jobs and nodes: the configuration did.
+    /// Ranks, times and counts changed for all jobs and nodes: the configuration did, or the accounts.
     pub(crate) fn reindex(&mut self) {
-        let config = &self.config;
-        self.index.queue = self.jobs.values().filter_map(|job| QueueKey::of(job, config)).collect();
+        let (config, accounts) = (&self.config, &self.accounts);
+        self.index.queue = self.jobs.values().filter_map(|job| QueueKey::of(job, config, accounts)).collect();
+        self.index.tallies = Tallies::count(accounts, config, self.jobs.values());
         let mut calendar = Calendar::default();
         self.jobs.values().for_each(|job| calendar.set(Due::Job(job.id), job_due(config, job)));
         self.nodes.values().for_each(|node| calendar.set(Due::Node(node.id), node_due(config, &self.jobs, node)));

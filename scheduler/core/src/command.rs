@@ -2,6 +2,7 @@
 
 use crate::config::ClusterConfig;
 use crate::plan::Step;
+use squall_types::accounts::AccountsEdit;
 use squall_types::agent::StepEnd;
 use squall_types::api::{JobRef, JobUpdate, NodeAction, StepRequest};
 use squall_types::ids::Run;
@@ -10,6 +11,7 @@ use squall_types::{
     AttemptState, Epoch, ExitStatus, InstanceId, JobSpec, Launched, Listing, MeasuredNode, NodeId, NodeName, Offer,
     OrderId, PoolName, SubmitToken, Timestamp, Uid,
 };
+use std::collections::BTreeMap;
 
 /// Who asks, as the channel proved it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,12 @@ pub enum Command {
     Update {
         job: JobRef,
         update: Box<JobUpdate>,
+    },
+    /// All of them or none.
+    EditAccounts {
+        edits: Vec<AccountsEdit>,
+        /// Of the users that the edits name, as the controller's machine knows them.
+        uids: BTreeMap<String, Uid>,
     },
     /// `srun` or `salloc` is done with its allocation.
     FinishAllocation {

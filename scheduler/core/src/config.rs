@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use squall_types::{
-    AccountName, BudgetName, JobId, MicroUsd, NodeName, Offer, PartitionName, PoolName, Shape, Span, Uid,
+    AccountName, BudgetName, JobId, MicroUsd, NodeName, Offer, PartitionName, PoolName, QosName, Shape, Span, Uid,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,23 @@ pub struct ClusterConfig {
     pub timing: Timing,
     #[n(10)]
     pub priority: PriorityWeights,
+    #[n(11)]
+    #[cbor(default)]
+    pub enforce: Enforce,
+}
+
+/// Slurm's AccountingStorageEnforce: what of the accounts holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Enforce {
+    /// Only users in an account may submit.
+    #[n(0)]
+    pub associations: bool,
+    /// Limits that are set hold.
+    #[n(1)]
+    pub limits: bool,
+    /// A job's quality of service has to be one that its user may name.
+    #[n(2)]
+    pub qos: bool,
 }
 
 /// Bounds on what one user's input can make of the state.
@@ -137,6 +154,22 @@ pub struct PartitionConfig {
     pub exclusive: bool,
     #[n(15)]
     pub max_mem_per_node: Option<u64>,
+    #[n(16)]
+    #[cbor(default)]
+    pub deny_accounts: BTreeSet<AccountName>,
+    /// Names; empty allows every group.
+    #[n(17)]
+    #[cbor(default)]
+    pub allow_groups: BTreeSet<String>,
+    #[n(18)]
+    #[cbor(default)]
+    pub allow_qos: BTreeSet<QosName>,
+    #[n(19)]
+    #[cbor(default)]
+    pub deny_qos: BTreeSet<QosName>,
+    /// Its limits hold for all jobs here.
+    #[n(20)]
+    pub qos: Option<QosName>,
 }
 
 /// Nodes alike enough to swap.
@@ -259,7 +292,14 @@ impl Default for ClusterConfig {
             limits: Limits::default(),
             timing: Timing::default(),
             priority: PriorityWeights::default(),
+            enforce: Enforce::default(),
         }
+    }
+}
+
+impl Default for Enforce {
+    fn default() -> Self {
+        Enforce { associations: false, limits: true, qos: true }
     }
 }
 
@@ -318,6 +358,11 @@ impl Default for PartitionConfig {
             requeue: true,
             exclusive: false,
             max_mem_per_node: None,
+            deny_accounts: BTreeSet::new(),
+            allow_groups: BTreeSet::new(),
+            allow_qos: BTreeSet::new(),
+            deny_qos: BTreeSet::new(),
+            qos: None,
         }
     }
 }

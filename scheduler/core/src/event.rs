@@ -2,6 +2,7 @@
 //!
 //! A released event is never edited: fields are added with new numbers, and a change of meaning is a new variant.
 
+use crate::accounts::AccountsChange;
 use crate::config::ClusterConfig;
 use crate::job::{HeldBy, JobEnd, Outcome, TermState};
 use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner};
@@ -63,6 +64,12 @@ pub enum What {
         budget: BudgetName,
         #[n(1)]
         period_start: Timestamp,
+    },
+    /// A row of the accounts.
+    #[n(4)]
+    AccountsChanged {
+        #[n(0)]
+        change: Box<AccountsChange>,
     },
 
     // Jobs.

@@ -1,5 +1,6 @@
 //! Why a job waits: every blocker, with numbers, and what would let it start.
 
+use crate::accounts::{limits, rules};
 use crate::cluster::Cluster;
 use crate::decide::{element_may_go, elements_that_may_go};
 use crate::job::{ArrayRole, Job, JobPhase};
@@ -8,6 +9,7 @@ use crate::plan::fleet::Fleet;
 use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
 use crate::plan::place::{Room, most_units};
 use crate::plan::{Gate, claim_ready_at, feasible, gate, plan};
+use crate::views::held_back;
 use squall_types::api::{Blocker, Estimate, Explanation, JobState};
 use squall_types::span_text::clock;
 use squall_types::{HourlyPrice, JobId, JobSpec, Reason, Timestamp};
@@ -61,9 +63,17 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
             None,
         );
     }
+    let held_back = held_back(cluster, job);
+    if let Some(breach) = &held_back {
+        block(breach.rule.reason(), breach.text(), None);
+    }
     if let Some(misfit) = feasible::misfit(cluster, &job.spec) {
         block(Reason::BadConstraints, format!("asked: {}; limit: {}", misfit.asked, misfit.limit), None);
         told.would_start_with.extend((!misfit.try_this.is_empty()).then_some(misfit.try_this));
+        return;
+    }
+    if held_back.is_some() {
+        // Nothing is sought or bought for it before that.
         return;
     }
     let ahead: Vec<JobId> = cluster.queue().take_while(|other| other.id != job.id).map(|other| other.id).collect();
@@ -75,6 +85,14 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
         told.blockers.push(Blocker { reason: Reason::Priority, text, until: None });
     }
     let planned = plan(cluster, now);
+    // What it would hold may be more than its request says.
+    if let Some(reason) = planned.notes.get(&job.id).map(|note| note.reason).filter(|reason| limits(*reason)) {
+        let rules = job.spec.partitions.first().map(|name| rules(cluster, &job.spec, Some(name))).unwrap_or_default();
+        for rule in rules.into_iter().filter(|rule| rule.reason() == reason) {
+            let text = format!("with what it would hold it exceeds {}", rule.text(cluster));
+            told.blockers.insert(0, Blocker { reason, text, until: None });
+        }
+    }
     if let Some(start_at) = planned.notes.get(&job.id).and_then(|note| note.start_at) {
         told.estimate = Some(Estimate { start_at: Some(start_at), ..Estimate::default() });
     }

@@ -1,6 +1,7 @@
 //! Look-ups beside the tables: derived orders, and who asks them. Kept true by the few functions of `cluster.rs` through
 //! which records enter, change and leave.
 
+use crate::accounts::{Accounts, Tallies};
 use crate::cluster::Cluster;
 use crate::config::ClusterConfig;
 use crate::due::Calendar;
@@ -43,14 +44,22 @@ pub(crate) struct Index {
     /// Nodes that are gone by time, for the purge.
     pub gone: OrdSet<(Timestamp, NodeId)>,
     pub calendar: Calendar,
+    /// What accounts, users and qualities of service have.
+    pub tallies: Tallies,
 }
 
 impl Index {
     /// A job's record enters, changes or leaves. What is the same before and after is left alone: most changes of a job
     /// concern one or two look-ups.
-    pub fn look_at_job(&mut self, config: &ClusterConfig, before: Option<&Job>, after: Option<&Job>) {
+    pub fn look_at_job(
+        &mut self,
+        config: &ClusterConfig,
+        accounts: &Accounts,
+        before: Option<&Job>,
+        after: Option<&Job>,
+    ) {
         let Some(id) = before.or(after).map(|job| job.id) else { return };
-        let key = |job: Option<&Job>| job.and_then(|job| QueueKey::of(job, config));
+        let key = |job: Option<&Job>| job.and_then(|job| QueueKey::of(job, config, accounts));
         replace(&mut self.queue, key(before), key(after));
         let ended = |job: Option<&Job>| match &job?.phase {
             JobPhase::Ended(end) => Some((end.ended_at, id)),
@@ -258,6 +267,11 @@ impl Cluster {
         // Hardly ever is there one: the name is looked for only then.
         let all = Some(&self.index.singletons).filter(|all| !all.is_empty());
         all.and_then(|all| all.get(&(uid, name.to_owned()))).into_iter().flat_map(|jobs| jobs.iter().copied())
+    }
+
+    /// What accounts, users and qualities of service have; nothing where nothing is limited.
+    pub fn tallies(&self) -> &Tallies {
+        &self.index.tallies
     }
 
     /// The oldest ended jobs first.

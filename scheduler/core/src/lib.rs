@@ -5,6 +5,7 @@
 //! happen next, [`explain::explain`] why something does not, and [`check::check`] what must always hold.
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 mod apply;
 pub mod authz;
 pub mod budget;
@@ -34,6 +35,6 @@ pub mod views;
 pub use cluster::Cluster;
 pub use command::{Caller, Command};
 pub use config::ClusterConfig;
-pub use decide::{Decision, Reply, decide, next_wakeup, signal_targets};
+pub use decide::{Decision, MAX_EDITS, Reply, decide, next_wakeup, signal_targets};
 pub use event::{Event, What};
 pub use refuse::Rejection;

@@ -1,5 +1,6 @@
 //! The state as bytes: for snapshot files, for hashes that compare two states, and for tests of the look-ups.
 
+use crate::accounts::{Accounts, AccountsChange};
 use crate::budget::BudgetState;
 use crate::cluster::{Cluster, Counters, Past};
 use crate::config::ClusterConfig;
@@ -41,6 +42,10 @@ struct Stored {
     past: Past,
     #[n(11)]
     spent_tokens: Vec<((Timestamp, SubmitToken), JobId)>,
+    /// All rows of the accounts. Snapshots from before there were any have none.
+    #[n(12)]
+    #[cbor(default)]
+    accounts: Vec<AccountsChange>,
 }
 
 /// A snapshot that cannot be read.
@@ -67,6 +72,7 @@ impl Cluster {
             alarm: self.alarm.clone(),
             past: self.past.as_ref().clone(),
             spent_tokens: self.spent_tokens.iter().map(|(key, job)| (key.clone(), *job)).collect(),
+            accounts: self.accounts.rows(),
         };
         minicbor::to_vec(&stored).expect("writing to memory cannot fail")
     }
@@ -86,6 +92,11 @@ impl Cluster {
             cluster.past = Arc::new(stored.past);
         }
         cluster.spent_tokens = stored.spent_tokens.into_iter().collect();
+        let mut accounts = Accounts::default();
+        for row in &stored.accounts {
+            accounts.take_in(row);
+        }
+        cluster.accounts = Arc::new(accounts);
         for (name, state) in stored.pools {
             cluster.pools.insert(name, state);
         }

@@ -9,6 +9,7 @@ use crate::link::Link;
 use crate::page::{Pages, gather};
 use crate::pb::squall_client::SquallClient;
 use futures_util::stream::BoxStream;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
@@ -179,6 +180,19 @@ impl Client {
 
     pub async fn summary(&self) -> Result<ClusterSummary, ClientError> {
         self.link.call((), async |mut stub, ask| stub.summary(ask).await).await
+    }
+
+    pub async fn accounts(&self, query: AccountsQuery) -> Result<Vec<AccountsEntry>, ClientError> {
+        gather(self.account_pages(query).await?).await
+    }
+
+    pub async fn account_pages(&self, query: AccountsQuery) -> Result<Pages<AccountsEntry>, ClientError> {
+        self.link.pages(query, async |mut stub, ask| stub.accounts(ask).await).await
+    }
+
+    /// All of the changes are made, or none.
+    pub async fn edit_accounts(&self, edits: Vec<AccountsEdit>) -> Result<(), ClientError> {
+        self.link.call(EditAccountsRequest { edits }, async |mut stub, ask| stub.edit_accounts(ask).await).await
     }
 
     pub async fn config_show(&self) -> Result<Vec<ConfigEntry>, ClientError> {

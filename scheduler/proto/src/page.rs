@@ -55,6 +55,7 @@ pages! {
     ActionPage { results: ActionResult }
     NodePage { nodes: NodeView }
     NodeActionPage { results: NodeActionResult }
+    AccountsPage { entries: AccountsEntry }
 }
 
 /// Cuts the parts of a list into pages.

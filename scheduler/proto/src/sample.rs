@@ -205,6 +205,7 @@ impl Sample for JobUpdate {
             name: Sample::sample(source),
             partition: Sample::sample(source),
             account: Sample::sample(source),
+            qos: Sample::sample(source),
             priority: Sample::sample(source),
             nice: Sample::sample(source),
             begin_at: Sample::sample(source),

@@ -45,6 +45,7 @@ bugs! {
     "double_gpu": "GPUs are granted from the first on, whoever has them" => "G1:", "is granted twice";
     "gang_starts_early": "a gang runs when one of its nodes is ready" => "G3:", "before all of its parts are prepared";
     "shortfall_accepted": "a machine with less than was bought is used" => "G4:";
+    "claims_uncounted": "jobs that wait for their machines count for no limit" => "A1:", "of what is limited";
     // Machines and money.
     "launch_before_commit": "a machine is bought before its order is on disk" => "M1:";
     "strangers_unseen": "machines that no row knows are overlooked" => "M2:";

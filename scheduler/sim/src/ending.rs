@@ -3,11 +3,12 @@
 
 use crate::happening::{Happening, MachineId};
 use crate::rpc::{JobChange, Wanted};
-use crate::scenario::LIVENESS;
+use crate::scenario::{LIVENESS, lift};
 use crate::world::World;
 use squall_core::explain::explain;
 use squall_core::order::OrderState;
 use squall_core::{Caller, Cluster};
+use squall_types::accounts::Entity;
 use squall_types::api::{JobRef, NodeAction};
 use squall_types::{JobId, NodeName, Span, Uid};
 
@@ -87,10 +88,23 @@ impl World {
             let job = JobRef { job, elements: None };
             self.request(Wanted::Change { caller: admin.clone(), job, change: JobChange::Release });
         }
+        self.lift_limits();
         let closed: Vec<NodeName> =
             self.shadow.live_nodes().filter(|node| !node.holds.is_empty()).map(|node| node.name.clone()).collect();
         for name in closed {
             self.request(Wanted::Node { name, action: NodeAction::Resume });
+        }
+    }
+
+    /// What a limit holds back would wait for ever.
+    fn lift_limits(&mut self) {
+        let accounts = &self.shadow.accounts;
+        let limited = accounts.accounts.values().filter(|account| !account.terms.limits.is_empty());
+        let qos = accounts.qos.values().filter(|qos| !qos.limits.is_empty());
+        let limited = limited.map(|account| Entity::Account(account.name.clone()));
+        let edits: Vec<_> = limited.chain(qos.map(|qos| Entity::Qos(qos.name.clone()))).map(lift).collect();
+        if !edits.is_empty() {
+            self.request(Wanted::Accounts { edits });
         }
     }
 

@@ -2,10 +2,12 @@
 
 use crate::happening::{AgentId, Happening, MachineId, RpcId};
 use crate::machine::Origin;
+use crate::scenario::USERS;
 use crate::tally::Fault;
 use crate::world::World;
 use squall_core::{Caller, Command, Reply};
 use squall_engine::{Answer, Ask, Input, RequestId};
+use squall_types::accounts::AccountsEdit;
 use squall_types::api::{JobAction, JobFilter, JobRef, JobUpdate, NodeAction, StepRequest};
 use squall_types::ids::Run;
 use squall_types::{ExitStatus, NodeName, OrderId, Span, SubmitToken, Uid};
@@ -21,6 +23,7 @@ pub enum Wanted {
     Change { caller: Caller, job: JobRef, change: JobChange },
     CancelAll { uid: Uid },
     Node { name: NodeName, action: NodeAction },
+    Accounts { edits: Vec<AccountsEdit> },
     Join { machine: MachineId, agent: AgentId },
     Finish { caller: Caller, run: Run },
     Step { caller: Caller, run: Run, left: u32 },
@@ -122,6 +125,10 @@ impl World {
             }
             Wanted::Node { name, action } => {
                 one(&Caller::Admin(Uid(0)), Command::Node { node: name.clone(), action: action.clone() })
+            }
+            Wanted::Accounts { edits } => {
+                let uids = USERS.iter().map(|(name, uid)| ((*name).to_owned(), *uid)).collect();
+                one(&Caller::Admin(Uid(0)), Command::EditAccounts { edits: edits.clone(), uids })
             }
             Wanted::Join { machine, .. } => {
                 let machine = &self.machines[machine.0];
@@ -241,6 +248,7 @@ fn kind(wanted: &Wanted) -> &'static str {
         Wanted::Submit { .. } => "submit",
         Wanted::Change { .. } | Wanted::CancelAll { .. } => "change a job",
         Wanted::Node { .. } => "change a node",
+        Wanted::Accounts { .. } => "change accounts",
         Wanted::Join { .. } => "join",
         Wanted::Finish { .. } | Wanted::Step { .. } => "run a step",
     }

@@ -2,9 +2,11 @@
 //!
 //! The wire form is in `squall-proto`; commands and controller see only these.
 
+mod ledger;
 mod steps;
 mod tokens;
 
+pub use ledger::*;
 pub use steps::*;
 pub use tokens::*;
 
@@ -276,6 +278,11 @@ pub struct PartitionView {
     pub max_nodes: Option<u32>,
     pub pools: Vec<PoolName>,
     pub allow_accounts: Vec<AccountName>,
+    pub deny_accounts: Vec<AccountName>,
+    pub allow_groups: Vec<String>,
+    pub allow_qos: Vec<QosName>,
+    pub deny_qos: Vec<QosName>,
+    pub qos: Option<QosName>,
     pub priority_tier: u32,
     /// Nodes that exist and could exist.
     pub nodes: Vec<NodeName>,
@@ -318,6 +325,7 @@ pub struct JobUpdate {
     pub name: Option<String>,
     pub partition: Option<Vec<PartitionName>>,
     pub account: Option<AccountName>,
+    pub qos: Option<QosName>,
     pub priority: Option<u32>,
     pub nice: Option<i32>,
     pub begin_at: Option<Timestamp>,
@@ -494,43 +502,6 @@ pub struct ClusterSummary {
     pub node_millis_used: i64,
     /// Launching is stopped: why.
     pub alarm: String,
-}
-
-/// Node and order ledger rows for summaries and receipts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerRow {
-    pub node: NodeName,
-    pub pool: PoolName,
-    pub order: u64,
-    pub instance: String,
-    pub offer: String,
-    pub price: HourlyPrice,
-    pub caused_by: Option<JobId>,
-    pub ordered_at: Timestamp,
-    pub launched_at: Option<Timestamp>,
-    pub ready_at: Option<Timestamp>,
-    pub first_job_at: Option<Timestamp>,
-    pub gone_at: Option<Timestamp>,
-    pub gone_why: String,
-    pub cost: MicroUsd,
-    /// What of the cost receipts of jobs bear; the rest is idle tail.
-    pub charged: MicroUsd,
-}
-
-/// Paged query of the ledger of nodes, in the order in which they were ordered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LedgerQuery {
-    /// Opaque; empty for the first page.
-    pub after: String,
-    /// At most so many rows; 0 takes the server's page.
-    pub limit: u32,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LedgerPage {
-    pub rows: Vec<LedgerRow>,
-    /// Where the next page starts; empty after the last.
-    pub next: String,
 }
 
 /// One line of `squall config show` and `scontrol show config`.

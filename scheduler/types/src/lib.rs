@@ -5,6 +5,7 @@
 //! numbered fields, so that a field can be added without an upcast.
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 pub mod agent;
 pub mod api;
 pub mod ask;

@@ -176,6 +176,10 @@ pub struct JobSpec {
     /// The script's path as it was given, for display; empty where it came from standard input.
     #[n(47)]
     pub command: String,
+    /// Of the groups to which partitions are open, those that the user was in, as the controller found it.
+    #[n(48)]
+    #[cbor(default)]
+    pub groups: Vec<String>,
 }
 
 /// `--array=0-99%4`.

@@ -127,6 +127,69 @@ pub enum Reason {
     NodeFailure,
     #[n(28)]
     ProvisionerFailed,
+    // Limits of accounts and their users, and of qualities of service.
+    #[n(40)]
+    AssocGrpJobsLimit,
+    #[n(41)]
+    AssocGrpCpuLimit,
+    #[n(42)]
+    AssocGrpMemLimit,
+    #[n(43)]
+    AssocGrpNodeLimit,
+    #[n(44)]
+    AssocGrpGres,
+    #[n(45)]
+    AssocMaxJobsLimit,
+    #[n(46)]
+    AssocMaxCpuPerJobLimit,
+    #[n(47)]
+    AssocMaxMemPerJob,
+    #[n(48)]
+    AssocMaxNodePerJobLimit,
+    #[n(49)]
+    AssocMaxGresPerJob,
+    #[n(50)]
+    AssocMaxWallDurationPerJobLimit,
+    #[n(51)]
+    QosGrpJobsLimit,
+    #[n(52)]
+    QosGrpCpuLimit,
+    #[n(53)]
+    QosGrpMemLimit,
+    #[n(54)]
+    QosGrpNodeLimit,
+    #[n(55)]
+    QosGrpGres,
+    #[n(56)]
+    QosMaxJobsPerUserLimit,
+    #[n(57)]
+    QosMaxCpuPerUserLimit,
+    #[n(58)]
+    QosMaxMemoryPerUser,
+    #[n(59)]
+    QosMaxNodePerUserLimit,
+    #[n(60)]
+    QosMaxGresPerUser,
+    #[n(61)]
+    MaxJobsPerAccount,
+    #[n(62)]
+    MaxCpuPerAccount,
+    #[n(63)]
+    MaxMemoryPerAccount,
+    #[n(64)]
+    MaxNodePerAccount,
+    #[n(65)]
+    MaxGresPerAccount,
+    #[n(66)]
+    QosMaxCpuPerJobLimit,
+    #[n(67)]
+    QosMaxMemoryPerJob,
+    #[n(68)]
+    QosMaxNodePerJobLimit,
+    #[n(69)]
+    QosMaxGresPerJob,
+    #[n(70)]
+    QosMaxWallDurationPerJobLimit,
 }
 
 impl Reason {
@@ -161,6 +224,37 @@ impl Reason {
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
             Reason::NodeFailure => "NodeFailure",
             Reason::ProvisionerFailed => "ProvisionerFailed",
+            Reason::AssocGrpJobsLimit => "AssocGrpJobsLimit",
+            Reason::AssocGrpCpuLimit => "AssocGrpCpuLimit",
+            Reason::AssocGrpMemLimit => "AssocGrpMemLimit",
+            Reason::AssocGrpNodeLimit => "AssocGrpNodeLimit",
+            Reason::AssocGrpGres => "AssocGrpGRES",
+            Reason::AssocMaxJobsLimit => "AssocMaxJobsLimit",
+            Reason::AssocMaxCpuPerJobLimit => "AssocMaxCpuPerJobLimit",
+            Reason::AssocMaxMemPerJob => "AssocMaxMemPerJob",
+            Reason::AssocMaxNodePerJobLimit => "AssocMaxNodePerJobLimit",
+            Reason::AssocMaxGresPerJob => "AssocMaxGRESPerJob",
+            Reason::AssocMaxWallDurationPerJobLimit => "AssocMaxWallDurationPerJobLimit",
+            Reason::QosGrpJobsLimit => "QOSGrpJobsLimit",
+            Reason::QosGrpCpuLimit => "QOSGrpCpuLimit",
+            Reason::QosGrpMemLimit => "QOSGrpMemLimit",
+            Reason::QosGrpNodeLimit => "QOSGrpNodeLimit",
+            Reason::QosGrpGres => "QOSGrpGRES",
+            Reason::QosMaxJobsPerUserLimit => "QOSMaxJobsPerUserLimit",
+            Reason::QosMaxCpuPerUserLimit => "QOSMaxCpuPerUserLimit",
+            Reason::QosMaxMemoryPerUser => "QOSMaxMemoryPerUser",
+            Reason::QosMaxNodePerUserLimit => "QOSMaxNodePerUserLimit",
+            Reason::QosMaxGresPerUser => "QOSMaxGRESPerUser",
+            Reason::MaxJobsPerAccount => "MaxJobsPerAccount",
+            Reason::MaxCpuPerAccount => "MaxCpuPerAccount",
+            Reason::MaxMemoryPerAccount => "MaxMemoryPerAccount",
+            Reason::MaxNodePerAccount => "MaxNodePerAccount",
+            Reason::MaxGresPerAccount => "MaxGRESPerAccount",
+            Reason::QosMaxCpuPerJobLimit => "QOSMaxCpuPerJobLimit",
+            Reason::QosMaxMemoryPerJob => "QOSMaxMemoryPerJob",
+            Reason::QosMaxNodePerJobLimit => "QOSMaxNodePerJobLimit",
+            Reason::QosMaxGresPerJob => "QOSMaxGRESPerJob",
+            Reason::QosMaxWallDurationPerJobLimit => "QOSMaxWallDurationPerJobLimit",
         }
     }
 }

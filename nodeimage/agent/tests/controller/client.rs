@@ -3,6 +3,7 @@
 use super::Inner;
 use async_trait::async_trait;
 use squall_proto::server::{Channel, ClientApi, Failure, Outgoing, Parts};
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
@@ -63,6 +64,12 @@ impl ClientApi for Inner {
         no()
     }
     async fn summary(&self, _: Channel) -> Result<ClusterSummary, Failure> {
+        no()
+    }
+    async fn accounts(&self, _: Channel, _: AccountsQuery) -> Result<Parts<AccountsEntry>, Failure> {
+        no()
+    }
+    async fn edit_accounts(&self, _: Channel, _: Vec<AccountsEdit>) -> Result<(), Failure> {
         no()
     }
     async fn config_show(&self, _: Channel) -> Result<Vec<ConfigEntry>, Failure> {

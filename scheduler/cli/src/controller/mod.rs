@@ -8,11 +8,13 @@ pub use remote::Remote;
 
 use squall_proto::ClientError;
 use squall_types::JobId;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::agent::ExitStatus;
 use squall_types::api::{
     AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, Explanation, JobAction, JobDetail,
-    JobFilter, JobNews, JobRef, JobView, JoinTokenFor, NodeAction, NodeActionResult, NodeView, PartitionView,
-    PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest, UserTokenAsk, UserTokenReply, VisitGrant,
+    JobFilter, JobNews, JobRef, JobView, JoinTokenFor, LedgerPage, LedgerQuery, NodeAction, NodeActionResult, NodeView,
+    PartitionView, PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest, UserTokenAsk, UserTokenReply,
+    VisitGrant,
 };
 use squall_types::offer::JoinTicket;
 use std::ops::ControlFlow;
@@ -52,7 +54,11 @@ pub trait Controller {
     fn act_on_nodes(&self, nodes: &str, action: &NodeAction) -> Result<Vec<NodeActionResult>, ClientError>;
     fn partitions(&self) -> Result<Vec<PartitionView>, ClientError>;
     fn accounting(&self, query: &AccountingQuery) -> Result<AccountingPage, ClientError>;
+    fn ledger(&self, query: &LedgerQuery) -> Result<LedgerPage, ClientError>;
     fn summary(&self) -> Result<ClusterSummary, ClientError>;
+    fn accounts(&self, query: &AccountsQuery) -> Result<Vec<AccountsEntry>, ClientError>;
+    /// All of the changes are made, or none.
+    fn edit_accounts(&self, edits: Vec<AccountsEdit>) -> Result<(), ClientError>;
     fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError>;
     /// Another connection to the same controller, for a thread of its own; `None` where there can be none.
     fn apart(&self) -> Option<Box<dyn Controller + Send>>;

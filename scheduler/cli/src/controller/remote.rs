@@ -6,6 +6,7 @@ use futures_util::stream::BoxStream;
 use squall_proto::ClientError;
 use squall_proto::client::Client;
 use squall_types::JobId;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
@@ -143,6 +144,10 @@ impl Controller for Remote {
         self.call(async |client| client.accounting(query.clone()).await)
     }
 
+    fn ledger(&self, query: &LedgerQuery) -> Result<LedgerPage, ClientError> {
+        self.call(async |client| client.ledger(query.clone()).await)
+    }
+
     fn summary(&self) -> Result<ClusterSummary, ClientError> {
         self.call(async |client| client.summary().await)
     }
@@ -153,6 +158,14 @@ impl Controller for Remote {
 
     fn apart(&self) -> Option<Box<dyn Controller + Send>> {
         Some(Box::new(Remote::new(self.found.clone(), self.trace_parent.clone())))
+    }
+
+    fn accounts(&self, query: &AccountsQuery) -> Result<Vec<AccountsEntry>, ClientError> {
+        self.call(async |client| client.accounts(query.clone()).await)
+    }
+
+    fn edit_accounts(&self, edits: Vec<AccountsEdit>) -> Result<(), ClientError> {
+        self.call(async |client| client.edit_accounts(edits.clone()).await)
     }
 
     fn user_tokens(&self, ask: &UserTokenAsk) -> Result<UserTokenReply, ClientError> {

@@ -111,7 +111,9 @@ pub fn sections(command: Command) -> &'static [Section] {
         Command::Scancel => query::SCANCEL,
         Command::Sacct => query::SACCT,
         Command::Scontrol => query::SCONTROL,
-        Command::Sacctmgr | Command::Sshare | Command::Sprio | Command::Sdiag | Command::Seff => site::SECTIONS,
+        Command::Sacctmgr | Command::Sreport | Command::Sshare | Command::Sprio | Command::Sdiag | Command::Seff => {
+            site::SECTIONS
+        }
         Command::Sattach | Command::Sbcast | Command::Sstat => running::SECTIONS,
         Command::Strigger => trigger::SECTIONS,
         Command::Squall => query::SQUALL,

@@ -1,21 +1,25 @@
-//! Options of the commands about accounts, shares and the controller: sacctmgr, sshare, sprio, sdiag, seff.
+//! Options of the commands about accounts, shares and the controller: sacctmgr, sreport, sshare, sprio, sdiag, seff.
 
 use super::{Opt, Section, opt};
-use crate::command::Command::{self, Sacctmgr, Sdiag, Seff, Sprio, Sshare};
+use crate::command::Command::{self, Sacctmgr, Sdiag, Seff, Sprio, Sreport, Sshare};
 
 const MGR: &[Command] = &[Sacctmgr];
+const REPORT: &[Command] = &[Sreport];
 const SHARE: &[Command] = &[Sshare];
 const PRIO: &[Command] = &[Sprio];
 const DIAG: &[Command] = &[Sdiag];
 const EFF: &[Command] = &[Seff];
-const TABLES: &[Command] = &[Sacctmgr, Sshare];
+const TABLES: &[Command] = &[Sacctmgr, Sreport, Sshare];
 
 const ONE_CLUSTER: &str = "there is one cluster and no federation of several";
 
 static HELP: &[Opt] = &[
-    Opt { short: Some('h'), ..opt("help").on(&[Sacctmgr, Sdiag, Seff]).help("show this help message") },
-    opt("usage").on(&[Sacctmgr, Sshare, Sprio, Sdiag]).help("display brief usage message"),
-    opt("version").short('V').on(&[Sacctmgr, Sshare, Sprio, Sdiag, Seff]).help("output version information and exit"),
+    Opt { short: Some('h'), ..opt("help").on(&[Sacctmgr, Sreport, Sdiag, Seff]).help("show this help message") },
+    opt("usage").on(&[Sacctmgr, Sreport, Sshare, Sprio, Sdiag]).help("display brief usage message"),
+    opt("version")
+        .short('V')
+        .on(&[Sacctmgr, Sreport, Sshare, Sprio, Sdiag, Seff])
+        .help("output version information and exit"),
 ];
 /// Where `-h` means something else.
 static LONG_HELP: &[Opt] = &[opt("help").on(&[Sshare, Sprio]).help("show this help message")];
@@ -28,15 +32,25 @@ pub static SECTIONS: &[Section] = &[
 
 static ROWS: &[Opt] = &[
     opt("associations").short('s').on(MGR).help("users and accounts with what joins them"),
-    opt("immediate").short('i').on(MGR).ignored("nothing is changed, so nobody is asked whether to"),
-    opt("readonly").short('r').on(MGR).ignored("nothing is ever changed"),
+    opt("immediate").short('i').on(MGR).help("change without asking whether to"),
+    opt("readonly").short('r').on(MGR).help("refuse to change anything"),
     opt("oneliner").short('o').on(MGR).ignored("every record has one line"),
     opt("quiet").short('Q').on(MGR).help("no messages but errors"),
     opt("noheader").short('n').on(TABLES).help("no header"),
     opt("parsable").short('p').on(TABLES).help("fields with a '|' after each"),
     opt("parsable2").short('P').on(TABLES).help("fields with a '|' between them"),
-    opt("verbose").short('v').on(&[Sacctmgr, Sshare, Sprio]).help("say more"),
+    opt("verbose").short('v').on(&[Sacctmgr, Sreport, Sshare, Sprio]).help("say more"),
     opt("format").value("fields").on(MGR).help("comma separated list of fields"),
+    opt("all_clusters").short('a').on(REPORT).ignored(ONE_CLUSTER),
+    opt("cluster").short('M').value("names").on(REPORT).ignored(ONE_CLUSTER),
+    opt("quiet").short('Q').on(REPORT).ignored("nothing is said but the report"),
+    opt("group").on(REPORT).help("all accounts of a user together (user TopUsage)"),
+    opt("time").short('t').value("unit").on(REPORT).help("seconds, minutes, hours, percent, secper, minper, hourper"),
+    opt("tres")
+        .short('T')
+        .value("names")
+        .on(REPORT)
+        .help("resources to report: cpu, mem, node, billing, gres/gpu, all"),
     opt("accounts").short('A').value("names").on(SHARE).help("only these accounts"),
     opt("all").short('a').on(SHARE).ignored("everybody is shown in any case"),
     opt("format").short('o').value("fields").on(SHARE).help("comma separated list of fields"),

@@ -37,15 +37,28 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, name: Option<&str>)
     Ok(0)
 }
 
+/// Who may use it, or who may not where everybody else may: `AllowAccounts=ALL`.
+fn admission<T: Display>(what: &str, allowed: &[T], denied: &[T]) -> String {
+    let list = |names: &[T]| names.iter().map(T::to_string).collect::<Vec<_>>().join(",");
+    match (allowed, denied) {
+        ([], []) => format!("Allow{what}=ALL"),
+        ([], denied) => format!("Deny{what}={}", list(denied)),
+        (allowed, _) => format!("Allow{what}={}", list(allowed)),
+    }
+}
+use std::fmt::Display;
+
 fn record(partition: &PartitionView, memory_mib: u64, manner: Manner) -> Record {
     let mut record = Record::new(manner.form);
     let time = |limit: Option<Span>, none: &str| limit.map_or_else(|| none.to_owned(), span_text::clock);
     let yes = |flag| if flag { "YES" } else { "NO" };
-    let accounts: Vec<&str> = partition.allow_accounts.iter().map(|name| name.as_str()).collect();
-    let accounts = if accounts.is_empty() { "ALL".to_owned() } else { accounts.join(",") };
+    let accounts = admission("Accounts", &partition.allow_accounts, &partition.deny_accounts);
+    let qos = admission("Qos", &partition.allow_qos, &partition.deny_qos);
+    let groups = if partition.allow_groups.is_empty() { "ALL".to_owned() } else { partition.allow_groups.join(",") };
+    let own = partition.qos.as_ref().map_or("N/A", |qos| qos.as_str());
     record.line(format!("PartitionName={}", partition.name));
-    record.line(format!("AllowGroups=ALL AllowAccounts={accounts} AllowQos=ALL"));
-    record.line(format!("AllocNodes=ALL Default={} QoS=N/A", yes(partition.default)));
+    record.line(format!("AllowGroups={groups} {accounts} {qos}"));
+    record.line(format!("AllocNodes=ALL Default={} QoS={own}", yes(partition.default)));
     record.line(format!(
         "DefaultTime={} DisableRootJobs=NO ExclusiveUser=NO GraceTime=0 Hidden=NO",
         time(partition.default_time, "NONE")

@@ -9,7 +9,7 @@ use crate::select;
 use crate::terminal::escaped;
 use squall_types::api::{JobAction, JobFilter, JobUpdate, NodeAction};
 use squall_types::span_text::{TimeLimit, parse_span};
-use squall_types::{AccountName, NodeCount, PartitionName, Span};
+use squall_types::{AccountName, NodeCount, PartitionName, QosName, Span};
 
 const VALID_STATES: &str = "DOWN DRAIN POWER_DOWN RESUME UNDRAIN";
 
@@ -65,7 +65,7 @@ fn unsupported(what: &str) -> Failure {
 }
 
 /// What can be changed in a job.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "Account",
     "ArrayTaskThrottle",
     "Comment",
@@ -79,6 +79,7 @@ const KEYS: [&str; 17] = [
     "NumNodes",
     "Partition",
     "Priority",
+    "QOS",
     "ReqNodeList",
     "Requeue",
     "StartTime",
@@ -100,6 +101,7 @@ fn job(invocation: &mut Invocation<'_>, jobs: &str, pairs: &[(String, String)]) 
             },
             "jobname" | "name" => update.name = Some(value.clone()),
             "partition" => update.partition = Some(select::names(value).map(PartitionName::new).collect()),
+            "qos" => update.qos = Some(QosName::new(value.as_str())),
             "account" => update.account = Some(AccountName::new(value.as_str())),
             "priority" => update.priority = Some(whole_number(value).ok_or_else(|| invalid("Priority"))?),
             "nice" => update.nice = Some(value.parse().map_err(|_| invalid("Nice"))?),

@@ -178,7 +178,9 @@ static ENTRIES: &[Entry] = &[
     entry(
         "SQ1040",
         "The account is not known",
-        "Jobs are charged to accounts that the configuration names. `squall config show` lists them under accounts.",
+        "Whoever is in an account submits under one of hers: `sacctmgr show associations user=NAME` lists them, and\n\
+         `sacctmgr add user NAME account=ACCOUNT` is how an admin or a coordinator adds one. Whoever is in none submits\n\
+         under the default account, where the configuration does not ask for more (enforce).",
     ),
     entry(
         "SQ1041",
@@ -190,6 +192,23 @@ static ENTRIES: &[Entry] = &[
         "SQ1043",
         "The account may not use the partition",
         "A partition can be for some accounts alone: `scontrol show partition NAME`, AllowAccounts.",
+    ),
+    entry(
+        "SQ1044",
+        "The quality of service is not yours",
+        "`sacctmgr show qos` lists what there is, `sacctmgr show associations user=NAME format=account,qos` what you may\n\
+         use. An admin gives more: sacctmgr modify user NAME set qos+=QOS.",
+    ),
+    entry(
+        "SQ1045",
+        "Your group may not use the partition",
+        "A partition can be for some groups alone: `scontrol show partition NAME`, AllowGroups. `id` lists yours; the\n\
+         controller's machine has to know of them.",
+    ),
+    entry(
+        "SQ1046",
+        "The partition does not take the quality of service",
+        "`scontrol show partition NAME`, AllowQos and DenyQos, says which it takes.",
     ),
     entry(
         "SQ1050",
@@ -213,9 +232,44 @@ static ENTRIES: &[Entry] = &[
          names the number that refuses it and a request that would work. `sinfo -o '%P %c %m %G %f'` lists what there is.",
     ),
     entry(
+        "SQ1080",
+        "A limit of an account or a quality of service",
+        "The job alone exceeds what the message names, so that it would wait for ever; or there are as many jobs as may be\n\
+         submitted. `sacctmgr show associations` and `sacctmgr show qos` list all limits. A job that only has to wait for\n\
+         others is taken, and `squall why JOB` says for what.",
+    ),
+    entry(
         "SQ1090",
         "The query means nothing",
         "A condition or page of the query cannot be read. This is a mistake of the client: please report it.",
+    ),
+    entry(
+        "SQ1091",
+        "A setting of accounts means nothing",
+        "`man sacctmgr` lists what can be set of accounts, users and qualities of service. What Slurm has and is not kept\n\
+         here is refused: a limit that is taken and not kept would be a lie.",
+    ),
+    entry(
+        "SQ1092",
+        "Jobs stand on it",
+        "An account, a user or a quality of service goes when none of its jobs waits or runs: scancel, or wait.",
+    ),
+    entry(
+        "SQ1093",
+        "Accounts cannot be changed so",
+        "The message says what is there already, what is missing, or what would stand below itself. Of several changes in\n\
+         one command nothing was made.",
+    ),
+    entry(
+        "SQ1095",
+        "The site's submit hook refuses the job",
+        "A program of this site looks at every submission. The first line of the message is its own.",
+    ),
+    entry(
+        "SQ1096",
+        "The site's submit hook failed",
+        "It gave no answer that can be read, in the time that it has. An admin finds the reason in the controller's log;\n\
+         submit_hook.on_failure = \"accept\" lets jobs pass without it.",
     ),
     entry(
         "SQ2001",
@@ -238,6 +292,12 @@ static ENTRIES: &[Entry] = &[
         "Not with this token",
         "Tokens are made, listed and revoked by the user whom they stand for, on a host of the cluster and outside of jobs. \
          An admin may list and revoke those of others. A token ends by itself, and there is a limit to how many one has.",
+    ),
+    entry(
+        "SQ2006",
+        "For those who look after the accounts",
+        "Admins and users with an AdminLevel change everything about accounts; a coordinator changes what stands below the\n\
+         account that was entrusted to her: `sacctmgr show account withcoord`. A job changes nothing of it.",
     ),
     entry(
         "SQ3001",
@@ -273,6 +333,11 @@ static ENTRIES: &[Entry] = &[
         "SQ5003",
         "The plan was out of date",
         "Inside the controller, a purchase had been overtaken. It is planned again at once; nothing has to be done.",
+    ),
+    entry(
+        "SQ5004",
+        "A limit of accounts came between",
+        "Inside the controller: between a plan and its step a limit was reached or changed. The plan is made again.",
     ),
     entry(
         "SQ5010",

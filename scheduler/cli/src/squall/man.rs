@@ -1,5 +1,6 @@
 //! `squall man COMMAND`: a manual page from the one option table, as `man` reads it: `squall man sbatch | man -l -`.
 
+use super::manual::chapters;
 use super::wrong_call;
 use crate::command::Command;
 use crate::failure::Failure;
@@ -49,6 +50,12 @@ fn page(command: Command) -> String {
         text.push_str(&format!(".SH {}\n", escaped(&title.to_uppercase())));
         rows.iter().for_each(|opt| text.push_str(&option(command, opt)));
     }
+    for (heading, words) in chapters(command) {
+        text.push_str(&format!(".SH {}\n", escaped(&heading.to_uppercase())));
+        for (word, meaning) in *words {
+            text.push_str(&format!(".TP\n\\fB{}\\fR\n{}.\n", escaped(word), escaped(meaning)));
+        }
+    }
     text.push_str(".SH SEE ALSO\n.BR squall (1)\n");
     text
 }
@@ -86,7 +93,8 @@ fn about(command: Command) -> &'static str {
         Command::Scancel => "end jobs, or send them signals",
         Command::Sacct => "what jobs did and cost",
         Command::Scontrol => "show and change single jobs, nodes and partitions",
-        Command::Sacctmgr => "who may use which account",
+        Command::Sacctmgr => "accounts, the users in them, qualities of service, and their limits",
+        Command::Sreport => "who used how much, over a stretch of time",
         Command::Sshare => "shares and usage of accounts and users",
         Command::Sprio => "the priorities of pending jobs",
         Command::Sdiag => "what the controller has to do",

@@ -9,6 +9,7 @@ mod export;
 mod join;
 mod links;
 mod man;
+mod manual;
 mod token;
 mod why;
 

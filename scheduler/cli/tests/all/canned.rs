@@ -3,6 +3,7 @@
 use crate::transcript::NOW;
 use squall::controller::{Controller, Heard};
 use squall_proto::ClientError;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
@@ -19,6 +20,10 @@ pub struct Canned {
     pub partitions: Vec<PartitionView>,
     pub accounting: Vec<AccountedJob>,
     pub configuration: Vec<ConfigEntry>,
+    pub accounts: Vec<AccountsEntry>,
+    pub ledger: Vec<LedgerRow>,
+    /// What changes of accounts are refused with.
+    pub no_edits: Option<ClientError>,
     pub explanation: Explanation,
     pub script: Vec<u8>,
     /// Answers to submissions, in order; the last is kept.
@@ -45,6 +50,7 @@ pub enum Asked {
     Finish(JobId, ExitStatus),
     JoinToken(JoinTokenFor),
     UserTokens(UserTokenAsk),
+    EditAccounts(Vec<AccountsEdit>),
     Reconfigure,
 }
 
@@ -213,6 +219,11 @@ impl Controller for Canned {
         Ok(AccountingPage { jobs, next })
     }
 
+    fn ledger(&self, _: &LedgerQuery) -> Result<LedgerPage, ClientError> {
+        self.sound()?;
+        Ok(LedgerPage { rows: self.ledger.clone(), next: String::new() })
+    }
+
     fn summary(&self) -> Result<ClusterSummary, ClientError> {
         self.sound()?;
         Ok(ClusterSummary { cluster: "storm".to_owned(), ..ClusterSummary::default() })
@@ -221,6 +232,16 @@ impl Controller for Canned {
     fn configuration(&self) -> Result<Vec<ConfigEntry>, ClientError> {
         self.sound()?;
         Ok(self.configuration.clone())
+    }
+
+    fn accounts(&self, _: &AccountsQuery) -> Result<Vec<AccountsEntry>, ClientError> {
+        self.sound()?;
+        Ok(self.accounts.clone())
+    }
+
+    fn edit_accounts(&self, edits: Vec<AccountsEdit>) -> Result<(), ClientError> {
+        self.note(Asked::EditAccounts(edits))?;
+        self.no_edits.clone().map_or(Ok(()), Err)
     }
 
     fn apart(&self) -> Option<Box<dyn Controller + Send>> {

@@ -1,5 +1,6 @@
 //! Commands as people and programs see them: transcripts against a controller with canned answers.
 
+mod accounts;
 mod agent;
 mod canned;
 mod fuzz;

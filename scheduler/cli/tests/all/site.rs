@@ -9,7 +9,7 @@ fn desk() -> Desk {
 }
 
 #[test]
-fn accounts_are_listed_and_not_changed() {
+fn who_is_in_no_account_is_in_the_default_one() {
     insta::assert_snapshot!(desk().transcripts(&[
         "sacctmgr -n -s list user root format=account%256",
         "sacctmgr show associations -P format=cluster,account,user,qos",
@@ -17,7 +17,6 @@ fn accounts_are_listed_and_not_changed() {
         "sacctmgr show qos -n",
         "sacctmgr -p show cluster format=cluster",
         "sacctmgr show tres",
-        "sacctmgr -i add user ann account=research",
         "sacctmgr list nonsense",
         "sacctmgr list user format=acount",
         "sacctmgr",

@@ -14,6 +14,7 @@ use squall_core::{Command, Rejection};
 use squall_engine::{Answer, Ask};
 use squall_proto::VERSION;
 use squall_proto::server::{Channel, ClientApi, Failure, Outgoing, Parts};
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId, NodeName, hostlist};
@@ -188,6 +189,14 @@ impl ClientApi for Service {
             Ok(ClusterSummary { version: VERSION.to_owned(), seq: published.seq, ..told })
         })
         .await
+    }
+
+    async fn accounts(&self, channel: Channel, query: AccountsQuery) -> Result<Parts<AccountsEntry>, Failure> {
+        self.list_accounts(&channel, query).await
+    }
+
+    async fn edit_accounts(&self, channel: Channel, edits: Vec<AccountsEdit>) -> Result<(), Failure> {
+        self.change_accounts(&channel, edits).await
     }
 
     async fn config_show(&self, channel: Channel) -> Result<Vec<ConfigEntry>, Failure> {

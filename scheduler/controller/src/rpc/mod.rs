@@ -4,8 +4,10 @@
 //! a published snapshot or hands a command to the engine. Nothing here decides.
 
 mod access;
+mod accounts;
 mod caller;
 mod clients;
+mod hook;
 mod lists;
 mod nodes;
 mod rate;
@@ -23,6 +25,7 @@ use crate::meters::Meters;
 use crate::reload::Reloader;
 use crate::settings::Loaded;
 use crate::shell::{Handle, Published, Stopped};
+use hook::Hooks;
 use rate::Rates;
 use squall_core::{Caller, Command, Rejection, Reply};
 use squall_engine::{Answer, Ask};
@@ -47,6 +50,7 @@ pub struct Service {
     pub address: String,
     rates: Rates,
     users: Users,
+    hooks: Hooks,
     /// Walks over the state or the accounting at once.
     queries: Arc<Semaphore>,
     /// Joins and renewals at once.
@@ -78,6 +82,7 @@ impl Service {
             address,
             rates: Rates::default(),
             users: Users::default(),
+            hooks: Hooks::default(),
             queries: Arc::new(Semaphore::new(QUERIES)),
             joins: Semaphore::new(JOINS),
         }

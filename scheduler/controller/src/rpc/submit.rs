@@ -8,7 +8,7 @@ use squall_core::{Command, Rejection, Reply};
 use squall_journal::PreparedBlob;
 use squall_proto::server::{Channel, Failure};
 use squall_types::api::{SubmitReply, SubmitRequest};
-use squall_types::{JobKind, MailEvents};
+use squall_types::{JobId, JobKind, MailEvents};
 use std::sync::Arc;
 
 const NO_MAIL: &str = "no mail is sent: the cluster's configuration names no controller.mail_program";
@@ -21,7 +21,9 @@ impl Service {
         allow(&caller, Verb::Submit, Object::Job { uid }).map_err(refused)?;
         let SubmitRequest { mut spec, script, environment, token, test_only } = request;
         (spec.uid, spec.gid, spec.user) = (uid, gid, self.users.name(uid).await);
-        let limits = self.published().cluster.config.limits.clone();
+        let config = self.published().cluster.config.clone();
+        spec.groups = self.users.groups(uid, gid, &config).await;
+        let limits = &config.limits;
         check_script(spec.kind, script.as_deref(), limits.max_script_bytes).map_err(refused)?;
         check_environment(&environment, limits.max_environment_bytes).map_err(refused)?;
         if token.as_str().is_empty() {
@@ -31,6 +33,8 @@ impl Service {
                     .limit("a submission bears a token, by which it is recognised when it is repeated"),
             ));
         }
+        let hook = self.settings().settings.submit_hook.clone();
+        let mut said = self.hooks.look_at(&hook, &mut spec, script.as_deref()).await.map_err(refused)?;
         let stored = tokio::task::spawn_blocking(move || prepare(script, environment));
         let (script, environment) =
             stored.await.map_err(|_| Failure::Internal("a submission was not stored".to_owned()))??;
@@ -42,11 +46,12 @@ impl Service {
         let command = Command::Submit { spec: Box::new(spec), token, test_only };
         let blobs = script.into_iter().chain(environment).collect();
         match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
-            Reply::Submitted { job, mut notes } => {
-                notes.extend(unheard.then(|| NO_MAIL.to_owned()));
-                Ok(SubmitReply { job, estimate: None, notes })
+            Reply::Submitted { job, notes } => {
+                said.extend(notes);
+                said.extend(unheard.then(|| NO_MAIL.to_owned()));
+                Ok(SubmitReply { job, estimate: None, notes: said })
             }
-            Reply::Estimated { estimate } => Ok(SubmitReply { estimate: Some(estimate), ..SubmitReply::default() }),
+            Reply::Estimated { estimate } => Ok(SubmitReply { job: JobId(0), estimate: Some(estimate), notes: said }),
             _ => Err(unexpected()),
         }
     }

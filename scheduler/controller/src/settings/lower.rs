@@ -4,14 +4,16 @@ mod budgets;
 mod pools;
 
 use super::error::ConfigError;
-use super::schema::{PartitionSettings, Settings};
+use super::schema::{Enforced, PartitionSettings, Settings};
 use super::sources::{KeyPath, Part, Sources};
 use super::units::{Size, Time};
-use squall_core::config::{ClusterConfig, Limits, PartitionConfig, PriorityWeights, Timing};
+use squall_core::config::{ClusterConfig, Enforce, Limits, PartitionConfig, PriorityWeights, Timing};
 use squall_types::did_you_mean::closest;
-use squall_types::{AccountName, JobId, PartitionName, PoolName, Span, Uid};
+use squall_types::{AccountName, JobId, PartitionName, PoolName, QosName, Span, Uid};
 use std::collections::BTreeSet;
 
+/// People wait for a hook, and their commands for no longer than this controller answers.
+const MAX_HOOK_TIME: Span = Span::from_secs(30);
 /// Longest name of a cluster, partition, pool, account or budget.
 const MAX_NAME: usize = 64;
 
@@ -50,6 +52,7 @@ impl Lower<'_> {
             self.wrong(&keys!["default_account"], &problem);
         }
         self.controller();
+        self.submit_hook();
         ClusterConfig {
             cluster: settings.cluster.clone(),
             first_job: JobId(settings.first_job),
@@ -62,6 +65,11 @@ impl Lower<'_> {
             limits: self.limits(),
             timing: self.timing(),
             priority: self.priority(),
+            enforce: Enforce {
+                associations: settings.enforce.contains(&Enforced::Associations),
+                limits: settings.enforce.contains(&Enforced::Limits),
+                qos: settings.enforce.contains(&Enforced::Qos),
+            },
         }
     }
 
@@ -143,6 +151,11 @@ impl Lower<'_> {
             requeue: one.requeue,
             exclusive: one.exclusive,
             max_mem_per_node: mib(one.max_mem_per_node),
+            deny_accounts: one.deny_accounts.iter().map(AccountName::new).collect(),
+            allow_groups: one.allow_groups.iter().cloned().collect(),
+            allow_qos: one.allow_qos.iter().map(QosName::new).collect(),
+            deny_qos: one.deny_qos.iter().map(QosName::new).collect(),
+            qos: one.qos.as_ref().map(QosName::new),
         }
     }
 
@@ -230,6 +243,23 @@ impl Lower<'_> {
         let priority = &self.settings.priority;
         self.positive(&keys!["priority", "point"], priority.point.limited());
         PriorityWeights { point: priority.point.0, base: priority.base }
+    }
+
+    fn submit_hook(&mut self) {
+        let hook = &self.settings.submit_hook;
+        let Some(program) = hook.command.first() else { return };
+        if !std::path::Path::new(program).is_absolute() {
+            let problem = format!("`submit_hook.command` is {program:?}, which is no absolute path");
+            self.wrong(&keys!["submit_hook", "command"], &problem);
+        }
+        if hook.timeout.0 > MAX_HOOK_TIME {
+            let problem = "`submit_hook.timeout` is above 30s: people wait for it";
+            self.wrong(&keys!["submit_hook", "timeout"], problem);
+        }
+        self.positive(&keys!["submit_hook", "timeout"], Some(hook.timeout.0));
+        if nix::unistd::geteuid().is_root() {
+            self.user(&hook.user, &keys!["submit_hook", "user"]);
+        }
     }
 
     /// What is read where it is used, but has to be right before anything starts.

@@ -24,6 +24,9 @@ pub struct Settings {
     pub default_account: String,
     /// Account names that jobs may use; empty allows every name.
     pub accounts: Vec<String>,
+    /// What of accounts and qualities of service holds, as `sacctmgr` made them. With `associations` only users in an
+    /// account may submit; with `limits` the limits that are set hold; with `qos` a job names one that its user may use.
+    pub enforce: Vec<Enforced>,
     /// Users who may do everything, besides root: names or numbers.
     pub admins: Vec<String>,
     /// The controller itself: where it listens and what it keeps.
@@ -42,6 +45,8 @@ pub struct Settings {
     pub budgets: BTreeMap<String, BudgetSettings>,
     /// Hosts whose daemon may vouch for its users, once enrolled.
     pub login_hosts: BTreeMap<String, LoginHostSettings>,
+    /// A program that is asked about every submission before it is decided.
+    pub submit_hook: SubmitHookSettings,
     /// What the controller says about itself.
     pub telemetry: TelemetrySettings,
 }
@@ -54,6 +59,7 @@ impl Default for Settings {
             first_job: cluster.first_job.0,
             default_account: cluster.default_account.0,
             accounts: Vec::new(),
+            enforce: vec![Enforced::Limits, Enforced::Qos],
             admins: Vec::new(),
             controller: ControllerSettings::default(),
             limits: LimitSettings::default(),
@@ -63,9 +69,19 @@ impl Default for Settings {
             pools: BTreeMap::new(),
             budgets: BTreeMap::new(),
             login_hosts: BTreeMap::new(),
+            submit_hook: SubmitHookSettings::default(),
             telemetry: TelemetrySettings::default(),
         }
     }
+}
+
+/// What of the accounts holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enforced {
+    Associations,
+    Limits,
+    Qos,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -242,6 +258,20 @@ pub struct PartitionSettings {
     /// Empty allows every account.
     #[serde(default)]
     pub allow_accounts: Vec<String>,
+    /// Accounts that it is closed to, where `allow_accounts` is empty.
+    #[serde(default)]
+    pub deny_accounts: Vec<String>,
+    /// Groups of users, as the controller's machine knows them. Empty allows every group.
+    #[serde(default)]
+    pub allow_groups: Vec<String>,
+    /// Empty allows every quality of service.
+    #[serde(default)]
+    pub allow_qos: Vec<String>,
+    /// Qualities of service that it is closed to, where `allow_qos` is empty.
+    #[serde(default)]
+    pub deny_qos: Vec<String>,
+    /// The quality of service whose limits hold for all jobs here.
+    pub qos: Option<String>,
     /// Jobs of a higher tier go before all of a lower one.
     #[serde(default = "one")]
     pub priority_tier: u32,
@@ -288,6 +318,40 @@ pub enum Period {
 pub struct LoginHostSettings {
     /// The users it may vouch for, `FIRST-LAST`. Never root and never an admin, whatever this says.
     pub uids: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SubmitHookSettings {
+    /// The program, by its absolute path, and its arguments; empty is none. It gets the submission as JSON on standard
+    /// input and answers in JSON on standard output.
+    pub command: Vec<String>,
+    /// Without an answer for so long it has failed.
+    pub timeout: Time,
+    /// Whom it runs as, where the controller is root: a name or a number.
+    pub user: String,
+    /// What becomes of a submission about which it gave no answer.
+    pub on_failure: OnFailure,
+}
+
+impl Default for SubmitHookSettings {
+    fn default() -> Self {
+        SubmitHookSettings {
+            command: Vec::new(),
+            timeout: Time(squall_types::Span::from_secs(5)),
+            user: "nobody".to_owned(),
+            on_failure: OnFailure::Refuse,
+        }
+    }
+}
+
+/// What becomes of a submission whose hook failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    Refuse,
+    /// As if there were no hook.
+    Accept,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

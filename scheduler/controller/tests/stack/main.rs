@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod accounts;
 mod agent;
 mod configuration;
 mod conversation;

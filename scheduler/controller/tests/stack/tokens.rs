@@ -29,7 +29,7 @@ async fn with(stage: &Stage, token: &str) -> Client {
 }
 
 /// Somebody of a login host, who is no admin.
-async fn alice(stage: &Stage) -> Client {
+pub async fn alice(stage: &Stage) -> Client {
     let (machine, reply) = login_host(stage).await;
     let peer = UnixPeer { uid: Uid(20_001), gid: Gid(20_001), pid: None };
     client_of(&machine, stage, &reply).await.vouching_for(peer)

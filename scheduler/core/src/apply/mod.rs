@@ -35,6 +35,11 @@ impl Cluster {
                 self.counters.settled_by = Some(*settled_by);
                 self.counters.restores = self.counters.restores.saturating_add(1);
             }
+            What::AccountsChanged { change } => {
+                if Arc::make_mut(&mut self.accounts).take_in(change) {
+                    self.reindex();
+                }
+            }
             What::BudgetTurned { budget, period_start } => {
                 self.budgets.edit_or_default(budget, |state| {
                     state.period_start = *period_start;

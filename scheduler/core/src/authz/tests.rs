@@ -49,6 +49,7 @@ FinishAllocation yyyyyyyy yy------ y------- y------- -------- --------
 UseTokens        yyyyyyyy ----yy-- ----y--- -------- -------- --------
 RaisePriority    yyyyyyyy yyyyyyyy -------- -------- -------- --------
 ChangeNode       yyyyyyyy yyyyyyyy -------- -------- -------- --------
+ChangeAccounts   yyyyyyyy yyyyyyyy -------- -------- -------- --------
 Reconfigure      yyyyyyyy yyyyyyyy -------- -------- -------- --------
 MakeJoinToken    yyyyyyyy yyyyyyyy -------- -------- -------- --------
 Shutdown         yyyyyyyy yyyyyyyy -------- -------- -------- --------
@@ -101,4 +102,14 @@ fn a_refusal_says_who_asked_for_what_and_who_could() {
     assert_eq!(refusal.asked, "to change a job of uid 1002, by uid 1001");
     assert_eq!(refusal.limit, "only the job's owner or an admin may");
     assert_eq!(refusal.try_this, "ask its owner or an admin");
+}
+
+#[test]
+fn accounts_are_changed_by_admins_and_by_those_who_look_after_them_and_by_no_job() {
+    let may = |entrusted: bool| {
+        let object = Object::Accounts { entrusted };
+        callers().map(|caller| allow(&caller, Verb::ChangeAccounts, object).is_ok())
+    };
+    assert_eq!(may(false), [true, true, false, false, false, false]);
+    assert_eq!(may(true), [true, true, true, false, false, false]);
 }

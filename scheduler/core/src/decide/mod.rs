@@ -1,5 +1,7 @@
 //! From a command to events, or to a refusal. Reads the state, changes nothing, holds all policy.
 
+mod accounts;
+mod admission;
 mod agents;
 mod control;
 mod dependencies;
@@ -22,6 +24,7 @@ use draft::Draft;
 use squall_types::api::{Estimate, StepGrant};
 use squall_types::{JobId, NodeId, NodeName, Timestamp};
 
+pub use accounts::MAX_EDITS;
 pub use control::signal_targets;
 pub(crate) use dependencies::{element_may_go, elements_that_may_go};
 pub use tick::next_wakeup;
@@ -72,6 +75,7 @@ pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Comm
         Command::Release { job } => draft.release(caller, job)?,
         Command::Requeue { job, hold } => draft.requeue(caller, job, *hold)?,
         Command::Update { job, update } => draft.update(caller, job, update)?,
+        Command::EditAccounts { edits, uids } => draft.edit_accounts(caller, edits, uids)?,
         Command::FinishAllocation { run, exit } => draft.finish_allocation(caller, *run, *exit)?,
         Command::StartStep { request } => draft.start_step(caller, request)?,
         Command::Node { node, action } => draft.act_on_node(caller, node, action)?,

@@ -2,9 +2,11 @@
 
 use super::Reply;
 use super::draft::Draft;
+use crate::accounts::{Amounts, Tallies, start_breach};
 use crate::event::What;
 use crate::job::JobPhase;
 use crate::node::{Node, NodeState};
+use crate::plan::market::time_limit;
 use crate::plan::{PlannedOrder, Step, Target};
 use crate::refuse::Rejection;
 use squall_types::ids::Run;
@@ -22,6 +24,7 @@ impl Draft {
             }
             Step::Claim { target, partition, allocations } => {
                 let job = self.startable(*target)?;
+                self.within_limits(job, partition, allocations, None)?;
                 self.capacity_is_free(None, allocations, |node| node.is_usable() || node.is_coming())?;
                 let job = self.record_of(*target, job);
                 let (partition, allocations) = (partition.clone(), allocations.clone());
@@ -63,7 +66,11 @@ impl Draft {
     ) -> Result<(), Rejection> {
         let job = match target {
             Target::Job(id) if self.job(id).is_some_and(|job| job.claim().is_some()) => id,
-            _ => self.startable(target)?,
+            _ => {
+                let job = self.startable(target)?;
+                self.within_limits(job, partition, allocations, Some(time_limit))?;
+                job
+            }
         };
         self.capacity_is_free(Some(job), allocations, Node::is_usable)?;
         let job = self.record_of(target, job);
@@ -109,6 +116,25 @@ impl Draft {
             return Err(stale("its array has as many elements active as it may"));
         }
         Ok(id)
+    }
+
+    /// What is claimed counts already: a bound claim is not looked at again, whatever was limited since.
+    fn within_limits(
+        &self,
+        job: JobId,
+        partition: &PartitionName,
+        allocations: &[Allocation],
+        wall: Option<Span>,
+    ) -> Result<(), Rejection> {
+        let Some(job) = self.job(job).filter(|_| self.cluster.accounts.is_limiting()) else { return Ok(()) };
+        let wall = wall.unwrap_or_else(|| time_limit(&self.cluster, &job.spec, partition));
+        let (planned, amounts) = (Tallies::default(), Amounts::held(allocations));
+        match start_breach(&self.cluster, &planned, &job.spec, partition, amounts, wall) {
+            None => Ok(()),
+            Some(breach) => Err(Rejection::new("SQ5004", "the plan is out of date")
+                .asked(format!("job {}", job.id))
+                .limit(breach.text())),
+        }
     }
 
     fn record_of(&mut self, target: Target, job: JobId) -> JobId {

@@ -45,6 +45,8 @@ impl Draft {
         self.check_sizes(&spec)?;
         self.check_promises(&spec)?;
         self.check_account(&mut spec)?;
+        self.choose_partitions(&mut spec)?;
+        self.check_qos(&mut spec)?;
         self.check_partitions(&mut spec)?;
         self.fill_in(&mut spec);
         if spec.nice < 0 || spec.priority.is_some() {
@@ -53,6 +55,7 @@ impl Draft {
         self.check_array(&spec)?;
         self.check_dependency(&spec, id)?;
         self.feasible(&spec, id)?;
+        self.check_limits(&spec, None)?;
         if test_only {
             let estimate = self.estimate(&spec, id);
             return Ok(Reply::Estimated { estimate });
@@ -151,26 +154,10 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn check_account(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
-        let config = &self.cluster.config;
-        if spec.account.as_str().is_empty() {
-            spec.account = config.default_account.clone();
-        }
-        if !config.accounts.is_empty() && !config.accounts.contains(&spec.account) {
-            let known = config.accounts.iter().map(|account| account.as_str());
-            let list = known.clone().collect::<Vec<_>>().join(", ");
-            let near = closest(spec.account.as_str(), known).map(|near| format!("--account={near}"));
-            return Err(Rejection::new("SQ1040", "Invalid account or account/partition combination specified")
-                .asked(format!("--account={}", spec.account))
-                .limit(format!("accounts here: {list}"))
-                .try_this(near.unwrap_or_default()));
-        }
-        Ok(())
-    }
-
-    pub(super) fn check_partitions(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
-        let config = &self.cluster.config;
+    /// Where a job goes that names no partition.
+    fn choose_partitions(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
         if spec.partitions.is_empty() {
+            let config = &self.cluster.config;
             let default = config.default_partition().ok_or_else(|| {
                 Rejection::new("SQ1041", "No partition specified or system default partition")
                     .asked("no --partition")
@@ -179,6 +166,11 @@ impl Draft {
             })?;
             spec.partitions = vec![default.clone()];
         }
+        Ok(())
+    }
+
+    pub(super) fn check_partitions(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+        let config = &self.cluster.config;
         let mut seen: Vec<PartitionName> = Vec::new();
         for name in std::mem::take(&mut spec.partitions) {
             let Some(partition) = config.partitions.get(&name) else {
@@ -188,12 +180,7 @@ impl Draft {
                     .limit(format!("partitions here: {}", self.partition_names()))
                     .try_this(near.map(|near| format!("--partition={near}")).unwrap_or_default()));
             };
-            if !partition.allow_accounts.is_empty() && !partition.allow_accounts.contains(&spec.account) {
-                let list: Vec<_> = partition.allow_accounts.iter().map(|account| account.as_str()).collect();
-                return Err(Rejection::new("SQ1043", "Invalid account or account/partition combination specified")
-                    .asked(format!("--account={} in partition \"{name}\"", spec.account))
-                    .limit(format!("that partition is open to: {}", list.join(", "))));
-            }
+            self.check_admission(spec, &name, partition)?;
             if !seen.contains(&name) {
                 seen.push(name);
             }
@@ -211,7 +198,9 @@ impl Draft {
         let config = self.cluster.config.clone();
         let Some(partition) = spec.partitions.first().and_then(|name| config.partitions.get(name)) else { return };
         if spec.time_limit.is_none() {
-            spec.time_limit = partition.default_time.or(partition.max_time);
+            let allowed = self.longest(spec);
+            let default = partition.default_time.or(partition.max_time);
+            spec.time_limit = [default, allowed].into_iter().flatten().min();
         }
         if spec.name.is_empty() {
             spec.name = "sbatch".to_owned();

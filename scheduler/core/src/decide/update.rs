@@ -46,6 +46,13 @@ impl Draft {
         };
         if job.is_pending() {
             self.feasible(&spec, id)?;
+            let counts = |spec: &JobSpec| {
+                (spec.account.clone(), spec.qos.clone(), spec.partitions.clone(), spec.time_limit, spec.ask.clone())
+            };
+            // Limits that were lowered since are no reason against a new name.
+            if counts(&spec) != counts(&job.spec) {
+                self.check_limits(&spec, Some(&job))?;
+            }
         }
         let limit = job.placement().and(update.time_limit);
         self.emit(What::JobUpdated { job: id, spec: Box::new(spec), terms, eligible_at: eligible, time_limit: limit });
@@ -81,12 +88,19 @@ impl Draft {
         if let Some(partitions) = &update.partition {
             waiting("the partition")?;
             spec.partitions = partitions.clone();
-            self.check_partitions(spec)?;
         }
         if let Some(account) = &update.account {
             waiting("the account")?;
             spec.account = account.clone();
             self.check_account(spec)?;
+        }
+        if let Some(qos) = &update.qos {
+            waiting("the QOS")?;
+            spec.qos = Some(qos.clone());
+        }
+        if update.partition.is_some() || update.account.is_some() || update.qos.is_some() {
+            self.check_qos(spec)?;
+            self.check_partitions(spec)?;
         }
         if let Some(at) = update.begin_at {
             waiting("the begin time")?;

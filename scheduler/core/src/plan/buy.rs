@@ -85,6 +85,9 @@ impl Planner<'_> {
             return Err(Refusal::Sooner);
         }
         let growth = self.growth(job, class, candidate, buyable, mode).ok_or(Refusal::Nothing)?;
+        if let Some(breach) = self.holding_breach(job, candidate, &growth.fit) {
+            return Err(Refusal::Obstacle { reason: breach.rule.reason(), until: None });
+        }
         let (spending, partition) = (&self.pass.spending, &candidate.partition);
         let budgets = affordable(self.cluster, spending, &job.spec, partition, buyable, growth.count);
         Ok(Growth { budgets: budgets?, ..growth })

@@ -6,12 +6,13 @@ use super::market::{candidates, longest, mounts};
 use super::place::{Mode, mode};
 use super::step::Note;
 use super::waiting::{Gate, gate};
+use crate::accounts::qos_of;
 use crate::cluster::Cluster;
 use crate::config::{BudgetScope, ClusterConfig};
 use crate::job::Job;
 use crate::queue::QueueKey;
 use imbl::OrdMap;
-use squall_types::{AccountName, JobId, JobSpec, PartitionName, Resources, Shape, Span, Timestamp, Uid};
+use squall_types::{AccountName, JobId, JobSpec, PartitionName, QosName, Resources, Shape, Span, Timestamp, Uid};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -72,8 +73,9 @@ struct ClassKey {
     mounts: Vec<bool>,
     /// Which of its partitions admit the length, where partitions differ in that.
     admits: Vec<bool>,
-    /// Whose money it spends, where budgets differ in that.
+    /// Whose money it spends, where budgets differ in that, and who is limited.
     purse: (Option<AccountName>, Option<Uid>),
+    qos: Option<QosName>,
     /// The time limit, where one that is longer may do although this one does not.
     limit: (bool, Option<Span>),
 }
@@ -98,16 +100,21 @@ pub struct Classes {
 struct Telling {
     accounts: bool,
     users: bool,
+    limits: bool,
     files: bool,
     times: bool,
 }
 
 impl Classes {
-    pub fn new(config: &ClusterConfig) -> Classes {
+    pub fn new(cluster: &Cluster) -> Classes {
+        let config: &ClusterConfig = &cluster.config;
+        // Limits tell everybody apart, and qualities of service and lengths as well.
+        let limits = cluster.accounts.is_limiting();
         let scoped = |wanted: fn(&BudgetScope) -> bool| config.budgets.values().any(|budget| wanted(&budget.scope));
         let telling = Telling {
-            accounts: scoped(|scope| matches!(scope, BudgetScope::Account(_))),
-            users: scoped(|scope| matches!(scope, BudgetScope::User(_))),
+            accounts: limits || scoped(|scope| matches!(scope, BudgetScope::Account(_))),
+            users: limits || scoped(|scope| matches!(scope, BudgetScope::User(_))),
+            limits,
             files: config.pools.values().any(|pool| !pool.file_systems.is_empty()),
             times: config.partitions.values().any(|partition| partition.max_time.is_some()),
         };
@@ -151,7 +158,7 @@ impl Classes {
         pool_of: &impl Fn(&squall_types::PoolName) -> usize,
     ) {
         let id = job.id;
-        let Some(key) = QueueKey::of(job, &cluster.config) else { return };
+        let Some(key) = QueueKey::of(job, &cluster.config, &cluster.accounts) else { return };
         match gate(cluster, job, now) {
             Gate::Shut { reason, until } => {
                 self.shut.insert(id, Note { reason, start_at: until });
@@ -243,12 +250,14 @@ impl Classes {
             spec.time_limit.is_none_or(|limit| most.is_none_or(|most| limit <= most))
         };
         // What rooms are compared for, and what money is counted for, may come out otherwise for another length.
-        let apart = spec.time_limit.is_none() || spec.max_cost.is_some() || mode(spec) == Mode::Any;
+        let apart =
+            self.telling.limits || spec.time_limit.is_none() || spec.max_cost.is_some() || mode(spec) == Mode::Any;
         ClassKey {
             spec: spec.clone(),
             mounts: all(self.telling.files).unwrap_or_default(),
             admits: if self.telling.times { spec.partitions.iter().map(admits).collect() } else { Vec::new() },
             purse: (self.telling.accounts.then(|| spec.account.clone()), self.telling.users.then_some(spec.uid)),
+            qos: self.telling.limits.then(|| qos_of(spec)),
             limit: (apart, spec.time_limit.filter(|_| apart)),
         }
     }
@@ -348,7 +357,7 @@ impl ClassKey {
             (&spec.ask, &spec.partitions, spec.kind),
             (&spec.constraint, &spec.node_list, &spec.exclude),
             (spec.allow_spot, spec.max_price, spec.max_cost),
-            (&self.mounts, &self.admits, &self.purse, self.limit),
+            (&self.mounts, &self.admits, &self.purse, &self.qos, self.limit),
         )
     }
 }

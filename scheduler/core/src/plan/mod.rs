@@ -14,6 +14,7 @@ mod claims;
 mod classes;
 pub mod feasible;
 pub(crate) mod fleet;
+mod limits;
 pub mod market;
 mod memory;
 mod pass;

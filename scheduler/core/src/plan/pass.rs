@@ -12,6 +12,7 @@ use super::slot::{Instant, Release, Reserved, When};
 use super::standing::{Failed, Standing};
 use super::step::{Note, Step, Target};
 use super::view::View;
+use crate::accounts::Tallies;
 use crate::cluster::Cluster;
 use crate::decide::{element_may_go, elements_that_may_go};
 use crate::job::{ArrayRole, Job};
@@ -43,6 +44,10 @@ pub struct Pass {
     reservations: Vec<usize>,
     /// Elements made active by this plan, for `%limit`.
     active: BTreeMap<JobId, u32>,
+    /// What this plan starts, for the limits of accounts.
+    pub(super) started: Tallies,
+    /// Places, by partition and pool, where the job that is tried would hold more than a limit allows.
+    pub(super) over: Vec<(usize, usize, Reason)>,
     /// For each class its next job that is worth a look, or one before it.
     next: BinaryHeap<Reverse<(QueueKey, ClassId)>>,
     /// Classes of which jobs are left out as long as no nodes are added.
@@ -66,6 +71,8 @@ impl Pass {
             any_failed: false,
             reservations: vec![0; view.seen.config.partitions.len()],
             active: BTreeMap::new(),
+            started: Tallies::default(),
+            over: Vec::new(),
             next: BinaryHeap::new(),
             skipping: Vec::new(),
             grown: vec![0; view.fleet.pools.len()],
@@ -237,7 +244,7 @@ impl Planner<'_> {
 
     /// Tries one job; why it waits, where it does.
     fn attempt(&mut self, job: &Job, target: Target, class: ClassId) -> Option<Note> {
-        let candidates = self.view.classes.get(class).candidates.clone();
+        let mut candidates = self.view.classes.get(class).candidates.clone();
         let (limit, length) = (job.spec.time_limit, length(&job.spec));
         self.notice(class);
         let failed = self.pass.standings[class].failed(length);
@@ -246,10 +253,21 @@ impl Planner<'_> {
             let reason = self.no_candidate(job);
             return Some(self.fail(class, length, reason, None, Failed { reserves: false, buys: false }));
         }
+        if let Err(reason) = self.keep_within_limits(job, &mut candidates) {
+            return Some(self.hold_back(class, length, reason));
+        }
         // One that failed is tried again where nodes were added since: what is bought for a job may have room for others.
         if !self.pass.standings[class].is_stuck(length) {
-            if self.place_now(job, target, class, &candidates) || self.claim_coming(job, target, class, &candidates) {
-                return self.placed(job);
+            loop {
+                if self.place_now(job, target, class, &candidates) || self.claim_coming(job, target, class, &candidates)
+                {
+                    return self.placed(job);
+                }
+                match self.leave_what_exceeds(&mut candidates) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(reason) => return Some(self.hold_back(class, length, reason)),
+                }
             }
             self.pass.standings[class].stuck_from(length);
         }
@@ -281,6 +299,15 @@ impl Planner<'_> {
         };
         let buys = matches!(refusal, Refusal::Sooner);
         Some(self.fail(class, length, reason, by, Failed { reserves, buys }))
+    }
+
+    /// What a limit of its account or its quality of service holds back asks for nothing: no start, no machine.
+    fn hold_back(&mut self, class: ClassId, length: Span, reason: Reason) -> Note {
+        let standing = &mut self.pass.standings[class];
+        standing.close();
+        standing.fail(length, Failed { reserves: false, buys: false });
+        standing.reason.get_or_insert(reason);
+        Note { reason, start_at: None }
     }
 
     fn fail(
@@ -330,6 +357,9 @@ impl Planner<'_> {
 
     fn place_now(&mut self, job: &Job, target: Target, class: ClassId, candidates: &[Candidate]) -> bool {
         let Some((candidate, fit)) = self.find(class, candidates, job.spec.time_limit, false) else { return false };
+        if !self.may_hold(job, &candidates[candidate], &fit) {
+            return false;
+        }
         for slot in &fit.slots {
             if self.view.fleet.slots[*slot].when == When::Recover {
                 self.view.fleet.touch(*slot, |slot| slot.when = When::Now);
@@ -341,6 +371,7 @@ impl Planner<'_> {
         let time_limit = candidate.time(job.spec.time_limit);
         let allocations = self.take(job, &fit, self.pass.instant.now + time_limit);
         let partition = candidate.partition.clone();
+        self.count_start(job, &partition, &allocations);
         self.pass.steps.push(Step::Bind { target, partition, allocations, time_limit });
         true
     }
@@ -348,6 +379,9 @@ impl Planner<'_> {
     /// First the queue is fitted on what is ready, booting and ordered.
     fn claim_coming(&mut self, job: &Job, target: Target, class: ClassId, candidates: &[Candidate]) -> bool {
         let Some((candidate, fit)) = self.find(class, candidates, job.spec.time_limit, true) else { return false };
+        if !self.may_hold(job, &candidates[candidate], &fit) {
+            return false;
+        }
         self.claim(job, target, &candidates[candidate], &fit);
         true
     }
@@ -380,6 +414,7 @@ impl Planner<'_> {
         let ready_at = |slot: &usize| self.view.fleet.slots[*slot].ready_at(instant);
         let ready_at = fit.slots.iter().map(ready_at).max().unwrap_or(instant.now);
         let allocations = self.take(job, fit, ready_at + candidate.time(job.spec.time_limit));
+        self.count_start(job, &candidate.partition, &allocations);
         self.pass.steps.push(Step::Claim { target, partition: candidate.partition.clone(), allocations });
     }
 

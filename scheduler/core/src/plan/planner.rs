@@ -42,6 +42,10 @@ impl IncrementalPlanner {
         }
         if let Some(view) = &mut self.view {
             self.memory.begin(view.fleet.moved());
+            if cluster.accounts.is_limiting() {
+                // What may start where depends on what others have: starts are sought anew.
+                self.memory.grow();
+            }
             let mut pass = Pass::new(view, now);
             claims(cluster, &mut pass);
             view.classes.next_timer().into_iter().for_each(|at| pass.wake(at));

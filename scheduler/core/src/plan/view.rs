@@ -20,12 +20,8 @@ pub struct View {
 
 impl View {
     pub fn new(cluster: &Cluster, now: Timestamp) -> View {
-        let mut view = View {
-            seen: cluster.clone(),
-            fleet: Fleet::new(cluster, now),
-            classes: Classes::new(&cluster.config),
-            at: now,
-        };
+        let mut view =
+            View { seen: cluster.clone(), fleet: Fleet::new(cluster, now), classes: Classes::new(cluster), at: now };
         for job in cluster.queue() {
             view.classes.enter(cluster, now, job, &pool_of(&view.fleet));
         }
@@ -34,7 +30,9 @@ impl View {
 
     /// Takes in what changed since. `false` where all of it had to be built anew.
     pub fn follow(&mut self, cluster: &Cluster, now: Timestamp) -> bool {
-        if !Arc::ptr_eq(&self.seen.config, &cluster.config) || now < self.at {
+        let same_rules =
+            Arc::ptr_eq(&self.seen.config, &cluster.config) && Arc::ptr_eq(&self.seen.accounts, &cluster.accounts);
+        if !same_rules || now < self.at {
             *self = View::new(cluster, now);
             return false;
         }

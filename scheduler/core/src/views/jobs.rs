@@ -71,7 +71,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         qos: spec.qos.as_ref().map_or_else(|| DEFAULT_QOS.to_owned(), |qos| qos.0.clone()),
         state: job_state(job),
         reason: heads.reason(job),
-        priority: shown_priority(job, &cluster.config, job.started_at().unwrap_or(now)),
+        priority: shown_priority(job, &cluster.config, &cluster.accounts, job.started_at().unwrap_or(now)),
         nice: spec.nice,
         submitted_at: job.submitted_at,
         // A held job is not waiting for its turn yet.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is stored and nothing decides: a view says what is so at `now`, and two views of one state agree.
 
+mod accounts;
 mod filter;
 mod jobs;
 mod nodes;
@@ -10,10 +11,12 @@ mod reason;
 mod size;
 mod summary;
 
+pub use accounts::account_entries;
 pub use filter::{job_details, job_refs, job_views};
 pub use jobs::{DEFAULT_QOS, cost_so_far, job_state, job_view};
 pub use nodes::{node_condition, node_views};
 pub use partitions::partition_views;
+pub(crate) use reason::held_back;
 pub use reason::waiting_reason;
 pub use size::Size;
 pub use summary::{ledger, summary};

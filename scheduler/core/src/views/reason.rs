@@ -1,7 +1,9 @@
 //! Why a job waits, in one word. `explain` says the same with numbers.
 
+use crate::accounts::{Amounts, Breach, Tallies, start_breach};
 use crate::cluster::Cluster;
 use crate::job::{HeldBy, Job, JobPhase, Outcome};
+use crate::plan::market::time_limit;
 use squall_types::{JobId, PartitionName, Reason, Timestamp};
 use std::collections::BTreeMap;
 
@@ -78,8 +80,26 @@ fn obstacle(cluster: &Cluster, job: &Job, now: Timestamp) -> Option<Reason> {
     if array.is_some_and(|array| array.limit.is_some_and(|limit| array.active >= limit)) {
         return Some(Reason::JobArrayTaskLimit);
     }
+    if let Some(breach) = held_back(cluster, job) {
+        return Some(breach.rule.reason());
+    }
     let up = |name: &PartitionName| cluster.config.partitions.get(name).is_some_and(|partition| partition.up);
     (!job.spec.partitions.iter().any(up)).then_some(Reason::PartitionDown)
+}
+
+/// The limit that keeps a pending job from starting in any of its partitions, as far as its request says.
+pub(crate) fn held_back(cluster: &Cluster, job: &Job) -> Option<Breach> {
+    if !cluster.accounts.is_limiting() {
+        return None;
+    }
+    let (amounts, planned) = (Amounts::asked(&job.spec), Tallies::default());
+    let breach = |partition| {
+        let wall = time_limit(cluster, &job.spec, partition);
+        start_breach(cluster, &planned, &job.spec, partition, amounts, wall)
+    };
+    let mut breaches = job.spec.partitions.iter().map(breach);
+    let first = breaches.next().flatten()?;
+    breaches.all(|breach| breach.is_some()).then_some(first)
 }
 
 fn hold_reason(by: HeldBy, last: Reason) -> Reason {

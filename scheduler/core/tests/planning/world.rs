@@ -7,6 +7,7 @@ use squall_core::node::NodeState;
 use squall_core::order::OrderState;
 use squall_core::plan::Step;
 use squall_core::{Caller, Cluster, ClusterConfig, Command, decide};
+use squall_types::accounts::{self, AccountsEdit, EditKind, Entity};
 use squall_types::agent::EndCause;
 use squall_types::api::{JobRef, JobUpdate};
 use squall_types::constraint::CountedFeature;
@@ -91,6 +92,8 @@ pub enum Act {
     Launch(prop::sample::Index, bool),
     Register(prop::sample::Index),
     Tick,
+    /// A limit of everybody, of each user or of each job is set or taken away.
+    Limit(usize, Option<u32>),
 }
 
 fn want() -> impl Strategy<Value = Want> {
@@ -144,6 +147,14 @@ pub fn act() -> impl Strategy<Value = Act> {
         4 => (any::<Index>(), prop::bool::weighted(0.9)).prop_map(|(order, works)| Act::Launch(order, works)),
         4 => any::<Index>().prop_map(Act::Register),
         1 => Just(Act::Tick),
+    ]
+}
+
+/// The same where limits come and go.
+pub fn limited_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => act(),
+        1 => (0usize..6, prop::option::weighted(0.8, 0u32..12)).prop_map(|(which, limit)| Act::Limit(which, limit)),
     ]
 }
 
@@ -244,7 +255,24 @@ impl World {
             Act::Tick => {
                 self.decide(Command::Tick);
             }
+            Act::Limit(which, limit) => self.limit(*which, *limit),
         }
+    }
+
+    fn limit(&mut self, which: usize, limit: Option<u32>) {
+        let number = limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string());
+        let (of_qos, text) = match which {
+            0 => (false, format!("grpjobs={number}")),
+            1 => (false, format!("grptres=cpu={number}")),
+            2 => (false, format!("maxjobs={number}")),
+            3 => (true, format!("maxtresperuser=gres/gpu={number}")),
+            4 => (true, format!("maxtresperuser=node={number}")),
+            _ => (false, format!("maxtresperjob=cpu={number}")),
+        };
+        let entity = if of_qos { Entity::Qos("normal".into()) } else { Entity::Account("root".into()) };
+        let settings = vec![accounts::Setting::parse(&text).expect("a setting")];
+        let edits = vec![AccountsEdit { kind: EditKind::Modify, entity, settings }];
+        assert!(self.decide(Command::EditAccounts { edits, uids: Default::default() }), "{text}");
     }
 
     fn submit(&mut self, want: &Want) {
@@ -263,6 +291,7 @@ impl World {
         };
         let spec = JobSpec {
             name: format!("job{}", self.tokens),
+            uid: Uid(1000 + u32::from(want.picky % 2)),
             script: Some(BlobDigest([1; 32])),
             kind: if want.interactive { JobKind::Interactive } else { JobKind::Batch },
             partitions: partitions.iter().map(|name| (*name).into()).collect(),

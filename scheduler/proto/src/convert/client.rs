@@ -36,7 +36,8 @@ message! {
     NodeActionResult { node, refusal }
     PartitionView {
         name, default, up, max_time, default_time, max_nodes, pools, allow_accounts, priority_tier, nodes, total_nodes,
-        total_cpus, total_gpus, def_mem_per_cpu, def_mem_per_gpu, def_cpu_per_gpu,
+        total_cpus, total_gpus, def_mem_per_cpu, def_mem_per_gpu, def_cpu_per_gpu, deny_accounts, allow_groups, allow_qos,
+        deny_qos, qos,
     }
     AccountingQuery { jobs, users, accounts, names, partitions, states, from, to, with_steps, after, limit }
     AccountedStep {
@@ -159,6 +160,7 @@ impl Wire for JobUpdate {
             name: self.name,
             partition: self.partition.map(Texts).to_pb(),
             account: self.account.to_pb(),
+            qos: self.qos.to_pb(),
             priority: self.priority,
             nice: self.nice,
             begin_at: self.begin_at.to_pb(),
@@ -182,6 +184,7 @@ impl Wire for JobUpdate {
             name: take!(pb.name, "name"),
             partition: partition.map(|list| list.0),
             account: take!(pb.account, "account"),
+            qos: take!(pb.qos, "qos"),
             priority: pb.priority,
             nice: pb.nice,
             begin_at: take!(pb.begin_at, "begin_at"),

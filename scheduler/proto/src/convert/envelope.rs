@@ -1,6 +1,7 @@
 //! Messages that only put the arguments or the answer of one call together. No caller sees them.
 
 use crate::wire::{message, put, take};
+use squall_types::accounts::AccountsEdit;
 use squall_types::api::{ConfigEntry, JobAction, JobFilter, NodeAction, PartitionView};
 use squall_types::visit::LiveStep;
 use squall_types::{BlobDigest, ExitStatus, JobId, Run};
@@ -23,6 +24,7 @@ envelope! {
     LiveStepsReply { steps: Vec<LiveStep>; }
     FinishRequest { job: JobId; exit: ExitStatus, required; }
     ActOnNodesRequest { nodes: String; action: NodeAction, required; }
+    EditAccountsRequest { edits: Vec<AccountsEdit>; }
     PartitionsReply { partitions: Vec<PartitionView>; }
     ConfigReply { entries: Vec<ConfigEntry>; }
     TextList { texts: Vec<String>; }

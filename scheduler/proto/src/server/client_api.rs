@@ -8,6 +8,7 @@ use crate::pb;
 use crate::pb::squall_server::{Squall, SquallServer};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
@@ -60,6 +61,9 @@ pub trait ClientApi: Send + Sync + 'static {
     async fn accounting(&self, channel: Channel, query: AccountingQuery) -> Result<AccountingPage, Failure>;
     async fn ledger(&self, channel: Channel, query: LedgerQuery) -> Result<LedgerPage, Failure>;
     async fn summary(&self, channel: Channel) -> Result<ClusterSummary, Failure>;
+    async fn accounts(&self, channel: Channel, query: AccountsQuery) -> Result<Parts<AccountsEntry>, Failure>;
+    /// All of the changes are made, or none.
+    async fn edit_accounts(&self, channel: Channel, edits: Vec<AccountsEdit>) -> Result<(), Failure>;
     async fn config_show(&self, channel: Channel) -> Result<Vec<ConfigEntry>, Failure>;
     /// What changed, in words.
     async fn reconfigure(&self, channel: Channel) -> Result<Vec<String>, Failure>;
@@ -95,6 +99,7 @@ impl<A: ClientApi> Squall for Adaptor<A> {
     type WatchJobStream = Stream<pb::JobNews>;
     type NodesStream = Stream<pb::NodePage>;
     type ActOnNodesStream = Stream<pb::NodeActionPage>;
+    type AccountsStream = Stream<pb::AccountsPage>;
 
     async fn ping(&self, request: Request<pb::Unit>) -> Result<Response<pb::PingReply>, Status> {
         let (channel, ()) = open(request)?;
@@ -182,6 +187,16 @@ impl<A: ClientApi> Squall for Adaptor<A> {
     async fn summary(&self, request: Request<pb::Unit>) -> Result<Response<pb::ClusterSummary>, Status> {
         let (channel, ()) = open(request)?;
         answer(self.0.summary(channel).await)
+    }
+
+    async fn accounts(&self, request: Request<pb::AccountsQuery>) -> Result<Response<Self::AccountsStream>, Status> {
+        let (channel, query) = open(request)?;
+        Ok(Response::new(paged(self.0.accounts(channel, query).await?)))
+    }
+
+    async fn edit_accounts(&self, request: Request<pb::EditAccountsRequest>) -> Result<Response<pb::Unit>, Status> {
+        let (channel, EditAccountsRequest { edits }) = open(request)?;
+        answer(self.0.edit_accounts(channel, edits).await)
     }
 
     async fn config_show(&self, request: Request<pb::Unit>) -> Result<Response<pb::ConfigReply>, Status> {

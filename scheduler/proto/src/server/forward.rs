@@ -6,6 +6,7 @@ use crate::failure::ClientError;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId};
@@ -114,6 +115,14 @@ where
 
     async fn summary(&self, channel: Channel) -> Result<ClusterSummary, Failure> {
         Ok(self.client(&channel)?.summary().await?)
+    }
+
+    async fn accounts(&self, channel: Channel, query: AccountsQuery) -> Result<Parts<AccountsEntry>, Failure> {
+        Ok(passed_on(self.client(&channel)?.account_pages(query).await?))
+    }
+
+    async fn edit_accounts(&self, channel: Channel, edits: Vec<AccountsEdit>) -> Result<(), Failure> {
+        Ok(self.client(&channel)?.edit_accounts(edits).await?)
     }
 
     async fn config_show(&self, channel: Channel) -> Result<Vec<ConfigEntry>, Failure> {

@@ -7,6 +7,7 @@ use crate::wire::Wire;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
+use squall_types::accounts::{AccountsEntry, AccountsQuery};
 use squall_types::agent::{AgentOrder, AgentReport, JoinReply, JoinRequest};
 use squall_types::api::*;
 use squall_types::offer::*;
@@ -103,6 +104,9 @@ messages! {
     act_on_nodes_request: ActOnNodesRequest,
     node_action_result: NodeActionResult,
     partitions_reply: PartitionsReply,
+    accounts_query: AccountsQuery,
+    accounts_entry: AccountsEntry,
+    edit_accounts_request: EditAccountsRequest,
     accounting_query: AccountingQuery,
     accounting_page: AccountingPage,
     ledger_query: LedgerQuery,

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use squall_proto::server::*;
+use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery, Entity};
 use squall_types::agent::*;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
@@ -145,6 +146,13 @@ impl ClientApi for Answers {
     }
     async fn summary(&self, _: Channel) -> Result<ClusterSummary, Failure> {
         Ok(ClusterSummary { jobs_pending: self.jobs.into(), ..ClusterSummary::default() })
+    }
+    async fn accounts(&self, _: Channel, query: AccountsQuery) -> Result<Parts<AccountsEntry>, Failure> {
+        let entry = |name| AccountsEntry { entity: Entity::Account(name), uid: None, settings: Vec::new() };
+        Ok(stream::iter([Ok(query.accounts.into_iter().map(entry).collect())]).boxed())
+    }
+    async fn edit_accounts(&self, _: Channel, edits: Vec<AccountsEdit>) -> Result<(), Failure> {
+        if edits.is_empty() { Ok(()) } else { Err(Failure::Refused(refusal())) }
     }
     async fn config_show(&self, _: Channel) -> Result<Vec<ConfigEntry>, Failure> {
         Ok(vec![ConfigEntry { key: "cluster.name".into(), value: "test".into(), source: "default".into() }])

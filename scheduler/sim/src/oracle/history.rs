@@ -1,6 +1,7 @@
 //! The reference model: what the durable events say, folded by rules so short that they are plainly right.
 
 use super::arrays::Arrays;
+use super::limits::Limits;
 use super::money::Rows;
 use super::spending::Spending;
 use squall_core::{Event, What};
@@ -67,6 +68,7 @@ pub struct History {
     pub used: BTreeSet<Run>,
     pub restores: u32,
     pub rows: Rows,
+    pub limits: Limits,
     pub found: Vec<String>,
 }
 
@@ -75,6 +77,8 @@ impl History {
     pub fn take(&mut self, event: &Event) {
         self.length += 1;
         self.rows.take(event);
+        let exceeded = self.limits.take(event);
+        exceeded.into_iter().for_each(|text| self.wrong(text));
         let overspent = self.spending.take(event);
         overspent.into_iter().for_each(|text| self.wrong(text));
         let at = event.at;

@@ -5,6 +5,7 @@ mod arrays;
 mod dependencies;
 mod executions;
 mod history;
+mod limits;
 mod money;
 mod promises;
 mod spending;

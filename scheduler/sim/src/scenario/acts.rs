@@ -3,6 +3,7 @@
 use super::{Kinds, Work, cluster::Drawn};
 use crate::dice::Dice;
 use squall_core::ClusterConfig;
+use squall_types::accounts::AccountsEdit;
 use squall_types::api::{JobUpdate, NodeAction};
 use squall_types::{JobKind, Span, Timestamp, Uid};
 
@@ -26,6 +27,7 @@ pub enum Act {
         action: NodeAction,
     },
     Configure(Box<ClusterConfig>),
+    Accounts(Vec<AccountsEdit>),
 }
 
 #[derive(Clone, Debug)]

@@ -1,10 +1,12 @@
 //! What a seed stands for: a cluster, its clouds, the work of its users, and everything that will go wrong.
 
+mod accounts;
 mod acts;
 mod chaos;
 mod cluster;
 mod work;
 
+pub use accounts::{USERS, lift};
 pub use acts::{Act, Change};
 pub use chaos::{Chaos, Weather};
 pub use work::{Behaviour, Work};
@@ -84,6 +86,9 @@ impl Scenario {
         }
         let mut sites = cluster.sites;
         let outages = if kinds.cloud { cluster::outages(&mut later, &mut sites, start, length) } else { 0 };
+        if later.chance(300) {
+            accounts::draw(&mut later, &mut work, &mut acts, start, length);
+        }
         let mut last_config = cluster.config.clone();
         // Different from every other, so that a pool that was refused is tried again.
         last_config.limits.max_jobs += 1;

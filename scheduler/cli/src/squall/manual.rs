@@ -1,0 +1,103 @@
+//! What manual pages say beside options: the words of commands that have a language of their own.
+
+use crate::command::Command;
+
+/// A heading, and words with what they mean.
+pub type Chapter = (&'static str, &'static [(&'static str, &'static str)]);
+
+pub fn chapters(command: Command) -> &'static [Chapter] {
+    match command {
+        Command::Sacctmgr => SACCTMGR,
+        Command::Sreport => SREPORT,
+        _ => &[],
+    }
+}
+
+static SACCTMGR: &[Chapter] = &[
+    (
+        "Commands",
+        &[
+            ("list|show ENTITY [where CONDITIONS] [format=FIELDS]", "lists; withassoc, withcoord and tree tell more"),
+            ("add|create ENTITY NAMES SETTINGS", "adds; says what, and asks unless -i is given"),
+            ("modify ENTITY where CONDITIONS set SETTINGS", "changes all that fit the conditions"),
+            ("delete|remove ENTITY where CONDITIONS", "removes; what jobs stand on is not removed"),
+        ],
+    ),
+    (
+        "Entities",
+        &[
+            ("account", "part of a tree below root; whoever is in it submits with --account"),
+            (
+                "user",
+                "a user, and with account= the association that joins her to it; partition= makes it one partition's",
+            ),
+            ("qos", "a quality of service: jobs name it with --qos, partitions are configured with it"),
+            ("coordinator", "account= and names=: users who look after what is below an account"),
+            ("association, cluster, tres", "can be listed"),
+        ],
+    ),
+    (
+        "Settings of accounts and associations",
+        &[
+            ("GrpJobs, GrpSubmitJobs, GrpTRES", "for all jobs of an account and those below it, together"),
+            ("MaxJobs, MaxSubmitJobs", "for each user; the nearest that is set holds"),
+            ("MaxTRESPerJob, MaxWall", "for each job"),
+            ("QOS, DefaultQOS", "which may be named; QOS+=NAME and QOS-=NAME change the list. By default normal alone"),
+            ("Fairshare", "kept and shown; jobs are not ordered by it yet"),
+            ("Parent, Description, Organization", "of accounts"),
+        ],
+    ),
+    (
+        "Settings of users",
+        &[
+            ("DefaultAccount", "for jobs that name none; users may set their own"),
+            ("AdminLevel", "Operator and Administrator change accounts; neither gives any other right"),
+        ],
+    ),
+    (
+        "Settings of qualities of service",
+        &[
+            (
+                "GrpJobs, GrpSubmitJobs, GrpTRES, MaxTRESPerJob, MaxWall",
+                "as above; they go before those of associations",
+            ),
+            ("MaxJobsPerUser, MaxSubmitJobsPerUser, MaxTRESPerUser", "for each user"),
+            ("MaxJobsPerAccount, MaxSubmitJobsPerAccount, MaxTRESPerAccount", "for each account"),
+            ("Priority", "points that its jobs have more"),
+            ("Flags", "OverPartQOS: its limits go before those of the partition's. DenyOnLimit: holds always here"),
+        ],
+    ),
+    (
+        "Limits",
+        &[
+            ("-1", "takes a limit away"),
+            ("cpu, mem, node, gres/gpu", "what TRES can name, as in GrpTRES=cpu=64,gres/gpu=8"),
+            (
+                "What a limit does",
+                "a job that exceeds one alone is refused; one that has to wait for others waits, asks for \
+                                   no machine, and squall why names the limit",
+            ),
+        ],
+    ),
+];
+
+static SREPORT: &[Chapter] = &[
+    (
+        "Reports",
+        &[
+            ("cluster Utilization", "what there was, and how much of it jobs held"),
+            ("cluster AccountUtilizationByUser", "accounts, and the users of each"),
+            ("cluster UserUtilizationByAccount", "users, and the accounts of each"),
+            ("job SizesByAccount", "use by the size of jobs"),
+            ("user TopUsage", "who used most; TopCount=N, and Group for all accounts of a user together"),
+        ],
+    ),
+    (
+        "Conditions",
+        &[
+            ("start=TIME, end=TIME", "yesterday, where nothing is said; times as sacct takes them"),
+            ("accounts=NAMES, users=NAMES", "only those"),
+            ("format=FIELDS", "columns, with widths as in Account%30"),
+        ],
+    ),
+];
