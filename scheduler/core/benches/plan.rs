@@ -48,12 +48,26 @@ type Times = Vec<(&'static str, Duration)>;
 
 /// A queue on full nodes: from scratch, again with nothing new, after one submission, and after one job's end.
 fn deep(jobs: u32, classes: u32, nodes: u32) -> Times {
+    deep_at("", Site::new(nodes), jobs, classes)
+}
+
+/// The same where accounts are limited: what is counted, and that who is held back is left alone.
+fn limited(jobs: u32, classes: u32, nodes: u32) {
     let mut site = Site::new(nodes);
+    site.limit("grptres=gres/gpu=1000000");
+    deep_at(", limits that leave room", site, jobs, classes);
+    let mut site = Site::new(nodes);
+    site.limit(&format!("grptres=gres/gpu={}", nodes * 8));
+    deep_at(", limits that are used up", site, jobs, classes);
+}
+
+fn deep_at(limits: &str, mut site: Site, jobs: u32, classes: u32) -> Times {
+    let nodes = site.cluster.live_node_count();
     site.fill(8);
     for at in 0..jobs {
         site.submit(&format!("job{at}"), |spec| single(spec, at % classes, classes));
     }
-    let title = |what: &str| format!("{jobs} pending in {classes} classes on {nodes} full nodes: {what}");
+    let title = |what: &str| format!("{jobs} pending in {classes} classes on {nodes} full nodes{limits}: {what}");
     let runs = if jobs > 20_000 { 3 } else { 5 };
     let scratch = measure(runs, || plan(&site.cluster, site.now));
     row(&title("from scratch"), &scratch);
@@ -151,12 +165,14 @@ fn main() {
     if std::env::args().any(|argument| argument == "--quick") {
         paths(200);
         deep(1_000, 50, 100);
+        limited(1_000, 50, 100);
         return;
     }
     paths(2_000);
     for classes in [1, 500, 10_000] {
         deep(10_000, classes, 1_000);
     }
+    limited(10_000, 500, 1_000);
     deep(100_000, 2_000, 10_000);
     idle(1_000);
     let jobs: Vec<Times> = [12_500, 25_000, 50_000, 100_000].into_iter().map(|jobs| deep(jobs, 2_000, 1_000)).collect();

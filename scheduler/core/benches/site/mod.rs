@@ -3,9 +3,11 @@
 use squall_core::config::{PartitionConfig, PoolConfig};
 use squall_core::plan::{Step, plan};
 use squall_core::{Caller, Cluster, ClusterConfig, Command, decide};
+use squall_types::accounts::{AccountsEdit, EditKind, Entity, Setting};
 use squall_types::agent::EndCause;
 use squall_types::spec::ArraySpec;
 use squall_types::*;
+use std::collections::BTreeMap;
 
 pub struct Site {
     pub cluster: Cluster,
@@ -77,6 +79,13 @@ impl Site {
             spec.array = Some(ArraySpec { indices: (0..elements).collect(), limit: None, step: 1 });
             change(spec);
         });
+    }
+
+    /// Sets a limit for everybody together.
+    pub fn limit(&mut self, setting: &str) {
+        let settings = vec![Setting::parse(setting).expect("a setting is NAME=VALUE")];
+        let edit = AccountsEdit { kind: EditKind::Modify, entity: Entity::Account("root".into()), settings };
+        self.apply(Command::EditAccounts { edits: vec![edit], uids: BTreeMap::new() });
     }
 
     pub fn perform(&mut self, steps: Vec<Step>) {

@@ -78,6 +78,9 @@ impl Accounts {
                 true
             }
         };
+        if let AccountsChange::Qos(_) | AccountsChange::QosRemoved(_) = change {
+            self.ranking = self.qos.values().any(|qos| qos.priority > 0);
+        }
         moved || was_limiting != self.is_limiting()
     }
 

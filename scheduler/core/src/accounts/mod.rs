@@ -28,6 +28,8 @@ pub struct Accounts {
     pub qos: Table<QosName, Qos>,
     /// Rows that limit anything: where there is none, nothing is counted.
     limiting: usize,
+    /// Whether any quality of service moves jobs in the queue.
+    ranking: bool,
 }
 
 impl Default for Accounts {
@@ -38,6 +40,7 @@ impl Default for Accounts {
             members: Table::default(),
             qos: Table::default(),
             limiting: 0,
+            ranking: false,
         };
         let root = Account { name: ROOT.into(), description: "everybody".to_owned(), ..Account::default() };
         accounts.accounts.insert(ROOT.into(), root);
@@ -84,6 +87,9 @@ impl Accounts {
         uid: Uid,
         partition: Option<&PartitionName>,
     ) -> Option<&Association> {
+        if self.members.is_empty() {
+            return None;
+        }
         let of = |partition: Option<&PartitionName>| Membership {
             account: account.clone(),
             uid,
@@ -101,11 +107,17 @@ impl Accounts {
 
     /// Accounts that a user is in, by name.
     pub fn accounts_of(&self, uid: Uid) -> BTreeSet<&AccountName> {
+        if self.members.is_empty() {
+            return BTreeSet::new();
+        }
         self.members_of(uid).map(|row| &row.of.account).collect()
     }
 
     /// The quality of service that a job has which names none.
     pub fn default_qos(&self, account: &AccountName, uid: Uid, partition: Option<&PartitionName>) -> QosName {
+        if !self.has_qos() {
+            return NORMAL.into();
+        }
         let own = self.association(account, uid, partition).and_then(|row| row.terms.default_qos.clone());
         let given = own.or_else(|| self.lineage(account).find_map(|account| account.terms.default_qos.clone()));
         given.unwrap_or_else(|| NORMAL.into())
@@ -125,6 +137,9 @@ impl Accounts {
 
     /// Points that a job has for its quality of service.
     pub(crate) fn points(&self, spec: &JobSpec) -> u32 {
+        if !self.ranking {
+            return 0;
+        }
         let qos = spec.qos.as_ref().and_then(|qos| self.qos.get(qos));
         qos.or_else(|| self.qos.get(&NORMAL.into())).map_or(0, |qos| qos.priority)
     }
