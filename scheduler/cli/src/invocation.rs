@@ -72,6 +72,8 @@ pub struct Invocation<'a> {
     /// Lets time pass before something is tried again.
     pub pause: fn(Duration),
     pub input: &'a mut dyn Read,
+    /// Whether the input has something to read, or has ended, within a time.
+    pub heard_within: fn(Duration) -> bool,
     pub out: &'a mut dyn Write,
     pub err: &'a mut dyn Write,
     pub controller: &'a dyn Controller,

@@ -11,7 +11,7 @@ use crate::show::table::{Column, Style, chosen, left, right};
 use crate::terminal::escaped;
 use squall_types::accounts::{Account, ROOT};
 use squall_types::api::{AccountedJob, AccountingQuery};
-use squall_types::{AccountName, Span};
+use squall_types::{AccountName, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Usage is counted so far back.
@@ -68,7 +68,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         let row = Account { name: name.clone(), parent: Some(ROOT.into()), ..Account::default() };
         known.accounts.entry(name.0).or_insert(row);
     }
-    let rows = rows(&known, &given, &jobs, now);
+    let rows = rows(&known, &given, &jobs, now, &invocation.caller.name);
     write!(invocation.out, "{}", Style::of(&given).table(&columns, &rows, !given.has("noheader")))?;
     Ok(0)
 }
@@ -76,7 +76,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
 /// Who used how many CPU seconds, by account and user.
 type Used = BTreeMap<(String, String), u64>;
 
-fn rows(known: &Known, given: &Given, jobs: &[AccountedJob], now: squall_types::Timestamp) -> Vec<Row> {
+fn rows(known: &Known, given: &Given, jobs: &[AccountedJob], now: Timestamp, caller: &str) -> Vec<Row> {
     let mut used = Used::new();
     for job in jobs {
         let wall = job.started_at.map_or(Span::ZERO, |start| job.ended_at.unwrap_or(now).since(start));
@@ -84,12 +84,22 @@ fn rows(known: &Known, given: &Given, jobs: &[AccountedJob], now: squall_types::
         *used.entry((job.account.to_string(), job.user.clone())).or_default() += seconds;
     }
     let accounts: Vec<&str> = given.text("accounts").map(select::names).into_iter().flatten().collect();
-    let users: Vec<&str> = given.text("user").map(select::names).into_iter().flatten().collect();
+    let mut users: Vec<&str> = given.text("user").map(select::names).into_iter().flatten().collect();
+    // Of everybody else only who is asked for.
+    users.extend((users.is_empty() && !given.has("all")).then_some(caller));
     let shown = |list: &[&str], name: &str| list.is_empty() || list.contains(&name);
     let all: u64 = used.values().sum();
     let mut rows = Vec::new();
-    for (account, depth) in known.tree() {
+    // An account stands below those above it that are shown.
+    let mut above: Vec<usize> = Vec::new();
+    for (account, level) in known.tree() {
         let name = account.name.as_str();
+        if !shown(&accounts, name) {
+            continue;
+        }
+        above.retain(|other| *other < level);
+        let depth = above.len();
+        above.push(level);
         let is_root = account.parent.is_none();
         let norm = norm(known, name);
         let row = |user: &str, shares, norm, usage: u64| Row {
@@ -100,9 +110,6 @@ fn rows(known: &Known, given: &Given, jobs: &[AccountedJob], now: squall_types::
             usage,
             part: if all == 0 { 0.0 } else { usage as f64 / all as f64 },
         };
-        if !is_root && !shown(&accounts, name) {
-            continue;
-        }
         if !given.has("Users") {
             let below = below(known, name);
             let usage = used.iter().filter(|((account, _), _)| below.contains(account.as_str()));

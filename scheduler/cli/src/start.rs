@@ -8,14 +8,16 @@ use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::{Caller, Environment, Invocation};
 use crate::options;
 use jiff::tz::TimeZone;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{User, getgid, gethostname, getuid};
 use squall_types::{Gid, Timestamp, Uid};
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Runs what the words ask for, the command's name first.
 pub fn main(words: Vec<OsString>) -> ExitCode {
@@ -93,11 +95,19 @@ fn run(
         clock: now,
         pause: std::thread::sleep,
         input: &mut input,
+        heard_within,
         out,
         err,
         controller: &remote,
     };
     dispatch::run_with(&mut invocation, parsed, own)
+}
+
+/// Waits for standard input. One that cannot be waited for, as where it is closed, is left to whoever reads it.
+fn heard_within(time: Duration) -> bool {
+    let input = std::io::stdin();
+    let mut wanted = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+    poll(&mut wanted, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)) != Ok(0)
 }
 
 /// The time zone that `TZ` names, else this machine's. The machine's is read as it is: to learn its name, which nothing

@@ -52,7 +52,7 @@ static ROWS: &[Opt] = &[
         .on(REPORT)
         .help("resources to report: cpu, mem, node, billing, gres/gpu, all"),
     opt("accounts").short('A').value("names").on(SHARE).help("only these accounts"),
-    opt("all").short('a').on(SHARE).ignored("everybody is shown in any case"),
+    opt("all").short('a').on(SHARE).help("everybody, and not only who asks"),
     opt("format").short('o').value("fields").on(SHARE).help("comma separated list of fields"),
     opt("long").short('l').on(SHARE).ignored("there is nothing more to show"),
     opt("clusters").short('M').value("names").on(&[Sshare, Sprio, Sdiag]).ignored(ONE_CLUSTER),

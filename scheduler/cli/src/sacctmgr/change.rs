@@ -1,26 +1,42 @@
 //! What `sacctmgr` changes: it says what it is about to do, asks, and does it all or not at all.
 
+use super::add::{add_accounts, add_coordinators, add_qos, add_users};
+use super::commit::agrees;
 use super::known::Known;
+use super::telling;
 use super::words::{Asked, Kind};
-use crate::failure::{Advice, Failure};
+use crate::failure::{Advice, EXIT_ERROR, Failure};
 use crate::invocation::Invocation;
 use crate::terminal::escaped;
 use squall_types::accounts::{
     Account, AccountUser, AccountsEdit, Association, Change, EditKind, Entity, Qos, Setting, SettingError,
 };
 use squall_types::{AccountName, PartitionName, QosName};
+use std::fmt::Display;
 
 /// Changes in one request; of more than that each request is made whole.
 const AT_ONCE: usize = 500;
-/// Longest answer to the question.
-const MAX_ANSWER: usize = 64;
 
 /// What is to be done, and how it is told beforehand.
 #[derive(Debug, Default)]
-struct Planned {
-    title: &'static str,
+pub struct Planned {
     lines: Vec<String>,
-    edits: Vec<AccountsEdit>,
+    pub edits: Vec<AccountsEdit>,
+}
+
+impl Planned {
+    /// A title with what belongs to it.
+    pub fn tell(&mut self, title: &str, lines: impl IntoIterator<Item = String>) {
+        self.lines.push(format!(" {title}"));
+        self.lines.extend(lines);
+    }
+
+    /// The same, where anything belongs to it.
+    pub fn tell_any(&mut self, title: &str, lines: Vec<String>) {
+        if !lines.is_empty() {
+            self.tell(title, lines);
+        }
+    }
 }
 
 /// # Errors
@@ -38,7 +54,8 @@ pub fn run(
         (EditKind::Add, Kind::Account) => add_accounts(&known, asked)?,
         (EditKind::Add, Kind::User) => add_users(&known, asked)?,
         (EditKind::Add, Kind::Qos) => add_qos(&known, asked)?,
-        (EditKind::Add | EditKind::Remove, Kind::Coordinator) => coordinators(kind, asked)?,
+        (EditKind::Add, Kind::Coordinator) => add_coordinators(&known, asked)?,
+        (EditKind::Remove, Kind::Coordinator) => remove_coordinators(&known, asked)?,
         (EditKind::Modify, Kind::Account) => modify_accounts(&known, asked)?,
         (EditKind::Modify, Kind::User | Kind::Association) => modify_users(&known, asked)?,
         (EditKind::Modify, Kind::Qos) => modify_qos(&known, asked)?,
@@ -59,19 +76,18 @@ pub fn run(
     if planned.edits.is_empty() {
         let nothing = match kind {
             EditKind::Add => " Nothing new added.",
-            EditKind::Modify => "  Nothing modified",
+            EditKind::Modify => " Nothing modified",
             EditKind::Remove => " Nothing deleted",
         };
         writeln!(invocation.out, "{nothing}")?;
-        return Ok(if kind == EditKind::Add { 0 } else { 1 });
+        return Ok(EXIT_ERROR);
     }
     if !quiet {
-        writeln!(invocation.out, " {}", planned.title)?;
         for line in &planned.lines {
-            writeln!(invocation.out, "  {}", escaped(line))?;
+            writeln!(invocation.out, "{}", escaped(line))?;
         }
     }
-    if !immediate && !agrees(invocation)? {
+    if !immediate && !agrees(invocation, "Would you like to commit changes?")? {
         writeln!(invocation.out, " Changes Discarded")?;
         return Ok(0);
     }
@@ -82,143 +98,75 @@ pub fn run(
     Ok(0)
 }
 
-/// Asks as Slurm does; no answer is no.
-fn agrees(invocation: &mut Invocation<'_>) -> Result<bool, Failure> {
-    write!(invocation.out, "Would you like to commit changes?\n(N/y): ")?;
-    invocation.out.flush()?;
-    let mut answer = Vec::new();
-    let mut byte = [0u8];
-    while answer.len() < MAX_ANSWER && invocation.input.read(&mut byte)? == 1 && byte[0] != b'\n' {
-        answer.push(byte[0]);
-    }
-    Ok(matches!(answer.first(), Some(b'y' | b'Y')))
+/// Tries the settings on something, before anything is asked of the controller.
+pub fn try_all(settings: &[Setting], mut set: impl FnMut(&Setting) -> Result<(), SettingError>) -> Result<(), Failure> {
+    settings.iter().try_for_each(|setting| set(setting).map_err(|error| wrong(setting, &error)))
 }
 
-fn wrong(error: SettingError) -> Failure {
-    Failure::plain(format!(" {error}")).and_line("sacctmgr: what can be set: man sacctmgr".to_owned())
+fn wrong(setting: &Setting, error: &SettingError) -> Failure {
+    let (key, value) = (escaped(&setting.key), escaped(&setting.value));
+    Failure::plain(format!(" Unknown option: {key}={value}"))
+        .and_line(" Use keyword 'where' to modify condition".to_owned())
+        .advising(Advice { limit: error.to_string(), try_this: "man sacctmgr".to_owned(), ..Advice::default() })
 }
 
-fn need(what: &str, example: &str) -> Failure {
-    Failure::plain(format!(" Need {what}")).and_line(format!("sacctmgr: {example}"))
+pub fn need(what: &str, example: &str) -> Failure {
+    let advice = Advice { try_this: example.to_owned(), ..Advice::default() };
+    Failure::plain(format!(" Need {what}")).advising(advice)
 }
 
-fn edit(kind: EditKind, entity: Entity, settings: Vec<Setting>) -> AccountsEdit {
+pub fn edit(kind: EditKind, entity: Entity, settings: Vec<Setting>) -> AccountsEdit {
     AccountsEdit { kind, entity, settings }
 }
 
-fn account(name: &str) -> Entity {
+pub fn account(name: &str) -> Entity {
     Entity::Account(AccountName::new(name))
 }
 
-fn add_accounts(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
-    if asked.accounts.is_empty() {
-        return Err(need("name of account to add.", "sacctmgr add account NAME parent=ACCOUNT"));
+fn remove_coordinators(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
+    if asked.users.is_empty() && asked.accounts.is_empty() {
+        return Err(need("a user or an account.", "sacctmgr delete coordinator account=ACCOUNT names=USER"));
     }
-    let mut scratch = Account::default();
-    asked.settings.iter().try_for_each(|setting| scratch.set(setting)).map_err(wrong)?;
-    let mut planned = Planned { title: "Adding Account(s)", ..Planned::default() };
-    // What the configuration names is there, and has no row until somebody gives it one.
-    let is_new = |name: &&String| known.accounts.get(*name).is_none_or(|row| row.description.is_empty());
-    let parent = scratch.parent.as_ref().map_or("root", |parent| parent.as_str());
-    for name in asked.accounts.iter().filter(is_new) {
-        let mut settings = asked.settings.clone();
-        if scratch.description.is_empty() {
-            settings.push(Setting::new("description", name));
+    let mut planned = Planned::default();
+    planned.tell_any("Removing Coordinators with user name", named(&asked.users));
+    planned.tell_any("From Account(s)", named(&asked.accounts));
+    let mut removed = Vec::new();
+    for row in known.accounts.values().filter(|row| asked.wants_account(row.name.as_str())) {
+        let users: Vec<&str> =
+            known.coordinators_of(&row.name).into_iter().filter(|user| asked.wants_user(user)).collect();
+        if users.is_empty() {
+            continue;
         }
-        if scratch.organization.is_empty() {
-            settings.push(Setting::new("organization", if parent == "root" { name } else { parent }));
-        }
-        planned.lines.push(name.clone());
-        planned.edits.push(edit(EditKind::Add, account(name), settings));
+        removed.extend(users.iter().map(|user| format!("  U = {user:<9} A = {:<10}", row.name)));
+        let value = users.join(",");
+        let setting = Setting { key: "coordinators".to_owned(), change: Change::Remove, value };
+        planned.edits.push(edit(EditKind::Modify, Entity::Account(row.name.clone()), vec![setting]));
     }
+    planned.tell_any("Removed Coordinators (sub accounts not listed)...", removed);
     Ok(planned)
+}
+
+/// Names as they stand below a title.
+pub fn named<T: Display>(names: &[T]) -> Vec<String> {
+    names.iter().map(|name| format!("  {name}")).collect()
 }
 
 /// Settings of users themselves, and those of what joins them to accounts.
-fn apart(settings: &[Setting]) -> Result<(Vec<Setting>, Vec<Setting>), Failure> {
+pub fn apart(settings: &[Setting]) -> Result<(Vec<Setting>, Vec<Setting>), Failure> {
     let of_user = |setting: &&Setting| matches!(setting.name(), "defaultaccount" | "adminlevel");
     let (own, of_member): (Vec<&Setting>, Vec<&Setting>) = settings.iter().partition(of_user);
     let (mut user, mut member) = (AccountUser::default(), Association::default());
-    own.iter().try_for_each(|setting| user.set(setting)).map_err(wrong)?;
-    of_member.iter().try_for_each(|setting| member.set(setting)).map_err(wrong)?;
-    Ok((own.into_iter().cloned().collect(), of_member.into_iter().cloned().collect()))
-}
-
-fn add_users(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
-    if asked.users.is_empty() {
-        return Err(need("name of user to add.", "sacctmgr add user NAME account=ACCOUNT"));
-    }
-    let (own, of_member) = apart(&asked.settings)?;
-    let mut accounts = asked.accounts.clone();
-    let default = own.iter().find(|setting| setting.name() == "defaultaccount").map(|setting| setting.value.clone());
-    if let Some(default) = default.as_ref().filter(|default| !accounts.contains(default)) {
-        accounts.insert(0, default.clone());
-    }
-    if accounts.is_empty() && !asked.users.iter().all(|user| known.users.contains_key(user)) {
-        return Err(need("default account.", "sacctmgr add user NAME account=ACCOUNT"));
-    }
-    let mut planned = Planned { title: "Adding User(s)", ..Planned::default() };
-    let everywhere = [String::new()];
-    let partitions = if asked.partitions.is_empty() { &everywhere[..] } else { &asked.partitions };
-    for user in &asked.users {
-        let mut is_new = false;
-        for (name, partition) in accounts.iter().flat_map(|name| partitions.iter().map(move |place| (name, place))) {
-            if known.members.contains_key(&(name.clone(), user.clone(), partition.clone())) {
-                continue;
-            }
-            is_new = true;
-            let place = (!partition.is_empty()).then(|| PartitionName::new(partition));
-            let entity = Entity::Association { account: AccountName::new(name), user: user.clone(), partition: place };
-            planned.edits.push(edit(EditKind::Add, entity, of_member.clone()));
-        }
-        if is_new {
-            planned.lines.push(user.clone());
-            if !own.is_empty() {
-                planned.edits.push(edit(EditKind::Modify, Entity::User(user.clone()), own.clone()));
-            }
-        }
-    }
-    if !planned.edits.is_empty() {
-        planned.lines.push(format!("in account: {}", accounts.join(",")));
-    }
-    Ok(planned)
-}
-
-fn add_qos(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
-    if asked.names.is_empty() {
-        return Err(need("name of qos to add.", "sacctmgr add qos NAME priority=100"));
-    }
-    let mut scratch = Qos::default();
-    asked.settings.iter().try_for_each(|setting| scratch.set(setting)).map_err(wrong)?;
-    let mut planned = Planned { title: "Adding QOS(s)", ..Planned::default() };
-    for name in asked.names.iter().filter(|name| !known.qos.contains_key(&QosName::new(*name))) {
-        let mut settings = asked.settings.clone();
-        if scratch.description.is_empty() {
-            settings.push(Setting::new("description", name));
-        }
-        planned.lines.push(name.clone());
-        planned.edits.push(edit(EditKind::Add, Entity::Qos(QosName::new(name)), settings));
-    }
-    Ok(planned)
-}
-
-fn coordinators(kind: EditKind, asked: &Asked) -> Result<Planned, Failure> {
-    if asked.users.is_empty() || asked.accounts.is_empty() {
-        let example = "sacctmgr add coordinator account=ACCOUNT names=USER";
-        return Err(need("both an account and a user.", example));
-    }
-    let (title, change) = match kind {
-        EditKind::Remove => ("Removing Coordinator(s)", Change::Remove),
-        _ => ("Adding Coordinator(s)", Change::Add),
-    };
-    let setting = Setting { key: "coordinators".to_owned(), change, value: asked.users.join(",") };
-    let edits = asked.accounts.iter().map(|name| edit(EditKind::Modify, account(name), vec![setting.clone()]));
-    Ok(Planned { title, lines: asked.users.clone(), edits: edits.collect() })
+    let own: Vec<Setting> = own.into_iter().cloned().collect();
+    let of_member: Vec<Setting> = of_member.into_iter().cloned().collect();
+    try_all(&own, |setting| user.set(setting))?;
+    try_all(&of_member, |setting| member.set(setting))?;
+    Ok((own, of_member))
 }
 
 fn some_settings(asked: &Asked) -> Result<(), Failure> {
     if asked.settings.is_empty() {
-        return Err(need("something to set.", "sacctmgr modify user NAME set maxjobs=3"));
+        return Err(Failure::plain(" You didn't give me anything to set")
+            .advising(Advice { try_this: "sacctmgr modify user NAME set maxjobs=3".to_owned(), ..Advice::default() }));
     }
     Ok(())
 }
@@ -226,12 +174,27 @@ fn some_settings(asked: &Asked) -> Result<(), Failure> {
 fn modify_accounts(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
     some_settings(asked)?;
     let mut scratch = Account::default();
-    asked.settings.iter().try_for_each(|setting| scratch.set(setting)).map_err(wrong)?;
-    let mut planned = Planned { title: "Modified account associations...", ..Planned::default() };
-    for name in known.accounts.keys().filter(|name| !asked.accounts.is_empty() && asked.wants_account(name)) {
-        planned.lines.push(format!("C = {:<10} A = {name}", known.cluster));
-        planned.edits.push(edit(EditKind::Modify, account(name), asked.settings.clone()));
+    try_all(&asked.settings, |setting| scratch.set(setting))?;
+    let of_row = |setting: &Setting| matches!(setting.name(), "description" | "organization");
+    let wanted: Vec<&Account> = known
+        .accounts
+        .values()
+        .filter(|row| !asked.accounts.is_empty() && asked.wants_account(row.name.as_str()))
+        .collect();
+    let mut planned = Planned::default();
+    if asked.settings.iter().any(of_row) {
+        planned.tell_any("Modified accounts...", wanted.iter().map(|row| format!("  {}", row.name)).collect());
     }
+    if !asked.settings.iter().all(of_row) {
+        let told = |row: &&Account| {
+            let parent = row.parent.as_ref().map(|parent| format!(" of {parent}")).unwrap_or_default();
+            format!("  C = {:<10} A = {}{parent}", known.cluster, row.name)
+        };
+        planned.tell_any("Modified account associations...", wanted.iter().map(told).collect());
+    }
+    let edits =
+        wanted.iter().map(|row| edit(EditKind::Modify, Entity::Account(row.name.clone()), asked.settings.clone()));
+    planned.edits = edits.collect();
     Ok(planned)
 }
 
@@ -250,31 +213,22 @@ fn member((account, user, partition): &(String, String, String)) -> Entity {
     Entity::Association { account: AccountName::new(account), user: user.clone(), partition }
 }
 
-fn line(known: &Known, (account, user, partition): &(String, String, String)) -> String {
-    let place = if partition.is_empty() { String::new() } else { format!(" P = {partition}") };
-    format!("C = {:<10} A = {account:<20} U = {user}{place}", known.cluster)
-}
-
 fn modify_users(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
     some_settings(asked)?;
     let (own, of_member) = apart(&asked.settings)?;
-    let mut planned = Planned { title: "Modified user associations...", ..Planned::default() };
-    if !of_member.is_empty() {
-        for key in members(known, asked) {
-            planned.lines.push(line(known, key));
-            planned.edits.push(edit(EditKind::Modify, member(key), of_member.clone()));
-        }
-    }
+    let mut planned = Planned::default();
     if !own.is_empty() {
-        if of_member.is_empty() {
-            planned.title = "Modified users...";
-        }
-        for user in known.users.keys().filter(|user| !asked.users.is_empty() && asked.wants_user(user)) {
-            if of_member.is_empty() {
-                planned.lines.push(user.clone());
-            }
-            planned.edits.push(edit(EditKind::Modify, Entity::User(user.clone()), own.clone()));
-        }
+        let wanted = |user: &&String| !asked.users.is_empty() && asked.wants_user(user);
+        let users: Vec<&String> = known.users.keys().filter(wanted).collect();
+        planned.tell_any("Modified users...", named(&users));
+        let edits = users.iter().map(|user| edit(EditKind::Modify, Entity::User((*user).clone()), own.clone()));
+        planned.edits.extend(edits);
+    }
+    if !of_member.is_empty() {
+        let keys: Vec<&(String, String, String)> = members(known, asked).collect();
+        let told = keys.iter().map(|key| telling::association(known, 20, key)).collect();
+        planned.tell_any("Modified user associations...", told);
+        planned.edits.extend(keys.iter().map(|key| edit(EditKind::Modify, member(key), of_member.clone())));
     }
     Ok(planned)
 }
@@ -282,17 +236,20 @@ fn modify_users(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
 fn modify_qos(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
     some_settings(asked)?;
     let mut scratch = Qos::default();
-    asked.settings.iter().try_for_each(|setting| scratch.set(setting)).map_err(wrong)?;
-    let mut planned = Planned { title: "Modified qos...", ..Planned::default() };
-    for name in known.qos.keys().filter(|name| !asked.names.is_empty() && asked.wants_name(name.as_str())) {
-        planned.lines.push(name.to_string());
-        planned.edits.push(edit(EditKind::Modify, Entity::Qos(name.clone()), asked.settings.clone()));
-    }
+    try_all(&asked.settings, |setting| scratch.set(setting))?;
+    let names = qualities(known, asked);
+    let mut planned = Planned::default();
+    planned.tell_any("Modified qos...", named(&names));
+    let change = |name: &&QosName| edit(EditKind::Modify, Entity::Qos((*name).clone()), asked.settings.clone());
+    planned.edits = names.iter().map(change).collect();
     Ok(planned)
 }
 
+fn qualities<'k>(known: &'k Known, asked: &Asked) -> Vec<&'k QosName> {
+    known.qos.keys().filter(|name| !asked.names.is_empty() && asked.wants_name(name.as_str())).collect()
+}
+
 fn remove_accounts(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
-    let mut planned = Planned { title: "Deleting accounts...", ..Planned::default() };
     let mut wanted: Vec<&Account> = known.accounts.values().collect();
     wanted.retain(|row| !asked.accounts.is_empty() && asked.wants_account(row.name.as_str()));
     // Those below others go first.
@@ -301,36 +258,35 @@ fn remove_accounts(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
         std::iter::successors(row.parent.clone(), above).take(known.accounts.len()).count()
     };
     wanted.sort_by_key(|row| std::cmp::Reverse(depth(row)));
-    for row in wanted {
-        planned.lines.push(row.name.to_string());
-        planned.edits.push(edit(EditKind::Remove, Entity::Account(row.name.clone()), Vec::new()));
-    }
+    let mut planned = Planned::default();
+    planned.tell_any("Deleting accounts...", wanted.iter().map(|row| format!("  {}", row.name)).collect());
+    let gone = |row: &&Account| edit(EditKind::Remove, Entity::Account(row.name.clone()), Vec::new());
+    planned.edits = wanted.iter().map(gone).collect();
     Ok(planned)
 }
 
 /// With an account the user goes out of it, without one altogether.
 fn remove_users(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
+    let mut planned = Planned::default();
     if asked.accounts.is_empty() && asked.partitions.is_empty() {
-        let mut planned = Planned { title: "Deleting users...", ..Planned::default() };
-        for user in known.users.keys().filter(|user| !asked.users.is_empty() && asked.wants_user(user)) {
-            planned.lines.push(user.clone());
-            planned.edits.push(edit(EditKind::Remove, Entity::User(user.clone()), Vec::new()));
-        }
+        let wanted = |user: &&String| !asked.users.is_empty() && asked.wants_user(user);
+        let users: Vec<&String> = known.users.keys().filter(wanted).collect();
+        planned.tell_any("Deleting users...", named(&users));
+        let gone = |user: &&String| edit(EditKind::Remove, Entity::User((*user).clone()), Vec::new());
+        planned.edits = users.iter().map(gone).collect();
         return Ok(planned);
     }
-    let mut planned = Planned { title: "Deleting user associations...", ..Planned::default() };
-    for key in members(known, asked) {
-        planned.lines.push(line(known, key));
-        planned.edits.push(edit(EditKind::Remove, member(key), Vec::new()));
-    }
+    let keys: Vec<&(String, String, String)> = members(known, asked).collect();
+    let told = keys.iter().map(|key| telling::association(known, 10, key)).collect();
+    planned.tell_any("Deleting user associations...", told);
+    planned.edits = keys.iter().map(|key| edit(EditKind::Remove, member(key), Vec::new())).collect();
     Ok(planned)
 }
 
 fn remove_qos(known: &Known, asked: &Asked) -> Result<Planned, Failure> {
-    let mut planned = Planned { title: "Deleting QOS(s)...", ..Planned::default() };
-    for name in known.qos.keys().filter(|name| !asked.names.is_empty() && asked.wants_name(name.as_str())) {
-        planned.lines.push(name.to_string());
-        planned.edits.push(edit(EditKind::Remove, Entity::Qos(name.clone()), Vec::new()));
-    }
+    let names = qualities(known, asked);
+    let mut planned = Planned::default();
+    planned.tell_any("Deleting QOS(s)...", named(&names));
+    planned.edits = names.iter().map(|name| edit(EditKind::Remove, Entity::Qos((*name).clone()), Vec::new())).collect();
     Ok(planned)
 }

@@ -59,6 +59,11 @@ const TRES: [(&str, &str, u32); 5] =
     [("cpu", "", 1), ("mem", "", 2), ("node", "", 4), ("billing", "", 5), ("gres", "gpu", 1001)];
 
 impl Known {
+    /// Users who coordinate an account, by name.
+    pub fn coordinators_of(&self, account: &AccountName) -> Vec<&str> {
+        self.coordinators.get(account.as_str()).map(|names| select::names(names).collect()).unwrap_or_default()
+    }
+
     /// # Errors
     /// The controller's silence.
     pub fn ask(invocation: &Invocation<'_>) -> Result<Known, Failure> {
@@ -147,6 +152,18 @@ impl Known {
         (qos, default.map(QosName::to_string).unwrap_or_default())
     }
 
+    /// The limits on each user and each job that hold where nothing is said below: those of the nearest that says any.
+    fn inherited(&self, account: &str, own: &Limits) -> Limits {
+        let mut limits = *own;
+        let mut next = self.accounts.get(account);
+        for _ in 0..self.accounts.len() {
+            let Some(row) = next else { break };
+            limits.inherit(&row.terms.limits);
+            next = row.parent.as_ref().and_then(|parent| self.accounts.get(parent.as_str()));
+        }
+        limits
+    }
+
     fn account_row(&self, account: &Account, depth: usize) -> Row {
         let (qos, default_qos) = self.qos_of(account.name.as_str());
         let name = account.name.to_string();
@@ -157,7 +174,7 @@ impl Known {
             organization: described(&account.organization, if parent.is_empty() { &name } else { &parent }),
             coordinators: self.coordinators.get(&name).cloned().unwrap_or_default(),
             shares: Some(account.terms.shares.unwrap_or(1)),
-            limits: account.terms.limits,
+            limits: self.inherited(&name, &account.terms.limits),
             account: name,
             parent,
             qos,
@@ -192,7 +209,7 @@ impl Known {
             shares: Some(of.terms.shares.unwrap_or(1)),
             qos: of.terms.qos.as_ref().map_or(qos, joined),
             default_qos: of.terms.default_qos.as_ref().map_or(default_qos, QosName::to_string),
-            limits: of.terms.limits,
+            limits: self.inherited(account, &of.terms.limits),
             depth,
             ..self.user_row(user)
         }
@@ -251,7 +268,14 @@ impl Known {
     pub fn associations(&self, asked: &Asked) -> Vec<Row> {
         let mut rows = Vec::new();
         let special = |partition: &str| asked.partitions.is_empty() || asked.wants_partition(partition);
-        for (account, depth) in self.tree() {
+        // An account stands below those above it that are shown.
+        let mut shown: Vec<usize> = Vec::new();
+        for (account, level) in self.tree() {
+            shown.retain(|above| *above < level);
+            let depth = shown.len();
+            if asked.wants_account(account.name.as_str()) {
+                shown.push(level);
+            }
             if !asked.wants_account(account.name.as_str()) {
                 continue;
             }

@@ -1,8 +1,11 @@
 //! `sacctmgr`: accounts, the users in them and qualities of service are listed, added, changed and removed.
 
+mod add;
 mod change;
 mod columns;
+mod commit;
 mod known;
+mod telling;
 mod words;
 
 use crate::failure::{Advice, Failure};
@@ -51,10 +54,9 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         () => return Err(Failure::plain(format!("invalid keyword: {}", escaped(&verb)))),
     };
     let Some((name, words)) = words.split_first() else {
-        let verb = if change.is_some() { &verb } else { "list" };
-        return Err(Failure::plain(format!("too few arguments for keyword:{}", escaped(verb))));
+        return Err(words::no_entity(change));
     };
-    let kind = Kind::parse(name)?;
+    let kind = Kind::parse(name).ok_or_else(|| words::no_entity(change))?;
     let asked = Asked::parse(words, kind, change == Some(EditKind::Add))?;
     match change {
         Some(_) if given.has("readonly") => Err(Failure::error("sacctmgr", "Can't run this command in readonly mode.")
@@ -106,9 +108,8 @@ fn list(invocation: &mut Invocation<'_>, given: &Given, kind: Kind, mut asked: A
         Kind::Tres => known.tres(&asked),
         Kind::User | Kind::Coordinator => known.users(&asked),
     };
-    if !(asked.tree && kind == Kind::Association) {
-        rows.iter_mut().for_each(|row: &mut Row| row.depth = 0);
-    }
+    let tree = asked.tree && kind == Kind::Association;
+    rows.iter_mut().filter(|_| !tree).for_each(|row: &mut Row| row.depth = 0);
     write!(invocation.out, "{}", Style::of(given).table(&columns, &rows, !given.has("noheader")))?;
     Ok(0)
 }

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::select;
 use crate::terminal::escaped;
-use squall_types::accounts::{Change, Setting};
+use squall_types::accounts::{Change, EditKind, Setting};
 
 /// What a command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,22 +28,28 @@ const KINDS: [(Kind, &[&str]); 7] = [
 ];
 
 impl Kind {
-    /// # Errors
-    /// A word that is none, in Slurm's words.
-    pub fn parse(word: &str) -> Result<Kind, Failure> {
+    /// `None` for a word that is none.
+    pub fn parse(word: &str) -> Option<Kind> {
         let word = word.to_ascii_lowercase();
         let exact = KINDS.iter().find(|(_, names)| names.contains(&word.as_str()));
         let begun = || KINDS.iter().find(|(_, names)| word.len() > 1 && names[0].starts_with(&word));
-        exact.or_else(begun).map(|(kind, _)| *kind).ok_or_else(|| {
-            let valid: Vec<&str> = KINDS.iter().map(|(_, names)| names[0]).collect();
-            Failure::plain(format!("invalid entity: {}", escaped(&word)))
-                .and_line(format!("sacctmgr: entities: {}", valid.join(", ")))
-        })
+        exact.or_else(begun).map(|(kind, _)| *kind)
     }
 
     pub fn word(self) -> &'static str {
         KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, names)| names[0])
     }
+}
+
+/// What a verb needs, in Slurm's words.
+pub fn no_entity(change: Option<EditKind>) -> Failure {
+    let (verb, entities) = match change {
+        None => ("list", "\"Account\", \"Association\", \"Cluster\", \"Coordinator\", \"QOS\", \"TRES\", or \"User\""),
+        Some(EditKind::Add) => ("add", "\"Account\", \"Coordinator\", \"QOS\", or \"User\""),
+        Some(EditKind::Modify) => ("modify", "\"Account\", \"QOS\", or \"User\""),
+        Some(EditKind::Remove) => ("delete", "\"Account\", \"Coordinator\", \"QOS\", or \"User\""),
+    };
+    Failure::plain(format!("No valid entity in {verb} command")).and_line(format!("Input line must include {entities}"))
 }
 
 /// Conditions, wishes and settings. An empty list is no condition.

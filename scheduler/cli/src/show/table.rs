@@ -40,7 +40,9 @@ pub fn chosen<R: 'static>(
     known: &'static [Column<R>],
 ) -> Result<Vec<Chosen<R>>, (String, Option<&'static str>)> {
     let one = |item: &str| {
-        let (name, width) = item.split_once('%').unwrap_or((item, ""));
+        // A heading may begin with the sign that parts a name from its width.
+        let sign = item.char_indices().skip(1).find(|(_, letter)| *letter == '%');
+        let (name, width) = sign.map_or((item, ""), |(at, _)| (&item[..at], &item[at + 1..]));
         let by_name = |column: &&Column<R>| column.name.eq_ignore_ascii_case(name);
         let Some(column) = known.iter().find(by_name) else {
             let near = did_you_mean::closest(name, known.iter().map(|column| column.name));

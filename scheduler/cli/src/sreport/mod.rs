@@ -54,7 +54,7 @@ static COLUMNS: [Column<Row>; 20] = [
     right("250-499 CPUs", 13, |row| row.parts[2].clone()),
     right("500-999 CPUs", 13, |row| row.parts[3].clone()),
     right(">= 1000 CPUs", 13, |row| row.parts[4].clone()),
-    right("Of cluster", 12, |row| row.share.clone()),
+    right("% of cluster", 12, |row| row.share.clone()),
     right("Comment", 20, |_| String::new()),
 ];
 
@@ -129,8 +129,12 @@ impl Report {
         REPORTS.iter().find(fits).map(|(.., report)| *report).ok_or_else(|| {
             let known = "cluster Utilization, cluster AccountUtilizationByUser, cluster UserUtilizationByAccount, \
                          job SizesByAccount, user TopUsage";
-            Failure::error("sreport", format_args!("Not valid report {} {}", escaped(&kind), escaped(&name)))
-                .advising(Advice { try_this: known.to_owned(), code: "SQ0002", ..Advice::default() })
+            let wrong = if name.is_empty() { &kind } else { &name };
+            Failure::plain(format!("Not valid report {}", escaped(wrong))).advising(Advice {
+                try_this: known.to_owned(),
+                code: "SQ0002",
+                ..Advice::default()
+            })
         })
     }
 
@@ -149,7 +153,9 @@ impl Report {
             Report::Utilization => "Cluster,Allocated,Down,PLND Down,Idle,Planned,Reported",
             Report::UsersOfAccounts => "Cluster,Account,Login,Proper Name,Used,Energy",
             Report::AccountsOfUsers => "Cluster,Login,Proper Name,Account,Used,Energy",
-            Report::Sizes => "Cluster,Account,0-49 CPUs,50-249 CPUs,250-499 CPUs,500-999 CPUs,>= 1000 CPUs,Of cluster",
+            Report::Sizes => {
+                "Cluster,Account,0-49 CPUs,50-249 CPUs,250-499 CPUs,500-999 CPUs,>= 1000 CPUs,% of cluster"
+            }
             Report::Top => "Cluster,Login,Proper Name,Account,Used,Energy",
         }
     }

@@ -84,11 +84,14 @@ fn edits(line: &str) -> Vec<AccountsEdit> {
 fn changes_are_told_asked_about_and_made() {
     insta::assert_snapshot!(desk().transcripts(&[
         "sacctmgr -i add account sound parent=lab maxjobs=3",
-        "sacctmgr -i add user cleo account=sound,lab maxjobs=1 defaultaccount=lab",
+        "sacctmgr -i add user cleo account=vision,lab maxjobs=1 defaultaccount=lab",
         "sacctmgr -i modify user where name=ann set maxjobs=5 qos+=high",
         "sacctmgr -i modify account lab set grptres=gres/gpu=-1",
         "sacctmgr -i add qos night priority=5 grpjobs=7",
         "sacctmgr -i add coordinator account=lab names=bob",
+        "sacctmgr -i delete coordinator account=lab names=ann",
+        "sacctmgr -i modify user ann set maxjobs=1 adminlevel=operator",
+        "sacctmgr -i modify account lab set description=words grpjobs=1",
         "sacctmgr -i delete user bob",
         "sacctmgr -i delete user name=ann account=vision partition=gpu",
         "sacctmgr -i -Q delete account vision",
@@ -119,6 +122,20 @@ fn what_is_asked_of_the_controller_is_what_was_typed() {
     assert_eq!(edits("sacctmgr -r -i delete account lab"), []);
 }
 
+/// Slurm's question, to which silence, an empty line and the end of the input are no.
+#[test]
+fn nothing_is_changed_before_somebody_says_yes() {
+    let answered = |typed: &str, silent| {
+        let desk = Desk { silent, ..desk().typing(typed) };
+        let told = desk.transcripts(&["sacctmgr -Q add account sound"]);
+        let made = desk.controller.asked.borrow().iter().any(|asked| matches!(asked, Asked::EditAccounts(_)));
+        format!("{typed:?}, silent: {silent}, made: {made}\n{told}")
+    };
+    let of_each =
+        [("y\n", false), ("Y", false), ("n\n", false), ("\n", false), ("", false), ("what?\ny\n", false), ("", true)];
+    insta::assert_snapshot!(of_each.map(|(typed, silent)| answered(typed, silent)).join("\n"));
+}
+
 #[test]
 fn what_cannot_be_done_is_said() {
     insta::assert_snapshot!(desk().transcripts(&[
@@ -135,6 +152,11 @@ fn what_cannot_be_done_is_said() {
         "sacctmgr dump storm",
         "sacctmgr frobnicate",
         "sacctmgr modify",
+        "sacctmgr list",
+        "sacctmgr add frob",
+        "sacctmgr -i add account sound parent=nosuch",
+        "sacctmgr -i add user ann account=nosuch",
+        "sacctmgr -i add coordinator account=nosuch names=ann",
     ]));
 }
 

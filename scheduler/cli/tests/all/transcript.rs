@@ -17,6 +17,8 @@ pub struct Desk {
     pub directory: tempfile::TempDir,
     pub variables: Vec<(&'static str, String)>,
     pub input: Vec<u8>,
+    /// Nobody types anything, and the input does not end.
+    pub silent: bool,
 }
 
 /// What came of a command.
@@ -30,7 +32,13 @@ pub struct Outcome {
 impl Desk {
     pub fn new(controller: Canned) -> Self {
         let directory = tempfile::tempdir().expect("a folder for scripts");
-        Desk { controller, directory, variables: vec![("PATH", "/usr/bin:/bin".to_owned())], input: Vec::new() }
+        Desk {
+            controller,
+            directory,
+            variables: vec![("PATH", "/usr/bin:/bin".to_owned())],
+            input: Vec::new(),
+            silent: false,
+        }
     }
 
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
@@ -97,6 +105,7 @@ impl Desk {
             zone: jiff::tz::TimeZone::UTC,
             clock: || NOW,
             pause: |_| {},
+            heard_within: if self.silent { |_| false } else { |_| true },
             input: &mut self.input.as_slice(),
             out,
             err,

@@ -42,9 +42,9 @@ impl Default for Accounts {
             limiting: 0,
             ranking: false,
         };
-        let root = Account { name: ROOT.into(), description: "everybody".to_owned(), ..Account::default() };
+        let root = Account { name: ROOT.into(), description: "default root account".to_owned(), ..Account::default() };
         accounts.accounts.insert(ROOT.into(), root);
-        let normal = Qos { name: NORMAL.into(), description: "the default".to_owned(), ..Qos::default() };
+        let normal = Qos { name: NORMAL.into(), description: "Normal QOS default".to_owned(), ..Qos::default() };
         accounts.qos.insert(NORMAL.into(), normal);
         accounts
     }

@@ -47,6 +47,15 @@ impl Limits {
         *self == Limits::default()
     }
 
+    /// What the account above passes on: limits on each user and each job of which nothing is said here. Those of
+    /// groups hold there already.
+    pub fn inherit(&mut self, above: &Limits) {
+        self.user.jobs = self.user.jobs.or(above.user.jobs);
+        self.user.submits = self.user.submits.or(above.user.submits);
+        self.job.inherit(&above.job);
+        self.wall = self.wall.or(above.wall);
+    }
+
     /// Takes in a limit of an account or association; `false` where it is none of theirs.
     pub(super) fn set_of_association(&mut self, setting: &Setting) -> Result<bool, SettingError> {
         match setting.name() {

@@ -89,6 +89,13 @@ impl TresLimits {
         TresKind::ALL.into_iter().filter_map(|kind| Some((kind, self.get(kind)?)))
     }
 
+    /// Sets what is not set.
+    pub fn inherit(&mut self, above: &TresLimits) {
+        for (kind, limit) in above.iter() {
+            self.slot(kind).get_or_insert(limit);
+        }
+    }
+
     /// Changes the kinds that the text names and leaves the others; an amount of `-1` takes a limit away, and a text of
     /// `-1` or of nothing all of them.
     ///
