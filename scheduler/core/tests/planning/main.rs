@@ -1,6 +1,7 @@
 //! Whatever happens to whatever cluster: a plan from scratch comes to what the plain model says, the planner that
 //! remembers comes to what the plan from scratch says, and a pass that is cut is a prefix of the whole.
 
+mod limits;
 mod reference;
 mod world;
 
@@ -54,11 +55,8 @@ fn compare(world: &World, planner: &mut IncrementalPlanner, looks: u64) {
     };
     mine.promised.retain(|job, _| open(job));
     mine.steps.retain(|step| !matches!(step, Step::Bind { target: squall_core::plan::Target::Job(job), .. } if cluster.jobs.get(job).is_some_and(|job| job.claim().is_some())));
-    // The plain model knows of no limits; there the steps are judged when they are performed.
-    if !cluster.accounts.is_limiting() {
-        let reference = reference::answer(cluster, now);
-        assert_eq!(mine, reference, "the pass and the plain model");
-    }
+    let reference = reference::answer(cluster, now);
+    assert_eq!(mine, reference, "the pass and the plain model");
 
     planner.begin(cluster, now);
     let mut steps = Vec::new();

@@ -1,7 +1,9 @@
 //! What a pass must come to, said plainly: for every job in the order of the queue, look at every node at every time
 //! at which anything changes. No index, no memory, no class; and so only for small clusters.
 
+use crate::limits::Limits;
 use squall_core::Cluster;
+use squall_core::accounts::Amounts;
 use squall_core::job::{ArrayRole, Job, JobPhase};
 use squall_core::node::Node;
 use squall_core::plan::market::{Buyable, Market, Spending, admissible, affordable, candidates, time_limit};
@@ -44,6 +46,7 @@ struct Model<'a> {
     failed: Vec<Failed<'a>>,
     /// How often nodes were added to a pool, or taken back.
     grown: BTreeMap<&'a PoolName, usize>,
+    limits: Limits<'a>,
     answer: Answer,
 }
 
@@ -73,6 +76,7 @@ pub fn answer(cluster: &Cluster, now: Timestamp) -> Answer {
         active: BTreeMap::new(),
         failed: Vec::new(),
         grown: BTreeMap::new(),
+        limits: Limits::new(cluster),
         answer: Answer::default(),
     };
     for job in cluster.queue().filter(|job| gate(cluster, job, now) == Gate::Open) {
@@ -103,16 +107,41 @@ impl<'a> Model<'a> {
 
     fn try_target(&mut self, job: &'a Job, target: Target) -> bool {
         let spec = &job.spec;
-        let places = candidates(self.cluster, spec);
-        let known = self.failed.iter().position(|failed| alike(failed.spec, spec));
+        let mut places = candidates(self.cluster, spec);
+        let limited = self.cluster.accounts.is_limiting();
+        let like = |failed: &Failed<'_>| alike(failed.spec, spec) && (!limited || Limits::alike(failed.spec, spec));
+        let known = self.failed.iter().position(like);
+        let held_back = |model: &mut Self| {
+            let found = Failed { spec, buys: false, promises: false, grown: 0 };
+            match known {
+                Some(at) => model.failed[at] = found,
+                None => model.failed.push(found),
+            }
+            false
+        };
+        if !places.is_empty() && self.limits.forbid(spec, Amounts::asked(spec)) {
+            return held_back(self);
+        }
         let full =
             places.iter().all(|(partition, _)| self.kept.get(*partition).is_some_and(|kept| *kept >= RESERVATIONS));
         let (may_buy, may_promise) = known.map_or((true, true), |at| (self.failed[at].buys, self.failed[at].promises));
         // What is worth another try may start where nodes were added since.
-        let grown = |model: &Self| places.iter().filter_map(|(_, pool)| model.grown.get(*pool)).sum::<usize>();
+        let all = places.clone();
+        let grown = |model: &Self| all.iter().filter_map(|(_, pool)| model.grown.get(*pool)).sum::<usize>();
         let again = known.is_none_or(|at| grown(self) > self.failed[at].grown && (may_buy || (may_promise && !full)));
-        if again && self.start(spec, target, &places) {
-            return true;
+        while again {
+            let mut over = Vec::new();
+            if self.start(spec, target, &places, &mut over) {
+                return true;
+            }
+            if over.is_empty() {
+                break;
+            }
+            // Where it would hold more than it may, it is not tried again.
+            places.retain(|place| !over.contains(place));
+            if places.is_empty() {
+                return held_back(self);
+            }
         }
         let tried = if again { grown(self) } else { known.map_or(0, |at| self.failed[at].grown) };
         let waiting = if may_promise { self.earliest(spec, &places) } else { None };
@@ -133,11 +162,16 @@ impl<'a> Model<'a> {
         false
     }
 
-    fn start(&mut self, spec: &JobSpec, target: Target, places: &[Where<'a>]) -> bool {
+    /// Now, else on nodes that come. `over` are the places where it fits and would hold more than it may.
+    fn start(&mut self, spec: &JobSpec, target: Target, places: &[Where<'a>], over: &mut Vec<Where<'a>>) -> bool {
         for (partition, pool) in places {
             let time = time_limit(self.cluster, spec, partition);
             let open: Vec<usize> = self.of_pool(pool, |place| place.ready_at.is_none());
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
+            if self.limits.forbid(spec, held(&picks)) {
+                over.push((partition, pool));
+                break;
+            }
             for pick in &picks {
                 let place = &mut self.places[open[pick.room]];
                 if std::mem::take(&mut place.fenced) {
@@ -154,6 +188,10 @@ impl<'a> Model<'a> {
             let time = time_limit(self.cluster, spec, partition);
             let open: Vec<usize> = self.of_pool(pool, |place| !place.fenced);
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
+            if self.limits.forbid(spec, held(&picks)) {
+                over.push((partition, pool));
+                break;
+            }
             self.claim(spec, target, partition, time, &open, &picks);
             return true;
         }
@@ -265,6 +303,10 @@ impl<'a> Model<'a> {
             self.next_node += 1;
             open.push(self.places.len() - 1);
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
+            if self.limits.forbid(spec, held(&picks)) {
+                refused = Some(false);
+                break;
+            }
             let Ok(budgets) = affordable(self.cluster, &self.spending, spec, partition, buyable, count) else {
                 refused = Some(false);
                 break;
@@ -326,7 +368,9 @@ impl<'a> Model<'a> {
             let Resources { cpus, memory_mib, .. } = pick.need;
             Allocation { node: place.node, cpus, memory_mib, gpus: pick.gpus.clone(), tasks }
         };
-        picks.iter().zip(tasks_of(spec, picks)).map(taken).collect()
+        let allocations = picks.iter().zip(tasks_of(spec, picks)).map(taken).collect();
+        self.limits.start(spec, held(picks));
+        allocations
     }
 
     fn of_pool(&self, pool: &PoolName, wanted: impl Fn(&Place<'a>) -> bool) -> Vec<usize> {
@@ -393,6 +437,13 @@ fn place_of<'a>(cluster: &'a Cluster, node: &'a Node, now: Timestamp) -> Option<
         gpus: node.free_gpus(),
         ends: held.chain(claims).collect(),
         kept: Vec::new(),
+    })
+}
+
+fn held(picks: &[Pick]) -> Amounts {
+    picks.iter().fold(Amounts::default(), |sum, pick| {
+        let Resources { cpus, memory_mib, .. } = pick.need;
+        sum.plus(Amounts { cpus: cpus.into(), memory_mib, nodes: 1, gpus: pick.gpus.len() as u64 })
     })
 }
 
