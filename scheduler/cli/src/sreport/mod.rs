@@ -154,7 +154,7 @@ impl Report {
             Report::UsersOfAccounts => "Cluster,Account,Login,Proper Name,Used,Energy",
             Report::AccountsOfUsers => "Cluster,Login,Proper Name,Account,Used,Energy",
             Report::Sizes => {
-                "Cluster,Account,0-49 CPUs,50-249 CPUs,250-499 CPUs,500-999 CPUs,>= 1000 CPUs,% of cluster"
+                "Cluster,Account%9,0-49 CPUs,50-249 CPUs,250-499 CPUs,500-999 CPUs,>= 1000 CPUs,% of cluster"
             }
             Report::Top => "Cluster,Login,Proper Name,Account,Used,Energy",
         }

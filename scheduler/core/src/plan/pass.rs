@@ -259,7 +259,9 @@ impl Planner<'_> {
         // One that failed is tried again where nodes were added since: what is bought for a job may have room for others.
         if !self.pass.standings[class].is_stuck(length) {
             loop {
-                if self.place_now(job, target, class, &candidates) || self.claim_coming(job, target, class, &candidates)
+                // Where it would start at once in excess of a limit, it is tried in other places before it waits for nodes.
+                if self.place_now(job, target, class, &candidates)
+                    || (self.pass.over.is_empty() && self.claim_coming(job, target, class, &candidates))
                 {
                     return self.placed(job);
                 }

@@ -6,6 +6,8 @@ mod reference;
 mod world;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use reference::Answer;
 use squall_core::plan::{IncrementalPlanner, Plan, Progress, Step, plan};
 use std::collections::BTreeMap;
@@ -148,4 +150,32 @@ fn room_on_a_node_that_the_same_plan_buys_is_taken_before_another_is_bought() {
     assert_eq!(bought, 1, "{steps:#?}");
     let claims = steps.iter().filter(|step| matches!(step, Step::Claim { .. })).count();
     assert_eq!(claims, 2, "{steps:#?}");
+}
+
+/// The first of whatever there is.
+fn first() -> prop::sample::Index {
+    let mut tree = any::<prop::sample::Index>().new_tree(&mut TestRunner::deterministic()).expect("there is one");
+    while tree.simplify() {}
+    tree.current()
+}
+
+/// What fits at once only in excess of a limit is tried in other places: it starts where it may, and waits for nothing.
+#[test]
+fn a_start_that_a_limit_forbids_is_sought_elsewhere_before_nodes_are_awaited() {
+    let setting = Setting { machines: vec![(4, 2, false), (4, 2, false)], bought: 3, boot_secs: 1, idle_secs: 1 };
+    let first = first();
+    let both = Want { nodes: (2, 2), tasks_per_node: Some(2), cpus: 3, picky: 1, ..Want::default() };
+    let mut world = World::new(&setting);
+    world.act(&Act::Submit(both));
+    world.perform(plan(&world.cluster, world.now).steps);
+    // At most four CPUs: not on the two small machines, which fit as well.
+    world.act(&Act::Limit(5, Some(4)));
+    world.act(&Act::Submit(Want { cpus: 3, gpus: 3, total: true, ..Want::default() }));
+    world.act(&Act::Cancel(first));
+    world.act(&Act::Advance(1));
+    world.act(&Act::Launch(first, true));
+    world.act(&Act::Register(first));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    let steps = plan(&world.cluster, world.now).steps;
+    assert!(steps.iter().any(|step| matches!(step, Step::Bind { .. })), "{steps:#?}");
 }

@@ -184,7 +184,8 @@ impl<'a> Model<'a> {
             self.answer.steps.push(Step::Bind { target, partition, allocations, time_limit: time });
             return true;
         }
-        for (partition, pool) in places {
+        let may_wait = over.is_empty();
+        for (partition, pool) in places.iter().filter(|_| may_wait) {
             let time = time_limit(self.cluster, spec, partition);
             let open: Vec<usize> = self.of_pool(pool, |place| !place.fenced);
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
