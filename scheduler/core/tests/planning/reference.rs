@@ -129,15 +129,14 @@ impl<'a> Model<'a> {
         let all = places.clone();
         let grown = |model: &Self| all.iter().filter_map(|(_, pool)| model.grown.get(*pool)).sum::<usize>();
         let again = known.is_none_or(|at| grown(self) > self.failed[at].grown && (may_buy || (may_promise && !full)));
-        while again {
+        let mut trying = again;
+        while trying {
             let mut over = Vec::new();
             if self.start(spec, target, &places, &mut over) {
                 return true;
             }
-            if over.is_empty() {
-                break;
-            }
             // Where it would hold more than it may, it is not tried again.
+            trying = !over.is_empty();
             places.retain(|place| !over.contains(place));
             if places.is_empty() {
                 return held_back(self);
