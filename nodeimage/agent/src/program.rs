@@ -1,7 +1,7 @@
 //! The command line of the agent and of the processes that it makes of itself.
 
 use crate::daemon::{self, DaemonError, EXIT_FAILED, EXIT_LOCKED, OptionError, Options, USAGE};
-use crate::launch::{SelfCommand, receive, task};
+use crate::launch::{BUILD, SHIM, SelfCommand, receive, task};
 use crate::login::{self, LoginOptions};
 use crate::shim;
 use std::error::Error;
@@ -18,19 +18,36 @@ const LOG: &str = "SQUALL_LOG";
 /// Runs what the arguments say, and returns the exit code. `prefix` is what comes before them when this
 /// program calls itself: nothing in `squalld`, `agent` in `squall`.
 pub fn run(prefix: &[&str], arguments: Vec<OsString>) -> i32 {
-    let again = SelfCommand::current(prefix);
-    let text = |at: usize| arguments.get(at).map(|argument| argument.to_string_lossy());
-    match (text(0).as_deref(), arguments.len()) {
-        (Some("run"), _) => agent(&arguments[1..], again),
-        (Some("login"), _) => login(&arguments[1..]),
-        (Some("shim"), 3) => match text(2).as_deref().map(str::parse) {
-            Some(Ok(launch)) => shim::run(Path::new(&arguments[1]), launch),
-            _ => usage(),
-        },
-        (Some("step"), 2) => shim::step::run(Path::new(&arguments[1]), &again),
-        (Some("receive"), 1) => receive::run(),
-        (Some("task"), 2) => task::run(Path::new(&arguments[1])),
-        _ => usage(),
+    match arguments.first().and_then(|word| word.to_str()) {
+        Some("run") => agent(&arguments[1..], prefix),
+        Some("login") => login(&arguments[1..]),
+        _ => outliving(prefix, &arguments).unwrap_or_else(usage),
+    }
+}
+
+/// The program that has nothing but the processes which outlive the agent.
+pub fn shim(arguments: &[OsString]) -> i32 {
+    // Started through a descriptor, it would be called by its number.
+    let _ = nix::sys::prctl::set_name(c"squall-shim");
+    outliving(&[], arguments).unwrap_or_else(|| {
+        eprintln!("{SHIM}: this program is started by Squall's agent, for each job that the node runs");
+        EXIT_USAGE
+    })
+}
+
+/// What the agent starts for jobs; `None` for other words.
+fn outliving(prefix: &[&str], arguments: &[OsString]) -> Option<i32> {
+    let text = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    match (text(0)?, arguments.len()) {
+        ("shim", 3) => Some(shim::run(Path::new(&arguments[1]), text(2)?.parse().ok()?)),
+        ("step", 2) => Some(shim::step::run(Path::new(&arguments[1]), &SelfCommand::current(prefix))),
+        ("receive", 1) => Some(receive::run()),
+        ("task", 2) => Some(task::run(Path::new(&arguments[1]))),
+        ("build", 1) => {
+            println!("{BUILD}");
+            Some(0)
+        }
+        _ => None,
     }
 }
 
@@ -85,7 +102,7 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-fn agent(arguments: &[OsString], again: SelfCommand) -> i32 {
+fn agent(arguments: &[OsString], prefix: &[&str]) -> i32 {
     let options = match Options::parse(arguments) {
         Ok(options) => options,
         Err(OptionError::Help(text)) => {
@@ -98,7 +115,7 @@ fn agent(arguments: &[OsString], again: SelfCommand) -> i32 {
         }
     };
     start_logging();
-    match daemon::run(options, again) {
+    match daemon::run(options, SelfCommand::small(prefix)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("squalld: error: {}", with_causes(&error));
