@@ -3,6 +3,8 @@
 use crate::duty::Now;
 use nix::time::{ClockId, clock_gettime};
 use squall_types::{Span, Timestamp};
+use std::fs;
+use std::sync::OnceLock;
 
 /// Both clocks, now.
 pub fn now() -> Now {
@@ -12,7 +14,9 @@ pub fn now() -> Now {
     Now { wall: Timestamp(millis(ClockId::CLOCK_REALTIME)), uptime: Span(millis(ClockId::CLOCK_BOOTTIME)) }
 }
 
-/// What tells one boot of the machine from the next; empty where the kernel does not say.
+/// What tells one boot of the machine from the next; empty where the kernel does not say. No process sees two.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned());
+    BOOT_ID.get_or_init(|| read().unwrap_or_default()).clone()
 }

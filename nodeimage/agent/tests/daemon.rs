@@ -70,7 +70,7 @@ async fn exit_codes_are_kept_over_kill_9_of_the_agent() {
     agent.kill();
     std::fs::write(agent.work().join("go"), "").unwrap();
     let folder = Folder(agent.state().join("runs/1.1"));
-    until("the job ends without an agent", || folder.clean().is_some()).await;
+    until("the job ends without an agent", || folder.record().clean().is_some()).await;
     agent.start();
     let (_, attempts) = controller.hello().await;
     match &attempts[..] {

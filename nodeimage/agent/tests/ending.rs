@@ -105,7 +105,7 @@ async fn the_exit_code_is_kept_while_no_agent_lives() {
         let job = bench.job("#!/bin/sh\nsleep 0.3\nexit 9\n");
         bench.start(&job).await;
         let folder = Folder(bench.hands.places.run(job.run));
-        until("the shim is done", || folder.clean().is_some()).await;
+        until("the shim is done", || folder.record().clean().is_some()).await;
         bench.restart();
         match bench.found(&job).await {
             Found::Ended(end) => assert_eq!((end.cause, end.exit.code), (EndCause::Exited, 9)),
@@ -135,7 +135,7 @@ async fn a_killed_shim_means_lost_and_nothing_of_the_job_lives() {
         bench.start(&job).await;
         let pid_file = bench.work().join("shell.pid");
         until("the script runs", || alive(&pid_file)).await;
-        let claim = Folder(bench.hands.places.run(job.run)).claimed(1).unwrap();
+        let claim = Folder(bench.hands.places.run(job.run)).record().claim(1).cloned().unwrap();
         claim.shim.unwrap().signal(libc::SIGKILL);
         assert_eq!(bench.end().await.cause, EndCause::Lost);
         assert!(!alive(&pid_file), "{containment:?}");

@@ -129,7 +129,7 @@ fn admit(hands: &Hands, live: &LiveRun, channel: &Channel) -> Result<(), Failure
     let process = peer.pid.and_then(|pid| Process::find(u32::try_from(pid).ok()?));
     let Some(process) = process else { return denied("nothing says which process is calling") };
     match hands.cell(run) {
-        Ok(cell) if cell.holds(process) => Ok(()),
+        Some(cell) if cell.holds(process) => Ok(()),
         _ => denied("only what runs in that job may use it"),
     }
 }

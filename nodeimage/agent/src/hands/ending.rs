@@ -4,7 +4,7 @@ use super::Hands;
 use crate::cell::{Cell, Process};
 use crate::clock;
 use crate::duty::DutyInput;
-use crate::shim::records::{self, Folder};
+use crate::shim::records::{self, CourseRecord};
 use crate::sys;
 use squall_types::agent::{AttemptEnd, EndCause, ExitStatus, SignalTarget, Usage};
 use squall_types::ids::Run;
@@ -33,7 +33,7 @@ pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, ch
             clear(&hands, run);
             // Shims of steps that wait for a client to come back need not: the run is over.
             tell_shims(&hands, run);
-            of_folder(&hands.folder(run)).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
+            of_record(&hands.folder(run).record()).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
         })
         .await
     };
@@ -71,23 +71,23 @@ pub(super) fn clear(hands: &Hands, run: Run) {
 
 /// The cell of a run, as written down or, where that is lost, as it must have been.
 pub(super) fn whole(hands: &Hands, run: Run) -> Cell {
-    hands.cell(run).unwrap_or_else(|_| super::prepare::cell_named(hands, run))
+    hands.cell(run).unwrap_or_else(|| super::prepare::cell_named(hands, run))
 }
 
 /// The end of a run as its shim wrote it down.
-pub(super) fn of_folder(folder: &Folder) -> Option<AttemptEnd> {
-    if let Some(failed) = folder.failed() {
+pub(super) fn of_record(record: &CourseRecord) -> Option<AttemptEnd> {
+    if let Some(failed) = record.failed() {
         let cause = EndCause::LaunchFailed;
         let (exit, usage) = (ExitStatus::default(), Usage::default());
-        return Some(AttemptEnd { cause, exit, ended_at: failed.at.wall, usage, detail: failed.text });
+        return Some(AttemptEnd { cause, exit, ended_at: failed.at.wall, usage, detail: failed.text.clone() });
     }
-    let exit = folder.exit()?;
+    let exit = record.exit()?;
     let failed = exit.status != ExitStatus::default();
     Some(AttemptEnd {
         cause: if exit.out_of_memory && failed { EndCause::OutOfMemory } else { EndCause::Exited },
         exit: exit.status,
         ended_at: exit.ended.wall,
-        usage: folder.clean().map_or(exit.usage, |clean| clean.usage),
+        usage: record.clean().map_or(exit.usage, |clean| clean.usage),
         detail: String::new(),
     })
 }
@@ -128,7 +128,7 @@ pub(super) fn signal(hands: &Hands, run: Run, target: SignalTarget, signal: i32)
     match target {
         SignalTarget::All => cell.signal(signal),
         SignalTarget::BatchShell => {
-            if let Some(main) = hands.folder(run).started().and_then(|started| started.main) {
+            if let Some(main) = hands.folder(run).record().started().and_then(|started| started.main) {
                 main.signal(signal);
             }
         }

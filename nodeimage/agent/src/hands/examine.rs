@@ -4,8 +4,6 @@ use super::{Hands, ending, prepare};
 use crate::cell::Process;
 use crate::clock;
 use crate::duty::Found;
-use crate::ledger::sealed::SealedError;
-use crate::shim::ShimPlan;
 use crate::shim::records::{self, Claim, Folder};
 use squall_types::ids::Run;
 use std::sync::Arc;
@@ -31,11 +29,11 @@ pub(super) async fn examine(hands: &Arc<Hands>, run: Run, launch: Option<u32>) -
         return Found::Prepared;
     }
     if let Found::Running(_) = found {
-        let folder = hands.folder(run);
-        if let Ok(plan) = crate::ledger::sealed::read::<ShimPlan>(&folder.0.join("shim")) {
-            hands.bind_again(run, plan.cpus);
+        let record = hands.folder(run).record();
+        if let Some(plan) = record.plan() {
+            hands.bind_again(run, plan.cpus.clone());
         }
-        let shim = folder.claimed(launch).ok().and_then(|claim| claim.shim);
+        let shim = record.claim(launch).and_then(|claim| claim.shim);
         tokio::spawn(ending::watch(hands.clone(), run, shim, None));
     }
     found
@@ -63,34 +61,28 @@ fn look(hands: &Hands, folder: &Folder, run: Run, launch: u32) -> Option<Found> 
         Ok(false) => {}
         Err(error) => {
             destroy(hands, run);
-            return Some(Found::Lost { detail: format!("its folder cannot be used: {error}") });
-        }
-    }
-    let claim = match folder.claimed(launch) {
-        Ok(claim) => claim,
-        Err(SealedError::Missing) => return None,
-        Err(error) => {
-            destroy(hands, run);
             return Some(Found::Lost { detail: error.to_string() });
         }
-    };
+    }
+    let record = folder.record();
+    let claim = record.claim(launch)?;
     let Some(shim) = claim.shim else { return Some(Found::NeverBegan) };
     if claim.boot_id != boot_id {
         return Some(
-            ending::of_folder(folder)
+            ending::of_record(&record)
                 .map_or_else(|| Found::Lost { detail: "the node restarted under it".to_owned() }, Found::Ended),
         );
     }
     if !shim.is_alive() {
         return Some(over(hands, folder, run));
     }
-    folder.started().map(|started| Found::Running(started.began))
+    record.started().map(|started| Found::Running(started.began))
 }
 
 /// The shim is gone: what it left is cleared away, and what it wrote is the end.
 fn over(hands: &Hands, folder: &Folder, run: Run) -> Found {
     ending::clear(hands, run);
-    match ending::of_folder(folder) {
+    match ending::of_record(&folder.record()) {
         Some(end) => Found::Ended(end),
         None => Found::Lost { detail: ending::SHIM_GONE.to_owned() },
     }

@@ -13,7 +13,7 @@ mod start;
 pub use ending::gone;
 pub use files::resolve;
 
-use crate::cell::Ground;
+use crate::cell::{Cell, Ground};
 use crate::duty::{DutyInput, Found};
 use crate::launch::SelfCommand;
 use crate::launch::environment::NodeFacts;
@@ -30,6 +30,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
+/// Where a run has no [`ShimPlan`].
+pub(crate) const NO_PLAN: &str = "nothing says how the job was started on this node";
 /// Shims that are started at once; more wait their turn.
 const STARTS_AT_ONCE: usize = 16;
 
@@ -179,9 +181,14 @@ impl Hands {
         Folder(self.places.run(run))
     }
 
-    /// The cell of a run as its shim has it written down.
-    pub(crate) fn cell(&self, run: Run) -> Result<crate::cell::Cell, crate::ledger::sealed::SealedError> {
-        crate::ledger::sealed::read::<ShimPlan>(&self.places.run(run).join("shim")).map(|plan| plan.cell)
+    /// What the shim of a run was told to do; `None` where it was told nothing, or where that is lost.
+    pub(crate) fn plan(&self, run: Run) -> Option<ShimPlan> {
+        self.folder(run).record().plan().cloned()
+    }
+
+    /// The cell of a run as its shim was given it.
+    pub(crate) fn cell(&self, run: Run) -> Option<Cell> {
+        self.plan(run).map(|plan| plan.cell)
     }
 
     pub(crate) async fn tell(&self, input: DutyInput) {

@@ -40,7 +40,7 @@ fn append(hands: &Hands, assignment: &Assignment, text: String) -> Result<(), St
     let (_, stdout, stderr) = of_batch(assignment, &hands.node).map_err(|error| error.to_string())?;
     let file = if stderr == Output::Joined { stdout } else { stderr };
     let Output::File { path, .. } = file else { return Ok(()) };
-    let cell = hands.cell(assignment.run).map_err(|error| error.to_string())?;
+    let cell = hands.cell(assignment.run).ok_or(super::NO_PLAN)?;
     let marker = cell.marker.clone();
     let plan = TaskPlan {
         cell,

@@ -6,9 +6,8 @@ use crate::cell::{Cell, Limits, MARKER};
 use crate::clock;
 use crate::launch::Identity;
 use crate::ledger::make_dir;
-use crate::ledger::sealed::{self, SealedError};
+use crate::shim::records::{Prepared, Word};
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
 use squall_types::agent::Assignment;
 use squall_types::ids::Run;
 use std::fs::{self, OpenOptions};
@@ -48,38 +47,18 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
         }
         // The last, since it says that all the rest is there.
         let environment = ByteVec::from(environment.to_vec());
-        sealed::write_unsynced(&prepared_path(&hands, run), &Prepared { boot_id: clock::boot_id(), environment })
+        let folder = hands.folder(run);
+        // Whoever asks for preparations knows that nothing was executed.
+        folder.begin_anew_if_damaged()?;
+        folder.course()?.say(&Word::Prepared(Prepared { boot_id: clock::boot_id(), environment }))
     };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
     done.map_err(|error| format!("the node could not prepare the job: {error}"))
 }
 
-/// What a run that is prepared has in its folder.
-#[derive(Debug, Encode, Decode)]
-struct Prepared {
-    /// What the machine keeps only while it is up is gone after a restart of it.
-    #[n(0)]
-    boot_id: String,
-    /// As it was submitted.
-    #[n(1)]
-    environment: ByteVec,
-}
-
 /// Whether all that the run needs is set up.
 pub(super) fn is_prepared(hands: &Hands, run: Run) -> bool {
-    sealed::read::<Prepared>(&prepared_path(hands, run)).is_ok_and(|prepared| prepared.boot_id == clock::boot_id())
-}
-
-/// The variables with which the job was submitted.
-///
-/// # Errors
-/// Where the run is not prepared.
-pub(super) fn prepared_environment(hands: &Hands, run: Run) -> Result<Vec<u8>, SealedError> {
-    sealed::read::<Prepared>(&prepared_path(hands, run)).map(|prepared| prepared.environment.into())
-}
-
-fn prepared_path(hands: &Hands, run: Run) -> PathBuf {
-    hands.places.run(run).join("prepared")
+    hands.folder(run).record().prepared().is_some_and(|prepared| prepared.boot_id == clock::boot_id())
 }
 
 pub(super) fn cell(hands: &Hands, run: Run, limits: Limits) -> io::Result<Cell> {

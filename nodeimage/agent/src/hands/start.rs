@@ -2,13 +2,13 @@
 
 use super::examine::resolve;
 use super::files::{self, executes};
-use super::prepare::{cell, prepared_environment, script_path};
+use super::prepare::{cell, script_path};
 use super::{Hands, ending};
 use crate::cell::{Limits, Process};
 use crate::duty::{DutyInput, Found};
 use crate::launch::{Act, Identity, TaskPlan, environment};
-use crate::ledger::sealed;
 use crate::shim::ShimPlan;
+use crate::shim::records::Word;
 use minicbor::bytes::ByteVec;
 use squall_types::agent::Assignment;
 use std::io::Read;
@@ -44,7 +44,7 @@ pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32
         Found::Lost { detail } => ending::lost(detail),
     };
     // Over already; that it began is news all the same.
-    if let Some(started) = hands.folder(run).started() {
+    if let Some(started) = hands.folder(run).record().started() {
         hands.tell(DutyInput::ShimStarted { run, began: started.began }).await;
     }
     hands.unbind(run);
@@ -61,12 +61,13 @@ fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Child, S
     let cpus = hands.bind(run, assignment.allocation.cpus);
     let folder = hands.folder(run);
     let task = if executes(assignment) { Some(batch(hands, assignment, &cell, cpus.clone())?) } else { None };
+    let marker = cell.marker.clone();
     let plan = ShimPlan { cell, task, cpus };
     // With the machine its processes are lost, and nobody reads this again.
-    sealed::write_unsynced(&folder.0.join("shim"), &plan).map_err(failed)?;
+    folder.course().and_then(|mut course| course.say(&Word::Plan(Box::new(plan)))).map_err(failed)?;
     let mut child = hands
         .again
-        .command("shim", &plan.cell.marker)
+        .command("shim", &marker)
         .arg(&folder.0)
         .arg(launch.to_string())
         .stdin(Stdio::null())
@@ -89,9 +90,10 @@ fn batch(hands: &Hands, assignment: &Assignment, cell: &crate::cell::Cell, cpus:
     let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(|error| error.to_string())?;
     let (stdin, stdout, stderr) = files::of_batch(assignment, &hands.node).map_err(|error| error.to_string())?;
     let part = cell.part("batch").map_err(|error| error.to_string())?;
-    let submitted = prepared_environment(hands, run).map_err(|error| error.to_string())?;
+    let record = hands.folder(run).record();
+    let submitted = &record.prepared().ok_or("what was prepared for the job is gone")?.environment;
     let facts = hands.facts(assignment, &[&cell.marker, &part.marker]);
-    let variables = environment::job(assignment, &identity, &facts, &submitted);
+    let variables = environment::job(assignment, &identity, &facts, submitted);
     Ok(TaskPlan {
         cell: part,
         identity,

@@ -5,7 +5,7 @@
 //!   agent.lock         held by the one agent of this folder
 //!   node               epoch and bound
 //!   ledger             the log: how far each run has come, results of steps, runs whose results were acknowledged
-//!   runs/JOB.ATTEMPT/  0700: what the agent prepared for a run, and what its shim writes beside it
+//!   runs/JOB.ATTEMPT/  0700: the way of a run, written by the agent and its shim, and folders of its steps
 //!   spool/             0711: what a job's own user must reach, as its script
 //! ```
 //!
@@ -19,6 +19,7 @@ pub mod sealed;
 pub use lock::{LockError, StateLock};
 
 use crate::duty::{NodeRecord, Record, Stage};
+use crate::shim::records::Folder;
 use held::Held;
 use log::Log;
 use sealed::SealedError;
@@ -170,7 +171,7 @@ impl Ledger {
             if may_have_been_claimed {
                 continue;
             }
-            let claimed = self.was_claimed(run)?;
+            let claimed = self.was_claimed(run);
             match self.held.run(run) {
                 // Nothing was executed.
                 Some(_) if !claimed => {}
@@ -185,14 +186,10 @@ impl Ledger {
         Ok(damaged)
     }
 
-    /// Whether a shim was ever let loose in this run's folder.
-    fn was_claimed(&self, run: Run) -> io::Result<bool> {
-        for entry in fs::read_dir(self.places.run(run))? {
-            if entry?.file_name().to_string_lossy().starts_with("claim-") {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Whether a shim may have been let loose for this run.
+    fn was_claimed(&self, run: Run) -> bool {
+        let record = Folder(self.places.run(run)).record();
+        !record.is_whole() || record.claims().next().is_some()
     }
 }
 

@@ -38,14 +38,12 @@ pub fn write_unsynced<T: Encode<()>>(path: &Path, value: &T) -> io::Result<()> {
     fs::rename(aside(path, value, false)?, path)
 }
 
-/// As [`write`], but only where there is no such file yet: `false` where there is. Without `synced` it is lost with the
-/// machine.
-pub fn write_new<T: Encode<()>>(path: &Path, value: &T, synced: bool) -> io::Result<bool> {
-    let aside = aside(path, value, synced)?;
+/// As [`write_unsynced`], but only where there is no such file yet: `false` where there is.
+pub fn write_new<T: Encode<()>>(path: &Path, value: &T) -> io::Result<bool> {
+    let aside = aside(path, value, false)?;
     let linked = fs::hard_link(&aside, path);
     fs::remove_file(&aside)?;
     match linked {
-        Ok(()) if synced => sync_parent(path).map(|()| true),
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
@@ -69,21 +67,33 @@ pub fn seal<T: Encode<()>>(value: &T) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The sealed values that stand one after the other in a file, up to the first that is not whole; none where there is no
-/// such file.
-pub fn read_all<T>(path: &Path) -> Vec<T>
+/// The sealed values that stand one after the other in a file.
+#[derive(Debug)]
+pub struct Frames<T> {
+    /// Up to the first that is not whole.
+    pub values: Vec<T>,
+    /// Nothing follows them.
+    pub whole: bool,
+}
+
+/// Reads a file of sealed values; none where there is no such file.
+pub fn read_all<T>(path: &Path) -> Frames<T>
 where
     T: for<'b> Decode<'b, ()>,
 {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take((HEADER + MAX_CONTENT) as u64).read_to_end(&mut bytes));
     let mut values = Vec::new();
-    let mut rest = if read.is_ok() { bytes.as_slice() } else { &[] };
+    let mut rest = bytes.as_slice();
     while let Some((value, length)) = first(rest) {
         values.push(value);
         rest = &rest[length..];
     }
-    values
+    let read = match read {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(_) => true,
+    };
+    Frames { values, whole: read && rest.is_empty() }
 }
 
 /// The sealed value at the beginning of `bytes`, and its length there; nothing where there is no whole one.
@@ -192,8 +202,8 @@ mod tests {
     fn only_one_of_two_writers_of_a_new_file_wins() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("claim");
-        assert!(write_new(&path, &1u32, true).unwrap());
-        assert!(!write_new(&path, &2u32, true).unwrap());
+        assert!(write_new(&path, &1u32).unwrap());
+        assert!(!write_new(&path, &2u32).unwrap());
         assert_eq!(read::<u32>(&path).unwrap(), 1);
     }
 }

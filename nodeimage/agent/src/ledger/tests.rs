@@ -1,5 +1,6 @@
 use super::*;
 use crate::duty::tests::assignment;
+use crate::shim::records::Claim;
 use squall_types::agent::{AssignedPhase, AttemptEnd, EndCause, ExitStatus, Usage};
 use squall_types::{Epoch, Timestamp};
 
@@ -15,6 +16,11 @@ fn ended(code: i32) -> Stage {
         usage: Usage::default(),
         detail: String::new(),
     })
+}
+
+fn claim(folder: &Path) {
+    let claim = Claim { shim: None, boot_id: "this".to_owned() };
+    assert!(Folder(folder.to_owned()).claim(1, &claim).unwrap());
 }
 
 fn reopened(state: &Path) -> Vec<Record> {
@@ -56,7 +62,7 @@ fn garbage_in_the_ledger_costs_one_run() {
     for job in 1..=3 {
         ledger.write(vec![written(job, starting(job))]).unwrap();
         ends.push(fs::metadata(&log).unwrap().len() as usize);
-        fs::write(ledger.places().run(run(job, 1)).join("claim-1"), b"").unwrap();
+        claim(&ledger.places().run(run(job, 1)));
     }
     let mut bytes = fs::read(&log).unwrap();
     bytes[ends[0] + 20] ^= 1;
@@ -65,7 +71,7 @@ fn garbage_in_the_ledger_costs_one_run() {
     fs::create_dir(dir.path().join("runs/what is this")).unwrap();
     fs::create_dir(dir.path().join("runs/4.1")).unwrap();
     fs::create_dir(dir.path().join("runs/5.1")).unwrap();
-    fs::write(dir.path().join("runs/5.1/claim-1"), b"").unwrap();
+    claim(&dir.path().join("runs/5.1"));
     let (mut ledger, mut records) = Ledger::open(dir.path()).unwrap();
     let of = |record: &Record| match record {
         Record::Run { run, .. } | Record::Damaged { run } => *run,
@@ -90,7 +96,11 @@ fn a_start_of_which_only_the_acceptance_can_be_read_is_not_repeated() {
     let accepted = Stage::Accepted(assignment(run(1, 1), &[], AssignedPhase::Prepare));
     ledger.write(vec![written(1, accepted.clone())]).unwrap();
     assert_eq!(reopened(dir.path()), [written(1, accepted)]);
-    fs::write(ledger.places().run(run(1, 1)).join("claim-1"), b"").unwrap();
+    let folder = ledger.places().run(run(1, 1));
+    claim(&folder);
+    assert_eq!(reopened(dir.path()), [Record::Damaged { run: run(1, 1) }]);
+    // Nor is one of which nobody can say.
+    fs::write(folder.join("course"), b"garbage").unwrap();
     assert_eq!(reopened(dir.path()), [Record::Damaged { run: run(1, 1) }]);
 }
 

@@ -10,7 +10,6 @@ pub mod step;
 use crate::cell::{Cell, Process};
 use crate::clock;
 use crate::launch::{TaskPlan, task};
-use crate::ledger::sealed;
 use crate::sys::{self, Reaped};
 use minicbor::{Decode, Encode};
 use nix::sys::signal::{SigSet, Signal};
@@ -32,7 +31,7 @@ const KILL_AGAIN: Duration = Duration::from_secs(1);
 /// The most text that is taken of why something could not be executed.
 const MAX_REASON: u64 = 4096;
 
-/// What a shim is to do; in its folder as `shim`.
+/// What a shim is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ShimPlan {
     /// All of the run on this node.
@@ -68,14 +67,13 @@ fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
     // Not a leader yet where the agent started it plainly; then no terminal of the agent's reaches it.
     let _ = nix::unistd::setsid();
     nix::unistd::chdir("/")?;
-    let plan: ShimPlan = sealed::read(&folder.0.join("shim")).map_err(io::Error::other)?;
-    // Made before the claim, which makes it durable with itself.
-    let course = folder.course()?;
+    let record = folder.record();
+    let plan = record.plan().ok_or_else(|| io::Error::other("nothing says what is to be executed"))?;
     let claim = Claim { shim: Some(Process::myself()), boot_id: clock::boot_id() };
-    if !folder.claim(launch, &claim)? {
+    if !folder.claim(launch, &claim).map_err(io::Error::other)? {
         return Ok(());
     }
-    let mut shim = Shim { course, plan: &plan, usage: Usage::default(), main: None, ended: None };
+    let mut shim = Shim { course: folder.course()?, plan, usage: Usage::default(), main: None, ended: None };
     match &plan.task {
         Some(task) => {
             if let Err(text) = shim.execute(task) {

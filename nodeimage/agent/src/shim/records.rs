@@ -1,12 +1,16 @@
-//! What a shim writes down in its folder, and what an agent reads there.
+//! What is written down of a run on its node, and what an agent reads there: one file, `course`, to which first the agent
+//! and then the shim of a launch append.
 //!
-//! Synced is what counts after the loss of the machine: that a launch was claimed, and how it ended. That it had started,
-//! could not, or was cleared away says something of processes, which are lost with the machine.
+//! Synced is what counts after the loss of the machine: that a launch was claimed, and how it ended. All else says something
+//! of preparations and processes, which are lost with the machine.
 
+use super::ShimPlan;
+use super::step;
 use crate::cell::Process;
 use crate::clock;
 use crate::duty::Now;
-use crate::ledger::sealed::{self, SealedError};
+use crate::ledger::sealed::{self, Frames};
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use squall_types::agent::{ExitStatus, Usage};
 use std::collections::BTreeSet;
@@ -15,7 +19,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Who may execute a launch. Made once, by linking: the first to claim has it, and a claim by nobody is
+/// All that a run needs is set up.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Prepared {
+    /// What the machine keeps only while it is up is gone after a restart of it.
+    #[n(0)]
+    pub boot_id: String,
+    /// As it was submitted.
+    #[n(1)]
+    pub environment: ByteVec,
+}
+
+/// Who may execute a launch. There is one for each: the first to claim has it, and a claim by nobody is
 /// the proof that the launch has executed nothing and never will.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Claim {
@@ -67,7 +82,7 @@ pub struct Clean {
     pub usage: Usage,
 }
 
-/// One step of a launch's way, in the order in which they are written.
+/// One step of a run's way, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Word {
     #[n(0)]
@@ -78,12 +93,26 @@ pub enum Word {
     Exit(#[n(0)] Exit),
     #[n(3)]
     Clean(#[n(0)] Clean),
+    /// By the agent; again after the loss of the machine.
+    #[n(4)]
+    Prepared(#[n(0)] Prepared),
+    /// By the agent: what the shim of the next launch is to do.
+    #[n(5)]
+    Plan(#[n(0)] Box<ShimPlan>),
+    /// By a shim, or by an agent for nobody.
+    #[n(6)]
+    Claim {
+        #[n(0)]
+        launch: u32,
+        #[n(1)]
+        claim: Claim,
+    },
 }
 
-/// One file for all that a shim has to say: each new file would cost more than what is written into it.
+/// One file for all that there is to say: each new file would cost more than what is written into it.
 const COURSE: &str = "course";
 
-/// Where a shim writes it.
+/// Where a run's way is written.
 #[derive(Debug)]
 pub struct Course {
     file: File,
@@ -114,82 +143,142 @@ impl Course {
     }
 }
 
-/// A shim's folder.
+/// The folder of a run.
 #[derive(Clone, Debug)]
 pub struct Folder(pub PathBuf);
 
+/// Why a launch could not be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// A claim may be among what cannot be read: nothing may be executed.
+    #[error("what is written down of the run is damaged")]
+    Damaged,
+    #[error("the run's folder cannot be used: {0}")]
+    Unusable(#[from] io::Error),
+}
+
 impl Folder {
-    fn claim_path(&self, launch: u32) -> PathBuf {
-        self.0.join(format!("claim-{launch}"))
+    fn path(&self) -> PathBuf {
+        self.0.join(COURSE)
     }
 
-    /// Claims a launch; `false` where somebody else has. Durable, and with it that the folder has a [`Course`].
-    pub fn claim(&self, launch: u32, claim: &Claim) -> io::Result<bool> {
-        let path = self.claim_path(launch);
-        // The answer is mostly known without making anything.
-        if path.exists() {
+    /// Claims a launch; `false` where somebody else has. Durable, and with it that the run has a [`Course`].
+    ///
+    /// # Errors
+    /// Where nobody can claim it.
+    pub fn claim(&self, launch: u32, claim: &Claim) -> Result<bool, ClaimError> {
+        // The answer is mostly known without a lock, and without making anything.
+        if self.record().claim(launch).is_some() {
             return Ok(false);
         }
-        sealed::write_new(&path, claim, true)
+        let mut course = self.course()?;
+        // Two who claim at once look one after the other. A process that ends lets go.
+        course.file.lock()?;
+        let claimed = self.claim_alone(&mut course, launch, claim);
+        // By hand: a copy of this process that is about to become a job would hold it as well.
+        course.file.unlock()?;
+        claimed
     }
 
-    /// The same for a step, which is never begun again: its claim may be lost with the machine.
-    pub fn claim_step(&self, claim: &Claim) -> io::Result<bool> {
-        sealed::write_new(&self.claim_path(1), claim, false)
+    fn claim_alone(&self, course: &mut Course, launch: u32, claim: &Claim) -> Result<bool, ClaimError> {
+        let record = self.record();
+        if record.claim(launch).is_some() {
+            return Ok(false);
+        }
+        if !record.whole {
+            return Err(ClaimError::Damaged);
+        }
+        course.say_for_good(&Word::Claim { launch, claim: claim.clone() })?;
+        sealed::sync_dir(&self.0)?;
+        Ok(true)
     }
 
-    pub fn claimed(&self, launch: u32) -> Result<Claim, SealedError> {
-        sealed::read(&self.claim_path(launch))
-    }
-
-    /// What a shim that has claimed its launch goes on to write.
+    /// To append to.
     ///
     /// # Errors
     /// As the file system says.
     pub fn course(&self) -> io::Result<Course> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(self.0.join(COURSE))?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(self.path())?;
         Ok(Course { file })
     }
 
-    fn words(&self) -> impl Iterator<Item = Word> {
-        sealed::read_all(&self.0.join(COURSE)).into_iter()
+    /// Forgets what is not whole, where it is known that nothing was executed: the machine was lost while it was written.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn begin_anew_if_damaged(&self) -> io::Result<()> {
+        if self.record().whole { Ok(()) } else { fs::remove_file(self.path()) }
     }
 
-    /// `None` where nothing says so; and so for the others.
-    pub fn started(&self) -> Option<Started> {
-        self.words().find_map(|word| if let Word::Started(started) = word { Some(started) } else { None })
-    }
-
-    pub fn failed(&self) -> Option<Failed> {
-        self.words().find_map(|word| if let Word::Failed(failed) = word { Some(failed) } else { None })
-    }
-
-    pub fn exit(&self) -> Option<Exit> {
-        self.words().find_map(|word| if let Word::Exit(exit) = word { Some(exit) } else { None })
-    }
-
-    pub fn clean(&self) -> Option<Clean> {
-        self.words().find_map(|word| if let Word::Clean(clean) = word { Some(clean) } else { None })
-    }
-
-    /// The shims that claimed a launch in this very folder, since the machine booted.
-    fn own_shims(&self) -> impl Iterator<Item = Process> {
-        let boot_id = clock::boot_id();
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        entries
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("claim-"))
-            .filter_map(|entry| sealed::read::<Claim>(&entry.path()).ok())
-            .filter(move |claim| claim.boot_id == boot_id)
-            .filter_map(|claim| claim.shim)
+    /// All that is written down; nothing where there is no folder.
+    pub fn record(&self) -> CourseRecord {
+        let Frames { values, whole } = sealed::read_all(&self.path());
+        CourseRecord { words: values, whole }
     }
 }
 
-/// All shims of a run: its own, and those of its steps, which have folders within it.
+/// What was written down of a run, as of one moment.
+#[derive(Clone, Debug)]
+pub struct CourseRecord {
+    words: Vec<Word>,
+    /// Nothing follows that cannot be read.
+    whole: bool,
+}
+
+impl CourseRecord {
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Of the last time that it was prepared; `None` where nothing says so, and so for the others.
+    pub fn prepared(&self) -> Option<&Prepared> {
+        self.words.iter().rev().find_map(|word| if let Word::Prepared(prepared) = word { Some(prepared) } else { None })
+    }
+
+    /// Of the last launch.
+    pub fn plan(&self) -> Option<&ShimPlan> {
+        self.words.iter().rev().find_map(|word| if let Word::Plan(plan) = word { Some(plan.as_ref()) } else { None })
+    }
+
+    pub fn claim(&self, wanted: u32) -> Option<&Claim> {
+        self.claims().find_map(|(launch, claim)| (launch == wanted).then_some(claim))
+    }
+
+    /// Of every launch.
+    pub fn claims(&self) -> impl Iterator<Item = (u32, &Claim)> {
+        self.words.iter().filter_map(|word| match word {
+            Word::Claim { launch, claim } => Some((*launch, claim)),
+            _ => None,
+        })
+    }
+
+    pub fn started(&self) -> Option<Started> {
+        self.words.iter().find_map(|word| if let Word::Started(started) = word { Some(*started) } else { None })
+    }
+
+    pub fn failed(&self) -> Option<&Failed> {
+        self.words.iter().find_map(|word| if let Word::Failed(failed) = word { Some(failed) } else { None })
+    }
+
+    pub fn exit(&self) -> Option<Exit> {
+        self.words.iter().find_map(|word| if let Word::Exit(exit) = word { Some(*exit) } else { None })
+    }
+
+    pub fn clean(&self) -> Option<Clean> {
+        self.words.iter().find_map(|word| if let Word::Clean(clean) = word { Some(*clean) } else { None })
+    }
+}
+
+/// All shims of a run that have claimed something since the machine booted: its own, and those of its steps, which have
+/// folders within it.
 pub fn shims(run_dir: &Path) -> BTreeSet<Process> {
     let steps = fs::read_dir(run_dir).into_iter().flatten().flatten();
     let steps = steps.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
-    let folders = std::iter::once(Folder(run_dir.to_owned())).chain(steps.map(|entry| Folder(entry.path())));
-    folders.flat_map(|folder| folder.own_shims().collect::<Vec<_>>()).collect()
+    let of_steps = steps.filter_map(|entry| step::claimed(&entry.path()));
+    let own = Folder(run_dir.to_owned()).record();
+    let boot_id = clock::boot_id();
+    let claims = own.claims().map(|(_, claim)| claim.clone()).chain(of_steps);
+    claims.filter(|claim| claim.boot_id == boot_id).filter_map(|claim| claim.shim).collect()
 }
 
 #[cfg(test)]
@@ -214,10 +303,10 @@ mod tests {
         writer.args(["shim::records::tests::writes_until_nothing_fits", "--exact", "--ignored"]);
         assert!(writer.output().unwrap().status.success());
         let folder = Folder(dir.path().to_owned());
-        assert!(folder.started().is_some());
+        assert!(folder.record().started().is_some());
         let exit = Exit { status: ExitStatus::default(), ended: now(), usage: Usage::default(), out_of_memory: false };
         folder.course().unwrap().say_for_good(&Word::Exit(exit)).unwrap();
-        assert_eq!(folder.exit(), Some(exit));
+        assert_eq!(folder.record().exit(), Some(exit));
     }
 
     #[test]
@@ -228,6 +317,47 @@ mod tests {
         let mut course = folder.course().unwrap();
         let word = Word::Started(Started { main: None, began: now() });
         let room = (0..10_000).find(|_| course.say(&word).is_err());
-        assert_eq!(room, Some(folder.words().count()), "what was said is there, and no more");
+        assert_eq!(room, Some(folder.record().words.len()), "what was said is there, and no more");
+    }
+
+    fn claim_of(pid: u32) -> Claim {
+        Claim { shim: Some(Process { pid, started: 1 }), boot_id: "this".to_owned() }
+    }
+
+    #[test]
+    fn of_many_who_claim_a_launch_at_once_one_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let won = std::thread::scope(|scope| {
+            let folder = Folder(dir.path().to_owned());
+            let claims: Vec<_> = (1..=8)
+                .map(|pid| {
+                    let folder = folder.clone();
+                    scope.spawn(move || folder.claim(1, &claim_of(pid)).unwrap().then_some(pid))
+                })
+                .collect();
+            claims.into_iter().filter_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        let record = Folder(dir.path().to_owned()).record();
+        let written: Vec<_> = record.claims().filter_map(|(_, claim)| claim.shim).map(|shim| shim.pid).collect();
+        assert_eq!((won.len(), &written), (1, &won));
+        assert_eq!(Folder(dir.path().to_owned()).claim(2, &claim_of(9)).ok(), Some(true), "the next launch is another");
+    }
+
+    #[test]
+    fn nothing_is_claimed_where_a_claim_may_be_among_what_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder(dir.path().to_owned());
+        folder.course().unwrap().say(&Word::Started(Started { main: None, began: now() })).unwrap();
+        assert!(folder.claim(1, &claim_of(7)).unwrap());
+        let whole = fs::read(folder.path()).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(folder.path(), &bytes).unwrap();
+            assert!(matches!(folder.claim(1, &claim_of(8)), Err(ClaimError::Damaged)), "bit {bit}");
+            assert_eq!(fs::read(folder.path()).unwrap(), bytes, "and what is there stays there");
+        }
+        folder.begin_anew_if_damaged().unwrap();
+        assert!(folder.claim(1, &claim_of(8)).unwrap());
     }
 }

@@ -5,8 +5,7 @@ use crate::clock;
 use crate::duty::DutyInput;
 use crate::hands::{Hands, gone};
 use crate::ledger::sealed;
-use crate::shim::records::Folder;
-use crate::shim::step::{self, PLAN, StepPlan};
+use crate::shim::step::{self, CLAIM, PLAN, StepPlan};
 use squall_types::agent::{ExitStatus, StepEnd, Usage};
 use squall_types::ids::Run;
 use std::fs;
@@ -16,8 +15,6 @@ use std::time::Duration;
 
 /// What a killed shim left is killed for so long before it is left to the end of the job.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What stays of a step that was collected: that it was here.
-const CLAIM: &str = "claim-1";
 
 /// Takes up the steps that an earlier agent left in the folder of a run. Returns the plans of those that live.
 pub fn adopt(hands: &Arc<Hands>, run: Run) -> Vec<StepPlan> {
@@ -27,8 +24,7 @@ pub fn adopt(hands: &Arc<Hands>, run: Run) -> Vec<StepPlan> {
     for dir in steps.map(|entry| entry.path()) {
         // Without a plan it was collected, or never began.
         let Ok(plan) = sealed::read::<StepPlan>(&dir.join(PLAN)) else { continue };
-        let claim = Folder(dir.clone()).claimed(1).ok().filter(|claim| claim.boot_id == clock::boot_id());
-        let shim = claim.and_then(|claim| claim.shim);
+        let shim = step::shim_of(&dir);
         if shim.is_some_and(Process::is_alive) {
             live.push(plan.clone());
         }

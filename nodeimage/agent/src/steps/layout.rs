@@ -1,11 +1,9 @@
 //! From a request to the plans of a step's tasks.
 
 use crate::cell::Cell;
-use crate::hands::{Hands, resolve};
+use crate::hands::{Hands, NO_PLAN, resolve};
 use crate::launch::environment::{self, StepFacts};
 use crate::launch::{Act, Identity, Output, Stdin, TaskPlan};
-use crate::ledger::sealed;
-use crate::shim::ShimPlan;
 use crate::shim::step::{StepPlan, StepTask};
 use minicbor::bytes::ByteVec;
 use squall_types::agent::Assignment;
@@ -53,8 +51,7 @@ pub fn plan(
     }
     let spec = &assignment.detail.spec;
     let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(|error| error.to_string())?;
-    let shim: ShimPlan =
-        sealed::read(&hands.places.run(granted.run).join("shim")).map_err(|error| error.to_string())?;
+    let shim = hands.plan(granted.run).ok_or(NO_PLAN)?;
     let cell = shim.cell.part(&format!("step-{}", granted.step)).map_err(|error| error.to_string())?;
     let layout = Layout { hands, assignment, granted, start, own, identity, job: &shim.cell, cell: &cell };
     let plans = layout.tasks(&shim.cpus)?;

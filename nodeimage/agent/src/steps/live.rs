@@ -1,11 +1,9 @@
 //! What the steps of a run use at this moment, read from `/proc`.
 
 use crate::cell::{Process, process};
-use crate::clock;
 use crate::hands::Hands;
 use crate::ledger::sealed;
-use crate::shim::records::Folder;
-use crate::shim::step::{PLAN, StepPlan, TASKS, TaskProcesses};
+use crate::shim::step::{self, PLAN, StepPlan, TASKS, TaskProcesses};
 use squall_types::StepId;
 use squall_types::ids::Run;
 use squall_types::visit::{LiveStep, LiveTask};
@@ -17,7 +15,7 @@ pub fn steps(hands: &Hands, run: Run) -> Vec<LiveStep> {
     let all = process::all();
     let task = |rank: u32, root: Process| (root.is_alive()).then(|| of_tree(&all, rank, root));
     let mut steps = Vec::new();
-    if let Some(main) = hands.folder(run).started().and_then(|started| started.main) {
+    if let Some(main) = hands.folder(run).record().started().and_then(|started| started.main) {
         let tasks: Vec<LiveTask> = task(0, main).into_iter().collect();
         steps.extend((!tasks.is_empty()).then_some(LiveStep { step: StepId::BATCH, tasks }));
     }
@@ -25,8 +23,7 @@ pub fn steps(hands: &Hands, run: Run) -> Vec<LiveStep> {
     for dir in entries.map(|entry| entry.path()) {
         // Without a plan it was collected, or is no step.
         let Ok(plan) = sealed::read::<StepPlan>(&dir.join(PLAN)) else { continue };
-        let claim = Folder(dir.clone()).claimed(1).ok().filter(|claim| claim.boot_id == clock::boot_id());
-        if !claim.and_then(|claim| claim.shim).is_some_and(Process::is_alive) {
+        if !step::shim_of(&dir).is_some_and(Process::is_alive) {
             continue;
         }
         let Ok(known) = sealed::read::<TaskProcesses>(&dir.join(TASKS)) else { continue };

@@ -3,7 +3,7 @@
 use super::live;
 use super::relay;
 use super::service::{Admitted, StepService};
-use crate::hands::Hands;
+use crate::hands::{Hands, NO_PLAN};
 use crate::launch::Identity;
 use crate::launch::receive::FilePlan;
 use futures_util::StreamExt;
@@ -89,7 +89,7 @@ fn write(
     }
     let spec = &assignment.detail.spec;
     let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(io::Error::other)?;
-    let cell = hands.cell(assignment.run).map_err(io::Error::other)?;
+    let cell = hands.cell(assignment.run).ok_or_else(|| io::Error::other(NO_PLAN))?;
     let millis = |at: Option<squall_types::Timestamp>| at.map(|at| at.0);
     let marker = cell.marker.clone();
     let plan = FilePlan {

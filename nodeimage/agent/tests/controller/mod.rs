@@ -450,8 +450,8 @@ impl Drop for Agent {
             for shim in squalld::shim::records::shims(&ledger.places().run(run)) {
                 shim.signal(libc::SIGKILL);
             }
-            let plan = squalld::ledger::sealed::read::<squalld::shim::ShimPlan>(&ledger.places().run(run).join("shim"));
-            if let Ok(plan) = plan {
+            let record = squalld::shim::records::Folder(ledger.places().run(run)).record();
+            if let Some(plan) = record.plan() {
                 plan.cell.clear(Duration::from_secs(5));
                 plan.cell.remove();
             }

@@ -9,7 +9,7 @@ use crate::cell::Process;
 use crate::clock;
 use crate::launch::SelfCommand;
 use crate::ledger::sealed;
-use crate::shim::records::{Claim, Folder};
+use crate::shim::records::Claim;
 use crate::shim::{add, exit_status, say_started};
 use crate::sys;
 use minicbor::bytes::ByteVec;
@@ -73,9 +73,8 @@ pub(super) async fn keep(dir: &Path, plan: &StepPlan, again: &SelfCommand) -> io
     let mut children = signal(SignalKind::child())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // Replaces what cannot be: the claim below lets only one shim come so far.
-    let folder = Folder(dir.to_owned());
     let claim = Claim { shim: Some(Process::myself()), boot_id: clock::boot_id() };
-    if !folder.claim_step(&claim)? {
+    if !super::claim(dir, &claim)? {
         return Ok(());
     }
     let listener = UnixListener::bind(SOCKET)?;

@@ -10,7 +10,9 @@ mod tasks;
 mod visitors;
 pub mod words;
 
+use super::records::Claim;
 use crate::cell::{Cell, Process};
+use crate::clock;
 use crate::launch::SelfCommand;
 use crate::ledger::sealed;
 use minicbor::bytes::ByteVec;
@@ -26,6 +28,8 @@ use std::path::Path;
 pub const SOCKET: &str = "io.sock";
 /// The name of the socket for visitors.
 pub const VISITORS: &str = "visit.sock";
+/// The name of the claim: what stays of a step that was collected, so that it can never be started again.
+pub const CLAIM: &str = "claim-1";
 /// The name of the record of the processes of its tasks.
 pub const TASKS: &str = "tasks";
 /// The name of the plan.
@@ -112,6 +116,22 @@ fn keep(dir: &Path, again: &SelfCommand) -> io::Result<()> {
     let plan: StepPlan = sealed::read(&dir.join(PLAN)).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(keeper::keep(dir, &plan, again))
+}
+
+/// Claims the step of a folder; `false` where somebody else has. It is never begun again, so the claim may be lost with
+/// the machine.
+fn claim(dir: &Path, claim: &Claim) -> io::Result<bool> {
+    sealed::write_new(&dir.join(CLAIM), claim)
+}
+
+/// Who has the step of a folder.
+pub fn claimed(dir: &Path) -> Option<Claim> {
+    sealed::read(&dir.join(CLAIM)).ok()
+}
+
+/// The shim of the step, where it lives or ended since the machine booted.
+pub fn shim_of(dir: &Path) -> Option<Process> {
+    claimed(dir).filter(|claim| claim.boot_id == clock::boot_id())?.shim
 }
 
 /// Of several tasks, the worst: as `srun` counts them.
