@@ -32,6 +32,8 @@ impl std::str::FromStr for Containment {
 
 /// Controllers of version 1 that are used where they are mounted and writable.
 const V1_CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuacct"];
+/// The one that only counts, which the unified hierarchy does by itself.
+const COUNTS: &str = "cpuacct";
 /// Controllers of version 2 that are switched on where that is allowed.
 const V2_CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
@@ -64,7 +66,8 @@ impl Ground {
             }
         }
         if !ground.unified_limits {
-            for controller in V1_CONTROLLERS {
+            let counts = ground.unified.as_ref().is_some_and(|folder| folder.join("cpu.stat").exists());
+            for controller in V1_CONTROLLERS.into_iter().filter(|controller| *controller != COUNTS || !counts) {
                 if let Some(parent) = v1_parent(&mounts, &own, controller) {
                     let folder = parent.join(name);
                     if make(&folder) {
@@ -252,5 +255,25 @@ mod tests {
         assert_eq!(fs::read_to_string(at("memory/7.1/memory.limit_in_bytes")).unwrap(), "536870912");
         assert_eq!(fs::read_to_string(at("cpu/7.1/cpu.shares")).unwrap(), "4096");
         assert!(at("unified/7.1").is_dir() && !at("unified/7.1/memory.max").exists());
+    }
+
+    #[test]
+    fn a_part_of_a_run_shares_the_limits_of_the_run_and_leaves_them_when_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let v1 = vec![("memory".to_owned(), at("memory"))];
+        let hybrid = Ground { unified: Some(at("unified")), unified_limits: false, v1: v1.clone() };
+        let run = hybrid.cell("7.1", "m=7.1", &at("runs/7.1"), Limits::default()).unwrap();
+        let part = run.part("step-0").unwrap();
+        assert!(at("unified/7.1/step-0").is_dir() && !at("memory/7.1/step-0").exists());
+        part.remove();
+        assert!(!at("unified/7.1/step-0").exists() && at("unified/7.1").is_dir() && at("memory/7.1").is_dir());
+        run.remove();
+        assert!(!at("unified/7.1").exists() && !at("memory/7.1").exists());
+        // Where nothing else tells the parts apart, those of version 1 do.
+        let v1_only = Ground { unified: None, unified_limits: false, v1 };
+        let run = v1_only.cell("8.1", "m=8.1", &at("runs/8.1"), Limits::default()).unwrap();
+        run.part("batch").unwrap();
+        assert!(at("memory/8.1/batch").is_dir());
     }
 }

@@ -94,9 +94,13 @@ impl Cell {
             Kind::Bare => Kind::Bare,
             Kind::Groups(groups) => {
                 let within = |path: &String| format!("{path}/{name}");
-                let part = Groups {
-                    unified: groups.unified.as_ref().map(within),
-                    v1: groups.v1.iter().map(|(controller, path)| (controller.clone(), within(path))).collect(),
+                // Limits are those of the run: where the unified hierarchy tells the parts apart, the others need not.
+                let part = match &groups.unified {
+                    Some(path) => Groups { unified: Some(within(path)), v1: groups.v1.clone() },
+                    None => Groups {
+                        unified: None,
+                        v1: groups.v1.iter().map(|(controller, path)| (controller.clone(), within(path))).collect(),
+                    },
                 };
                 for folder in part.all() {
                     fs::create_dir_all(folder)?;
@@ -231,10 +235,11 @@ impl Cell {
         Some((millis("user")?, millis("system")?))
     }
 
-    /// Removes the groups of an empty cell.
+    /// Removes the groups of an empty cell. Those that a part shares with its run stay.
     pub fn remove(&self) {
         if let Kind::Groups(groups) = &self.kind {
-            for folder in groups.all() {
+            let own = Path::new(&self.dir).file_name();
+            for folder in groups.all().filter(|folder| folder.file_name() == own) {
                 remove_tree(folder);
             }
         }

@@ -121,11 +121,10 @@ impl Hands {
         let hands = self.clone();
         tokio::task::spawn_blocking(move || {
             ending::whole(&hands, run).remove();
-            let spool = hands.places.spool(run);
-            if let Err(error) = std::fs::remove_dir_all(&spool)
+            if let Err(error) = std::fs::remove_file(prepare::script_path(&hands, run))
                 && error.kind() != std::io::ErrorKind::NotFound
             {
-                tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "a spool folder is left");
+                tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "a script is left");
             }
             hands.unbind(run);
         });

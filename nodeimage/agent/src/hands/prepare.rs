@@ -39,7 +39,7 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
     let (hands, allocation) = (hands.clone(), assignment.allocation.clone());
     let work = move || -> io::Result<()> {
         // There already, unless something has removed it.
-        make_dir(&hands.places.run(run), 0o700)?;
+        make_dir(&hands.places.run(run), 0o711)?;
         let limits = Limits { memory_mib: allocation.memory_mib, cpus: allocation.cpus };
         cell(&hands, run, limits)?;
         if let Some(script) = script {
@@ -75,17 +75,15 @@ fn cell_marker(hands: &Hands, run: Run) -> String {
 }
 
 pub(super) fn script_path(hands: &Hands, run: Run) -> PathBuf {
-    hands.places.spool(run).join(SCRIPT)
+    hands.places.run(run).join(SCRIPT)
 }
 
-/// Writes the script into a folder of the agent's own, for the user alone to read and execute.
+/// Writes the script into a folder in which nobody else can make anything, for the user alone to read and execute.
 fn write_script(path: &Path, script: &[u8], identity: &Identity) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    match fs::remove_dir_all(dir) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    make_dir(dir, 0o711)?;
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o700).custom_flags(libc::O_NOFOLLOW).open(path)?;
     file.write_all(script)?;

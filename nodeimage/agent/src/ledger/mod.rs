@@ -5,8 +5,8 @@
 //!   agent.lock         held by the one agent of this folder
 //!   node               epoch and bound
 //!   ledger             the log: how far each run has come, results of steps, runs whose results were acknowledged
-//!   runs/JOB.ATTEMPT/  0700: the way of a run, written by the agent and its shim, and folders of its steps
-//!   spool/             0711: what a job's own user must reach, as its script
+//!   runs/JOB.ATTEMPT/  0711: the way of a run, written by the agent and its shim, and folders of its steps, which
+//!                      nobody else may read; and the script, which is the user's
 //! ```
 //!
 //! A damaged entry costs no more than the run it is of, and everything else goes on.
@@ -54,14 +54,9 @@ impl Places {
         Places { state: state.to_owned() }
     }
 
-    /// The private folder of a run.
+    /// The folder of a run, through which its user comes to the script and to nothing else.
     pub fn run(&self, run: Run) -> PathBuf {
         self.state.join("runs").join(run.to_string())
-    }
-
-    /// What the job's user must reach.
-    pub fn spool(&self, run: Run) -> PathBuf {
-        self.state.join("spool").join(run.to_string())
     }
 
     fn log(&self) -> PathBuf {
@@ -73,11 +68,10 @@ impl Places {
     /// # Errors
     /// As the file system says; what is gone already is no error.
     pub fn clear(&self, run: Run) -> io::Result<()> {
-        gone(fs::remove_dir_all(self.spool(run)))?;
         gone(fs::remove_dir_all(self.run(run)))
     }
 
-    /// The private folder of a step.
+    /// The folder of a step, which is the agent's alone.
     pub fn step(&self, run: Run, step: StepId) -> PathBuf {
         self.run(run).join(format!("step-{step}"))
     }
@@ -90,8 +84,7 @@ impl Ledger {
     /// Where the folder cannot be made or read. What is damaged is no error: see [`Record::Damaged`].
     pub fn open(state: &Path) -> io::Result<(Ledger, Vec<Record>)> {
         make_dir(state, 0o711)?;
-        make_dir(&state.join("runs"), 0o700)?;
-        make_dir(&state.join("spool"), 0o711)?;
+        make_dir(&state.join("runs"), 0o711)?;
         let places = Places::new(state);
         let contents = log::read(&places.log())?;
         if contents.damaged > 0 {
@@ -125,7 +118,7 @@ impl Ledger {
         for record in &records {
             match record {
                 Record::Node(node) => sealed::write(&self.places.state.join("node"), node)?,
-                Record::Run { run, .. } if !self.places.run(*run).exists() => make_dir(&self.places.run(*run), 0o700)?,
+                Record::Run { run, .. } if !self.places.run(*run).exists() => make_dir(&self.places.run(*run), 0o711)?,
                 _ => {}
             }
         }

@@ -21,6 +21,7 @@ use squall_types::step::{StepAttach, StepCommand, StepNews, StepStart};
 use squall_types::visit::{FilePart, FileStored, LiveStep};
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,7 +168,7 @@ fn launch(
     let failed = |error: std::io::Error| format!("the node could not start the step: {error}");
     let (plan, tasks) = layout::plan(hands, assignment, granted, start)?;
     // Made once: whoever comes second with the same step is refused here.
-    match std::fs::create_dir(dir) {
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(format!("step {}.{} was started here before", granted.run.job, granted.step));
         }
