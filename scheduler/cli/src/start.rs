@@ -14,6 +14,7 @@ use nix::unistd::{User, getgid, gethostname, getuid};
 use squall_types::{Gid, Timestamp, Uid};
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -80,7 +81,8 @@ fn run(
     let environment = Environment::new(std::env::vars_os());
     let caller = caller();
     let found = controller::find(&environment, caller.uid.0, &caller.home);
-    let remote = Remote::new(found, environment.filled("TRACEPARENT").map(str::to_owned));
+    // Not dropped: the connection and its runtime end with the process, at once.
+    let remote = ManuallyDrop::new(Remote::new(found, environment.filled("TRACEPARENT").map(str::to_owned)));
     let directory = std::env::current_dir()
         .map_err(|error| Failure::error(command.name(), format_args!("the working directory: {error}")))?;
     // Not locked: what feeds a step's tasks reads it from a thread of its own.
@@ -98,7 +100,7 @@ fn run(
         heard_within,
         out,
         err,
-        controller: &remote,
+        controller: &*remote,
     };
     dispatch::run_with(&mut invocation, parsed, own)
 }

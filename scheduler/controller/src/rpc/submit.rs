@@ -12,6 +12,8 @@ use squall_types::{JobId, JobKind, MailEvents};
 use std::sync::Arc;
 
 const NO_MAIL: &str = "no mail is sent: the cluster's configuration names no controller.mail_program";
+/// Bytes that are hashed and compressed sooner than another thread would begin to.
+const SMALL: usize = 64 << 10;
 const FAILED: &str = "Batch job submission failed: ";
 
 impl Service {
@@ -35,9 +37,12 @@ impl Service {
         }
         let hook = self.settings().settings.submit_hook.clone();
         let mut said = self.hooks.look_at(&hook, &mut spec, script.as_deref()).await.map_err(refused)?;
-        let stored = tokio::task::spawn_blocking(move || prepare(script, environment));
-        let (script, environment) =
-            stored.await.map_err(|_| Failure::Internal("a submission was not stored".to_owned()))??;
+        let (script, environment) = if script.as_ref().map_or(0, Vec::len) + environment.len() <= SMALL {
+            prepare(script, environment)?
+        } else {
+            let prepared = tokio::task::spawn_blocking(move || prepare(script, environment));
+            prepared.await.map_err(|_| Failure::Internal("a submission was not stored".to_owned()))??
+        };
         spec.script = script.as_ref().map(PreparedBlob::digest);
         spec.environment = environment.as_ref().map(PreparedBlob::digest);
         let unheard = spec.mail != MailEvents::default() && self.settings().settings.controller.mail_program.is_none();
