@@ -1,6 +1,6 @@
 //! Limits of accounts in a plan: what is running, and what this plan has started already, counts.
 
-use super::classes::Candidate;
+use super::classes::{Candidate, ClassId};
 use super::pass::Planner;
 use super::seek::Fit;
 use crate::accounts::{Amounts, Breach, Tally, holders, start_breach};
@@ -9,13 +9,23 @@ use squall_types::{Allocation, PartitionName, Reason};
 use std::sync::Arc;
 
 impl Planner<'_> {
-    /// Leaves the places where the job may start as far as its request says.
+    /// Leaves the places where the job may start as far as its request says, and none of its class was found to hold
+    /// too much.
     ///
     /// # Errors
     /// Why it may start in none of them.
-    pub fn keep_within_limits(&self, job: &Job, candidates: &mut Arc<Vec<Candidate>>) -> Result<(), Reason> {
+    pub fn keep_within_limits(
+        &self,
+        job: &Job,
+        class: ClassId,
+        candidates: &mut Arc<Vec<Candidate>>,
+    ) -> Result<(), Reason> {
         if !self.cluster.accounts.is_limiting() {
             return Ok(());
+        }
+        let exceeds = &self.pass.standings[class].exceeds;
+        if !exceeds.is_empty() {
+            Arc::make_mut(candidates).retain(|candidate| !exceeds.contains(&place(candidate)));
         }
         let amounts = Amounts::asked(&job.spec);
         let breach = |candidate: &Candidate| self.breach(job, candidate, amounts);
@@ -42,12 +52,12 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// Why none is left.
-    pub fn leave_what_exceeds(&mut self, candidates: &mut Arc<Vec<Candidate>>) -> Result<bool, Reason> {
+    pub fn leave_what_exceeds(&mut self, class: ClassId, candidates: &mut Arc<Vec<Candidate>>) -> Result<bool, Reason> {
         let Some((.., reason)) = self.pass.over.first().copied() else { return Ok(false) };
         let over = std::mem::take(&mut self.pass.over);
-        let exceeds = |candidate: &&Candidate| {
-            over.iter().any(|(partition, pool, _)| (*partition, *pool) == (candidate.partition_index, candidate.pool))
-        };
+        let exceeds = &mut self.pass.standings[class].exceeds;
+        exceeds.extend(over.iter().map(|(partition, pool, _)| (*partition, *pool)));
+        let exceeds = |candidate: &&Candidate| exceeds.contains(&place(candidate));
         let left: Vec<Candidate> = candidates.iter().filter(|candidate| !exceeds(candidate)).cloned().collect();
         if left.is_empty() {
             return Err(reason);
@@ -85,4 +95,8 @@ impl Planner<'_> {
             self.pass.started.add(holders, tally);
         }
     }
+}
+
+fn place(candidate: &Candidate) -> (usize, usize) {
+    (candidate.partition_index, candidate.pool)
 }

@@ -253,7 +253,7 @@ impl Planner<'_> {
             let reason = self.no_candidate(job);
             return Some(self.fail(class, length, reason, None, Failed { reserves: false, buys: false }));
         }
-        if let Err(reason) = self.keep_within_limits(job, &mut candidates) {
+        if let Err(reason) = self.keep_within_limits(job, class, &mut candidates) {
             return Some(self.hold_back(class, length, reason));
         }
         // One that failed is tried again where nodes were added since: what is bought for a job may have room for others.
@@ -265,7 +265,7 @@ impl Planner<'_> {
                 {
                     return self.placed(job);
                 }
-                match self.leave_what_exceeds(&mut candidates) {
+                match self.leave_what_exceeds(class, &mut candidates) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(reason) => return Some(self.hold_back(class, length, reason)),

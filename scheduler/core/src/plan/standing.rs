@@ -24,6 +24,9 @@ pub struct Standing {
     vain: Option<Span>,
     /// Nothing can be bought for it.
     pub shut: bool,
+    /// Places, by partition and pool, where one of it would hold more than a limit allows. Within a pass what is used
+    /// only grows, and where limits tell jobs apart a class has one length.
+    pub exceeds: Vec<(usize, usize)>,
     /// How far the pass has come among the first jobs of their lengths, and how far ahead nothing is worth a look.
     cursor: Option<QueueKey>,
     ahead: Option<QueueKey>,

@@ -57,6 +57,8 @@ struct Failed<'a> {
     buys: bool,
     promises: bool,
     grown: usize,
+    /// Where one of them would hold more than it may.
+    over: Vec<Where<'a>>,
 }
 
 type Where<'a> = (&'a PartitionName, &'a PoolName);
@@ -112,7 +114,7 @@ impl<'a> Model<'a> {
         let like = |failed: &Failed<'_>| alike(failed.spec, spec) && (!limited || Limits::alike(failed.spec, spec));
         let known = self.failed.iter().position(like);
         let held_back = |model: &mut Self| {
-            let found = Failed { spec, buys: false, promises: false, grown: 0 };
+            let found = Failed { spec, buys: false, promises: false, grown: 0, over: Vec::new() };
             match known {
                 Some(at) => model.failed[at] = found,
                 None => model.failed.push(found),
@@ -127,6 +129,8 @@ impl<'a> Model<'a> {
         let (may_buy, may_promise) = known.map_or((true, true), |at| (self.failed[at].buys, self.failed[at].promises));
         // What is worth another try may start where nodes were added since.
         let all = places.clone();
+        let mut exceeds = known.map_or_else(Vec::new, |at| self.failed[at].over.clone());
+        places.retain(|place| !exceeds.contains(place));
         let grown = |model: &Self| all.iter().filter_map(|(_, pool)| model.grown.get(*pool)).sum::<usize>();
         let again = known.is_none_or(|at| grown(self) > self.failed[at].grown && (may_buy || (may_promise && !full)));
         let mut trying = again;
@@ -138,6 +142,7 @@ impl<'a> Model<'a> {
             // Where it would hold more than it may, it is not tried again.
             trying = !over.is_empty();
             places.retain(|place| !over.contains(place));
+            exceeds.extend(over);
             if places.is_empty() {
                 return held_back(self);
             }
@@ -147,7 +152,8 @@ impl<'a> Model<'a> {
         let bought =
             if may_buy { self.buy(job, target, &places, waiting.as_ref().map(|(at, ..)| *at)) } else { Err(false) };
         let Err(buys) = bought else { return true };
-        let found = Failed { spec, buys, promises: waiting.is_some() || (full && may_promise), grown: tried };
+        let found =
+            Failed { spec, buys, promises: waiting.is_some() || (full && may_promise), grown: tried, over: exceeds };
         match known {
             Some(at) => self.failed[at] = found,
             None => self.failed.push(found),
