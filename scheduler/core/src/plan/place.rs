@@ -8,7 +8,9 @@
 //! that was promised a start finds the same nodes first when that time comes, whatever was placed in between, and so
 //! does not push aside what was promised to others beside it.
 
+use squall_types::constraint::CountedFeature;
 use squall_types::{Constraint, GpuModel, JobSpec, NodeId, Resources, Shape};
+use std::cmp::Reverse;
 
 /// Room on one node, existing or to be bought.
 #[derive(Clone, Debug)]
@@ -38,24 +40,33 @@ pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
     match &spec.constraint {
         None => place_among(spec, rooms, &|_| true, &[]),
         Some(Constraint::Counted(parts)) => {
-            let mut required = Vec::new();
-            for part in parts {
-                let having = |at: &usize| rooms[*at].shape.features.contains(&part.feature) && !required.contains(at);
-                let fits = |at: &usize| most_units(spec, &rooms[*at]) > 0;
-                let chosen: Vec<usize> =
-                    (0..rooms.len()).filter(having).filter(fits).take(part.nodes as usize).collect();
-                if chosen.len() < part.nodes as usize {
-                    return None;
-                }
-                required.extend(chosen);
-            }
-            place_among(spec, rooms, &|_| true, &required)
+            let of = |roomiest| place_among(spec, rooms, &|_| true, &counted(spec, rooms, parts, roomiest)?);
+            // The first nodes with the features may have too little where others would do.
+            of(false).or_else(|| of(true))
         }
         Some(constraint) => constraint
             .alternatives()
             .iter()
             .find_map(|one| place_among(spec, rooms, &|shape: &Shape| one.matches(&shape.features), &[])),
     }
+}
+
+/// So many rooms with each feature: the first in order, or those that take most.
+fn counted(spec: &JobSpec, rooms: &[Room<'_>], parts: &[CountedFeature], roomiest: bool) -> Option<Vec<usize>> {
+    let mut required = Vec::new();
+    for part in parts {
+        let having = |at: &usize| rooms[*at].shape.features.contains(&part.feature) && !required.contains(at);
+        let caps = (0..rooms.len()).filter(having).map(|at| (at, most_units(spec, &rooms[at])));
+        let mut caps: Vec<(usize, u32)> = caps.filter(|(_, cap)| *cap > 0).collect();
+        if caps.len() < part.nodes as usize {
+            return None;
+        }
+        if roomiest {
+            caps.sort_by_key(|(_, cap)| Reverse(*cap));
+        }
+        required.extend(caps.into_iter().take(part.nodes as usize).map(|(at, _)| at));
+    }
+    Some(required)
 }
 
 /// Whether the first room in order that takes all of the job is the answer, so that the others need no look.
@@ -207,7 +218,7 @@ fn share_out(
 ) -> Option<Vec<(usize, u32)>> {
     // With the largest rooms the fewest nodes are enough; more may be asked for.
     let mut largest: Vec<(usize, u32)> = caps.to_vec();
-    largest.sort_by_key(|(at, cap)| (!required.contains(at), std::cmp::Reverse(*cap)));
+    largest.sort_by_key(|(at, cap)| (!required.contains(at), Reverse(*cap)));
     let mut sum = 0u64;
     let enough = largest.iter().position(|(_, cap)| {
         sum += u64::from(*cap);

@@ -179,3 +179,19 @@ fn a_start_that_a_limit_forbids_is_sought_elsewhere_before_nodes_are_awaited() {
     let steps = plan(&world.cluster, world.now).steps;
     assert!(steps.iter().any(|step| matches!(step, Step::Bind { .. })), "{steps:#?}");
 }
+
+/// The first node with a feature that is counted has room for a part of the job only: it starts on the one that has room
+/// for all of it.
+#[test]
+fn a_job_that_counts_on_a_feature_starts_where_there_is_room_for_all_of_it() {
+    let machines = vec![(4, 2, false), (2, 2, false), (16, 2, false), (4, 2, false)];
+    let mut world = World::new(&Setting { machines, bought: 0, boot_secs: 1, idle_secs: 1 });
+    world.act(&Act::Submit(Want { nodes: (3, 3), secs: Some(241), picky: 1, ..Want::default() }));
+    world.act(&Act::Submit(Want { gpus: 2, picky: 3, ..Want::default() }));
+    world.act(&Act::Submit(Want { tasks: Some(2), secs: Some(1), picky: 2, ..Want::default() }));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    let steps = plan(&world.cluster, world.now).steps;
+    let third = squall_core::plan::Target::Job(squall_types::JobId(3));
+    let starts = |step: &Step| matches!(step, Step::Bind { target, .. } if *target == third);
+    assert!(steps.iter().any(starts), "{steps:#?}");
+}
