@@ -95,8 +95,8 @@ fn command(invocation: &mut Invocation<'_>, manner: Manner, word: &str, words: &
         "hold" | "uhold" | "holdu" | "release" | "requeue" | "requeuehold" if words.is_empty() => Err(few()),
         "hold" | "uhold" | "holdu" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Hold),
         "release" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Release),
-        "requeue" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Requeue { hold: false }),
-        "requeuehold" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Requeue { hold: true }),
+        "requeue" => act::requeue(invocation, words, false),
+        "requeuehold" => act::requeue(invocation, words, true),
         "ping" => ping(invocation),
         "reconfigure" => reconfigure(invocation, manner),
         "version" => {
