@@ -39,6 +39,18 @@ pub enum Measure {
     Wall,
 }
 
+impl Measure {
+    /// What a job that starts would add; `None` where only submissions count.
+    fn wanted(self, amounts: Amounts, wall: Span) -> Option<u64> {
+        match self {
+            Measure::Submits => None,
+            Measure::Jobs => Some(1),
+            Measure::Tres(kind) => Some(amounts.get(kind)),
+            Measure::Wall => Some(wall.0.max(0) as u64),
+        }
+    }
+}
+
 /// One limit that holds for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -169,12 +181,7 @@ pub fn start_breach(
 ) -> Option<Breach> {
     let rules = rules(cluster, spec, Some(partition));
     rules.into_iter().find_map(|rule| {
-        let wanted = match rule.measure {
-            Measure::Submits => return None,
-            Measure::Jobs => 1,
-            Measure::Tres(kind) => amounts.get(kind),
-            Measure::Wall => wall.0.max(0) as u64,
-        };
+        let wanted = rule.measure.wanted(amounts, wall)?;
         let used = used(cluster, planned, &rule);
         // What takes nothing of it breaks nothing, even where more is used than is allowed by now.
         (wanted > 0 && used.saturating_add(wanted) > rule.limit).then_some(Breach { rule, used, wanted })
@@ -202,12 +209,7 @@ pub fn never(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, wall:
     let amounts = Amounts::asked(spec);
     let rules = rules(cluster, spec, Some(partition));
     rules.into_iter().find_map(|rule| {
-        let wanted = match rule.measure {
-            Measure::Submits => return None,
-            Measure::Jobs => 1,
-            Measure::Tres(kind) => amounts.get(kind),
-            Measure::Wall => wall.0.max(0) as u64,
-        };
+        let wanted = rule.measure.wanted(amounts, wall)?;
         (wanted > rule.limit).then_some(Breach { rule, used: 0, wanted })
     })
 }

@@ -88,6 +88,21 @@ fn compare(world: &World, planner: &mut IncrementalPlanner, looks: u64) {
     }
 }
 
+/// Compares after each act, and after what was planned is performed; `after` looks at what each act leads to.
+fn play(setting: &Setting, acts: &[Act], looks: u64, after: impl Fn(&World)) {
+    let mut world = World::new(setting);
+    let mut planner = IncrementalPlanner::default();
+    for act in acts {
+        world.act(act);
+        compare(&world, &mut planner, looks);
+        if matches!(act, Act::Plan) {
+            world.perform(plan(&world.cluster, world.now).steps);
+            compare(&world, &mut planner, looks);
+        }
+        after(&world);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
@@ -97,16 +112,7 @@ proptest! {
         acts in prop::collection::vec(act(), 1..40),
         looks in prop_oneof![Just(u64::MAX), 1u64..40],
     ) {
-        let mut world = World::new(&setting);
-        let mut planner = IncrementalPlanner::default();
-        for act in &acts {
-            world.act(act);
-            compare(&world, &mut planner, looks);
-            if matches!(act, Act::Plan) {
-                world.perform(plan(&world.cluster, world.now).steps);
-                compare(&world, &mut planner, looks);
-            }
-        }
+        play(&setting, &acts, looks, |_| {});
     }
 
     /// What a plan starts under limits is accepted step by step, and the counts stay true.
@@ -116,17 +122,9 @@ proptest! {
         acts in prop::collection::vec(limited_act(), 1..40),
         looks in prop_oneof![Just(u64::MAX), 1u64..40],
     ) {
-        let mut world = World::new(&setting);
-        let mut planner = IncrementalPlanner::default();
-        for act in &acts {
-            world.act(act);
-            compare(&world, &mut planner, looks);
-            if matches!(act, Act::Plan) {
-                world.perform(plan(&world.cluster, world.now).steps);
-                compare(&world, &mut planner, looks);
-            }
+        play(&setting, &acts, looks, |world| {
             assert_eq!(squall_core::check::check(&world.cluster), Vec::<String>::new());
-        }
+        });
     }
 }
 
