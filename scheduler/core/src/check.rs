@@ -2,7 +2,7 @@
 
 use crate::accounts::{Holder, qos_of};
 use crate::cluster::Cluster;
-use crate::job::{ArrayRole, Job, JobPhase, Part};
+use crate::job::{Job, JobPhase, Part, Role};
 use crate::node::{Node, NodeState};
 use squall_types::accounts::Membership;
 use squall_types::ids::Run;
@@ -122,7 +122,7 @@ fn check_job(cluster: &Cluster, job: &Job, found: &mut Vec<String>) {
 fn check_arrays(cluster: &Cluster, found: &mut Vec<String>) {
     let mut live: BTreeMap<_, (u32, u32)> = BTreeMap::new();
     for job in cluster.live_jobs() {
-        if let ArrayRole::Element { array, .. } = job.role {
+        if let Role::Element { array, .. } = job.role {
             let counts = live.entry(array).or_default();
             counts.0 += 1;
             counts.1 += u32::from(!job.is_pending());
@@ -172,7 +172,7 @@ fn check_tallies(cluster: &Cluster, found: &mut Vec<String>) {
     for job in cluster.live_jobs().filter(|_| limiting) {
         let held = job.allocations();
         let submits = match &job.role {
-            ArrayRole::Pending { indices } => indices.len(),
+            Role::Pending { indices } => indices.len(),
             _ => 1,
         };
         let mut counts = [0, submits, 0, 0, 0, 0];

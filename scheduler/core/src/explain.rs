@@ -3,7 +3,7 @@
 use crate::accounts::{limits, rules};
 use crate::cluster::Cluster;
 use crate::decide::{element_may_go, elements_that_may_go};
-use crate::job::{ArrayRole, Job, JobPhase};
+use crate::job::{Job, JobPhase, Role};
 use crate::node::NodeState;
 use crate::plan::fleet::Fleet;
 use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
@@ -101,9 +101,9 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
 /// Whether `aftercorr` lets an element go, or any of those that wait together.
 fn elements_may_go(cluster: &Cluster, job: &Job, now: Timestamp) -> bool {
     match &job.role {
-        ArrayRole::Single => true,
-        ArrayRole::Element { index, .. } => element_may_go(cluster, job, *index, now),
-        ArrayRole::Pending { indices } => !elements_that_may_go(cluster, job, indices, now).is_empty(),
+        Role::Single => true,
+        Role::Element { index, .. } => element_may_go(cluster, job, *index, now),
+        Role::Pending { indices } => !elements_that_may_go(cluster, job, indices, now).is_empty(),
     }
 }
 

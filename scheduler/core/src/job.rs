@@ -28,7 +28,7 @@ pub struct Job {
     #[n(4)]
     pub eligible_at: Option<Timestamp>,
     #[n(5)]
-    pub role: ArrayRole,
+    pub role: Role,
     /// The last attempt that was bound; 0 before the first.
     #[n(6)]
     pub attempt: Attempt,
@@ -62,9 +62,9 @@ pub struct Job {
     pub has_run: bool,
 }
 
-/// Where a record stands in an array.
+/// Where a record stands among those that were submitted with it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum ArrayRole {
+pub enum Role {
     #[n(0)]
     Single,
     /// The elements that have not started. When one is left, this record becomes that element.
@@ -271,15 +271,15 @@ impl Job {
     /// The array that it belongs to, whichever part of it this record is.
     pub fn array(&self) -> Option<JobId> {
         match &self.role {
-            ArrayRole::Single => None,
-            ArrayRole::Pending { .. } => Some(self.id),
-            ArrayRole::Element { array, .. } => Some(*array),
+            Role::Single => None,
+            Role::Pending { .. } => Some(self.id),
+            Role::Element { array, .. } => Some(*array),
         }
     }
 
     pub fn index(&self) -> Option<u32> {
         match self.role {
-            ArrayRole::Element { index, .. } => Some(index),
+            Role::Element { index, .. } => Some(index),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! An array is one record until its elements start, whatever is done to all of it or to ranges, and however many there are.
 
 use squall_core::config::{PartitionConfig, PoolConfig};
-use squall_core::job::ArrayRole;
+use squall_core::job::Role;
 use squall_core::plan::{Step, Target, plan};
 use squall_core::{Caller, Cluster, ClusterConfig, Command, Event, Reply, check, decide};
 use squall_types::agent::EndCause;
@@ -65,7 +65,7 @@ impl Site {
     fn is_one_record(&self, array: JobId, waiting: &[(u32, u32)]) {
         assert_eq!(check::check(&self.cluster), Vec::<String>::new());
         let job = self.cluster.jobs.get(&array).expect("it waits");
-        let ArrayRole::Pending { indices } = &job.role else { panic!("{:?}", job.role) };
+        let Role::Pending { indices } = &job.role else { panic!("{:?}", job.role) };
         assert_eq!(indices.ranges(), waiting);
         let bytes = self.cluster.to_snapshot().len();
         assert!(bytes < MOST_BYTES, "{bytes} bytes");

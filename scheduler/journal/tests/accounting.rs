@@ -6,7 +6,7 @@ mod story;
 use proptest::prelude::*;
 use squall_core::Cluster;
 use squall_core::event::{ChargeKind, What};
-use squall_core::job::{ArrayRole, Job};
+use squall_core::job::{Job, Role};
 use squall_core::views::{cost_so_far, job_state};
 use squall_journal::{Journal, JournalError, Options, Reader};
 use squall_types::api::{AccountedJob, AccountingQuery, ArrayView, JobRef, JobState, LedgerQuery};
@@ -83,11 +83,11 @@ fn accounting_says_of_every_job_what_the_state_says() {
                 assert_eq!(told.nodes, names.collect::<Vec<_>>());
             }
             match (&told.array, &job.role) {
-                (None, ArrayRole::Single) => {}
-                (Some(ArrayView::Pending { indices, .. }), ArrayRole::Pending { indices: pending }) => {
+                (None, Role::Single) => {}
+                (Some(ArrayView::Pending { indices, .. }), Role::Pending { indices: pending }) => {
                     assert!(indices == pending || job.is_ended());
                 }
-                (Some(ArrayView::Element { array, index }), ArrayRole::Element { .. }) => {
+                (Some(ArrayView::Element { array, index }), Role::Element { .. }) => {
                     assert_eq!((Some(*array), Some(*index)), (job.array(), job.index()));
                 }
                 other => panic!("{other:?}"),

@@ -7,7 +7,7 @@ mod story;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use squall_core::config::{PartitionConfig, PoolConfig};
-use squall_core::job::{ArrayRole, JobPhase};
+use squall_core::job::{JobPhase, Role};
 use squall_core::node::NodeState;
 use squall_core::order::OrderState;
 use squall_core::plan::plan;
@@ -262,7 +262,7 @@ fn agree(world: &World) {
             assert_eq!(told.time_limit, Some(placement.time_limit));
             assert_eq!(told.partition, placement.partition.to_string());
         }
-        if let (ArrayRole::Pending { indices }, false) = (&job.role, job.is_ended()) {
+        if let (Role::Pending { indices }, false) = (&job.role, job.is_ended()) {
             assert!(matches!(&told.array, Some(ArrayView::Pending { indices: waiting, .. }) if waiting == indices));
         }
         assert!(told.steps.iter().all(|step| step.state != JobState::Running || !job.is_ended()));

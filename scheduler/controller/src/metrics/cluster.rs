@@ -3,7 +3,7 @@
 use super::families::{Families, Kind};
 use crate::shell::Published;
 use squall_core::Cluster;
-use squall_core::job::ArrayRole;
+use squall_core::job::Role;
 use squall_core::node::NodeState;
 use squall_core::views::{job_state, summary};
 use squall_types::{MicroUsd, Timestamp};
@@ -37,7 +37,7 @@ fn jobs(out: &mut Families, cluster: &Cluster, now: Timestamp) {
     let mut oldest = None;
     for job in cluster.live_jobs() {
         let waiting = match &job.role {
-            ArrayRole::Pending { indices } if job.is_pending() => indices.len(),
+            Role::Pending { indices } if job.is_pending() => indices.len(),
             _ => 1,
         };
         if job.is_pending()

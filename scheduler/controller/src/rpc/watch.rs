@@ -6,7 +6,7 @@ use super::{Service, refused};
 use crate::shell::Published;
 use futures_util::StreamExt;
 use squall_core::authz::Verb;
-use squall_core::job::{ArrayRole, Job, JobPhase};
+use squall_core::job::{Job, JobPhase, Role};
 use squall_core::views::job_view;
 use squall_core::{Cluster, Rejection};
 use squall_proto::server::{Channel, Failure, Outgoing};
@@ -80,7 +80,7 @@ fn end_of(cluster: &Cluster, job: &Job) -> Option<AttemptEnd> {
         let waiting = cluster
             .jobs
             .get(&array.array)
-            .is_some_and(|record| matches!(record.role, ArrayRole::Pending { .. }) && !record.is_ended());
+            .is_some_and(|record| matches!(record.role, Role::Pending { .. }) && !record.is_ended());
         if waiting || array.live > 0 {
             return None;
         }

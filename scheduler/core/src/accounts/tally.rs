@@ -3,7 +3,7 @@
 
 use super::{Accounts, qos_of};
 use crate::config::ClusterConfig;
-use crate::job::{ArrayRole, Job, JobPhase};
+use crate::job::{Job, JobPhase, Role};
 use crate::views::Size;
 use imbl::OrdMap;
 use squall_types::accounts::{Membership, TresKind};
@@ -100,8 +100,8 @@ impl Tally {
             JobPhase::Ended(_) => Tally::default(),
             JobPhase::Pending => {
                 let submits = match &job.role {
-                    ArrayRole::Pending { indices } => indices.len(),
-                    ArrayRole::Single | ArrayRole::Element { .. } => 1,
+                    Role::Pending { indices } => indices.len(),
+                    Role::Single | Role::Element { .. } => 1,
                 };
                 Tally { submits, ..Tally::default() }
             }

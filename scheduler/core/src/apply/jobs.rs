@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Outcomes, TOKEN_KEPT};
 use crate::event::{Charge, What};
-use crate::job::{ArrayRecord, ArrayRole, Claim, Job, JobPhase, Part, Placement};
+use crate::job::{ArrayRecord, Claim, Job, JobPhase, Part, Placement, Role};
 use imbl::OrdMap;
 use squall_types::ids::Run;
 use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, SubmitToken, Timestamp, Uid};
@@ -14,8 +14,8 @@ impl Cluster {
         match what {
             What::JobSubmitted { job, spec, token, terms, eligible_at } => {
                 let role = match &spec.array {
-                    Some(array) => ArrayRole::Pending { indices: array.indices.clone() },
-                    None => ArrayRole::Single,
+                    Some(array) => Role::Pending { indices: array.indices.clone() },
+                    None => Role::Single,
                 };
                 if let Some(array) = &spec.array {
                     let record = ArrayRecord {
@@ -183,7 +183,7 @@ impl Cluster {
                         placement.time_limit = *limit;
                     }
                 });
-                if matches!(self.jobs.get(job).map(|job| &job.role), Some(ArrayRole::Pending { .. })) {
+                if matches!(self.jobs.get(job).map(|job| &job.role), Some(Role::Pending { .. })) {
                     self.arrays.edit(job, |array| array.limit = limit);
                 }
             }
@@ -210,16 +210,16 @@ impl Cluster {
         let Some(whole) = self.jobs.get(&array).cloned() else {
             return self.fault(format!("array {array} is not known"));
         };
-        let ArrayRole::Pending { mut indices } = whole.role.clone() else {
+        let Role::Pending { mut indices } = whole.role.clone() else {
             return self.fault(format!("array {array} has no element that waits"));
         };
         if !indices.remove(index) {
             return self.fault(format!("element {array}_{index} does not wait"));
         }
-        let element = Job { id, role: ArrayRole::Element { array, index }, ..whole };
+        let element = Job { id, role: Role::Element { array, index }, ..whole };
         self.counters.next_job = self.counters.next_job.max(JobId(id.0.saturating_add(1)));
         if id != array {
-            self.edit_job(array, |job| job.role = ArrayRole::Pending { indices });
+            self.edit_job(array, |job| job.role = Role::Pending { indices });
         }
         self.put_job(element);
         self.arrays.edit(&array, |record| {
@@ -231,7 +231,7 @@ impl Cluster {
     fn cancel_elements(&mut self, array: JobId, indices: &IndexSet, by: Option<Uid>, at: Timestamp) {
         let mut left = None;
         self.edit_job(array, |job| {
-            if let ArrayRole::Pending { indices: pending } = &mut job.role {
+            if let Role::Pending { indices: pending } = &mut job.role {
                 *pending = pending.difference(indices);
                 left = Some(pending.is_empty());
             }
@@ -244,7 +244,7 @@ impl Cluster {
         if left == Some(true) {
             // Nothing of the array waits any more: its own record is over, and names the elements that never ran.
             self.edit_job(array, |job| {
-                job.role = ArrayRole::Pending { indices: indices.clone() };
+                job.role = Role::Pending { indices: indices.clone() };
                 job.phase = JobPhase::Ended(crate::job::JobEnd {
                     state: EndState::Cancelled,
                     exit: Default::default(),
@@ -266,7 +266,7 @@ impl Cluster {
         self.drop_job(id);
         // An array's own record counts when the whole array is over, below.
         let outcome = match &job.phase {
-            JobPhase::Ended(end) if !matches!(job.role, ArrayRole::Pending { .. }) && job.array() != Some(id) => {
+            JobPhase::Ended(end) if !matches!(job.role, Role::Pending { .. }) && job.array() != Some(id) => {
                 Some(end.state == EndState::Completed)
             }
             _ => None,

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
-use crate::job::{ArrayRole, HeldBy, Job, JobPhase, Outcome};
+use crate::job::{HeldBy, Job, JobPhase, Outcome, Role};
 use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner, NodeState};
 use crate::refuse::Rejection;
 use squall_types::agent::StopWhy;
@@ -40,7 +40,7 @@ impl Draft {
             };
         };
         let pending = match whole.map(|job| (&job.role, &job.phase)) {
-            Some((ArrayRole::Pending { indices }, JobPhase::Pending)) => indices.clone(),
+            Some((Role::Pending { indices }, JobPhase::Pending)) => indices.clone(),
             _ => IndexSet::new(),
         };
         let wanted = |index: u32| job.elements.as_ref().is_none_or(|elements| elements.contains(index));
@@ -153,7 +153,7 @@ impl Draft {
         match target {
             Target::Record(id) => vec![id],
             Target::Waiting(array, indices) => {
-                let all = matches!(self.job(array).map(|job| &job.role), Some(ArrayRole::Pending { indices: waiting }) if *waiting == indices);
+                let all = matches!(self.job(array).map(|job| &job.role), Some(Role::Pending { indices: waiting }) if *waiting == indices);
                 if all {
                     return vec![array];
                 }
@@ -165,7 +165,7 @@ impl Draft {
     /// Gives one element a record of its own: a fresh id, or the array's where it is the last.
     pub fn split(&mut self, array: JobId, index: u32) -> JobId {
         let last =
-            matches!(self.job(array).map(|job| &job.role), Some(ArrayRole::Pending { indices }) if indices.len() == 1);
+            matches!(self.job(array).map(|job| &job.role), Some(Role::Pending { indices }) if indices.len() == 1);
         let job = if last { array } else { self.cluster.counters.next_job };
         self.emit(What::ElementSplit { array, index, job });
         job

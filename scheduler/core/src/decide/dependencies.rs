@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use crate::cluster::Cluster;
 use crate::event::What;
-use crate::job::{ArrayRole, Job, JobPhase, TermState};
+use crate::job::{Job, JobPhase, Role, TermState};
 use squall_types::{
     DependencyKind, DependencyTerm, EndState, ExitStatus, IndexSet, JobId, JobSpec, Reason, TargetJob, Timestamp,
 };
@@ -55,7 +55,7 @@ impl Draft {
         if hopeless {
             let reason = Reason::DependencyNeverSatisfied;
             match self.job(id).map(|job| job.role.clone()) {
-                Some(ArrayRole::Pending { indices }) => {
+                Some(Role::Pending { indices }) => {
                     self.emit(What::ElementsCancelled { array: id, indices, by: None });
                     self.wake_dependants(id);
                 }
@@ -128,7 +128,7 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
     if let Some(array) = cluster.arrays.get(&target.job) {
         let waiting = matches!(
             cluster.jobs.get(&target.job),
-            Some(Job { role: ArrayRole::Pending { .. }, phase: JobPhase::Pending, .. })
+            Some(Job { role: Role::Pending { .. }, phase: JobPhase::Pending, .. })
         );
         let ended = !waiting && array.live == 0;
         let failed = !array.failed.is_empty();

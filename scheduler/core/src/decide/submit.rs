@@ -6,7 +6,7 @@ use super::draft::Draft;
 use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
-use crate::job::{ArrayRole, Job, JobPhase};
+use crate::job::{Job, JobPhase, Role};
 use crate::plan::feasible::{self, Misfit};
 use crate::refuse::Rejection;
 use squall_types::did_you_mean::closest;
@@ -70,8 +70,8 @@ impl Draft {
     /// The record as it would stand in the queue.
     pub(super) fn pending(&self, spec: &JobSpec, id: JobId, terms: &[crate::job::TermState]) -> Job {
         let role = match &spec.array {
-            Some(array) => ArrayRole::Pending { indices: array.indices.clone() },
-            None => ArrayRole::Single,
+            Some(array) => Role::Pending { indices: array.indices.clone() },
+            None => Role::Single,
         };
         Job {
             id,

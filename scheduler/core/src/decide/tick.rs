@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::config::BudgetPeriod;
 use crate::due::{DIE_AT_BOUND, extension_at, limit_at, outlives, renewal_at, stop_margin};
 use crate::event::What;
-use crate::job::{ArrayRole, JobPhase, Outcome};
+use crate::job::{JobPhase, Outcome, Role};
 use crate::node::{DrainWhy, Node, NodeState};
 use crate::order::{Order, OrderState};
 use squall_types::agent::StopWhy;
@@ -58,7 +58,7 @@ impl Draft {
         let late: Vec<JobId> = self.cluster.jobs_due(self.now).filter(late).map(|job| job.id).collect();
         for id in late {
             match self.job(id).map(|job| job.role.clone()) {
-                Some(ArrayRole::Pending { indices }) => {
+                Some(Role::Pending { indices }) => {
                     self.emit(What::ElementsCancelled { array: id, indices, by: None });
                     self.wake_dependants(id);
                 }

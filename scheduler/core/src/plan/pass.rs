@@ -15,7 +15,7 @@ use super::view::View;
 use crate::accounts::Tallies;
 use crate::cluster::Cluster;
 use crate::decide::{element_may_go, elements_that_may_go};
-use crate::job::{ArrayRole, Job};
+use crate::job::{Job, Role};
 use crate::queue::QueueKey;
 use squall_types::{Allocation, IndexSet, JobId, NodeId, Reason, Resources, Span, Timestamp};
 use std::cmp::Reverse;
@@ -168,8 +168,8 @@ impl Planner<'_> {
     fn job(&mut self, key: QueueKey, class: ClassId) {
         let Some(job) = self.cluster.jobs.get(&key.job) else { return };
         match &job.role {
-            ArrayRole::Pending { indices } => self.elements(job, class, indices),
-            ArrayRole::Single | ArrayRole::Element { .. } => {
+            Role::Pending { indices } => self.elements(job, class, indices),
+            Role::Single | Role::Element { .. } => {
                 if !self.array_has_room(job) {
                     self.note(job.id, Reason::JobArrayTaskLimit);
                 } else if !job.index().is_none_or(|index| self.may_go(job, index)) {

@@ -3,7 +3,7 @@
 use super::jobs::{DEFAULT_QOS, detail, is_on, job_state, narrow, partitions_of, view};
 use super::reason::Heads;
 use crate::cluster::Cluster;
-use crate::job::{ArrayRole, Job};
+use crate::job::{Job, Role};
 use squall_types::api::{JobDetail, JobFilter, JobRef, JobState, JobView};
 use squall_types::{AccountName, IndexSet, JobId, NodeName, PartitionName, Timestamp, Uid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +86,7 @@ fn named<'a>(cluster: &'a Cluster, refs: &[JobRef]) -> impl Iterator<Item = Chos
 
 /// Those of the elements that have no record of their own yet.
 fn add_waiting(chosen: &mut BTreeMap<JobId, Option<IndexSet>>, cluster: &Cluster, array: JobId, elements: &IndexSet) {
-    let Some(ArrayRole::Pending { indices }) = cluster.jobs.get(&array).map(|job| &job.role) else { return };
+    let Some(Role::Pending { indices }) = cluster.jobs.get(&array).map(|job| &job.role) else { return };
     let waiting = indices.intersection(elements);
     if waiting.is_empty() {
         return;
@@ -154,12 +154,10 @@ pub fn job_refs(cluster: &Cluster, filter: &JobFilter) -> Vec<JobRef> {
     let conditions = Conditions::of(filter);
     let chosen = candidates(cluster, filter).filter(|chosen| conditions.hold(cluster, chosen.job));
     let name = |chosen: Chosen<'_>| match (&chosen.job.role, chosen.part) {
-        (ArrayRole::Single, _) => JobRef { job: chosen.job.id, elements: None },
-        (ArrayRole::Pending { .. }, Some(part)) => JobRef { job: chosen.job.id, elements: Some(part) },
-        (ArrayRole::Pending { indices }, None) => JobRef { job: chosen.job.id, elements: Some(indices.clone()) },
-        (ArrayRole::Element { array, index }, _) => {
-            JobRef { job: *array, elements: Some([*index].into_iter().collect()) }
-        }
+        (Role::Single, _) => JobRef { job: chosen.job.id, elements: None },
+        (Role::Pending { .. }, Some(part)) => JobRef { job: chosen.job.id, elements: Some(part) },
+        (Role::Pending { indices }, None) => JobRef { job: chosen.job.id, elements: Some(indices.clone()) },
+        (Role::Element { array, index }, _) => JobRef { job: *array, elements: Some([*index].into_iter().collect()) },
     };
     chosen.map(name).collect()
 }

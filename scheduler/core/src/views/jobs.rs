@@ -4,7 +4,7 @@ use super::reason::Heads;
 use super::size::{Size, min_cpus, min_memory_mib, tres_per_node};
 use crate::cluster::Cluster;
 use crate::cost::{cost_down, share_of};
-use crate::job::{ArrayRole, Job, JobPhase, Outcome, Part, Placement, TermState};
+use crate::job::{Job, JobPhase, Outcome, Part, Placement, Role, TermState};
 use crate::node::{Node, NodeState};
 use crate::queue::shown_priority;
 use squall_types::api::{AllocationView, ArrayView, JobDetail, JobState, JobView};
@@ -155,12 +155,12 @@ pub(super) fn partitions_of(job: &Job) -> &[PartitionName] {
 
 fn array_view(cluster: &Cluster, job: &Job) -> Option<ArrayView> {
     match &job.role {
-        ArrayRole::Single => None,
-        ArrayRole::Pending { indices } => {
+        Role::Single => None,
+        Role::Pending { indices } => {
             let limit = cluster.arrays.get(&job.id).and_then(|array| array.limit);
             Some(ArrayView::Pending { array: job.id, indices: indices.clone(), limit })
         }
-        ArrayRole::Element { array, index } => Some(ArrayView::Element { array: *array, index: *index }),
+        Role::Element { array, index } => Some(ArrayView::Element { array: *array, index: *index }),
     }
 }
 

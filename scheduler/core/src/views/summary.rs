@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::cost::{node_cost, share_of};
-use crate::job::{ArrayRole, Job, JobPhase};
+use crate::job::{Job, JobPhase, Role};
 use crate::node::{GoneWhy, Node, NodeState};
 use squall_types::api::{ClusterSummary, LedgerRow};
 use squall_types::{JobId, Timestamp};
@@ -51,7 +51,7 @@ fn count_jobs(cluster: &Cluster, summary: &mut ClusterSummary) {
 
 fn waiting_elements(cluster: &Cluster, array: &JobId) -> u64 {
     match cluster.jobs.get(array) {
-        Some(Job { role: ArrayRole::Pending { indices }, phase: JobPhase::Pending, .. }) => indices.len(),
+        Some(Job { role: Role::Pending { indices }, phase: JobPhase::Pending, .. }) => indices.len(),
         _ => 0,
     }
 }

@@ -4,7 +4,7 @@
 use crate::limits::Limits;
 use squall_core::Cluster;
 use squall_core::accounts::Amounts;
-use squall_core::job::{ArrayRole, Job, JobPhase};
+use squall_core::job::{Job, JobPhase, Role};
 use squall_core::node::Node;
 use squall_core::plan::market::{Buyable, Market, Spending, admissible, affordable, candidates, time_limit};
 use squall_core::plan::place::{Mode, Pick, Room, mode, order_key, place, tasks_of};
@@ -90,9 +90,7 @@ pub fn answer(cluster: &Cluster, now: Timestamp) -> Answer {
 impl<'a> Model<'a> {
     fn job(&mut self, job: &'a Job) {
         let targets: Vec<Target> = match &job.role {
-            ArrayRole::Pending { indices } => {
-                indices.iter().map(|index| Target::Element { array: job.id, index }).collect()
-            }
+            Role::Pending { indices } => indices.iter().map(|index| Target::Element { array: job.id, index }).collect(),
             _ => vec![Target::Job(job.id)],
         };
         for target in targets {

@@ -9,7 +9,7 @@ use super::stage::{Grant, Stage};
 use super::subject::Subject;
 use super::{JobTraces, Place, Sampling};
 use squall_core::Cluster;
-use squall_core::job::{ArrayRole, Job, JobPhase, Part, Placement};
+use squall_core::job::{Job, JobPhase, Part, Placement, Role};
 use squall_core::node::NodeState;
 use squall_core::order::{Order, OrderState};
 use squall_types::Timestamp;
@@ -56,7 +56,7 @@ impl JobTraces {
         }
         if let Some(array) = job.array() {
             self.array_again(cluster, submission, &subject);
-            if let ArrayRole::Pending { indices } = &job.role {
+            if let Role::Pending { indices } = &job.role {
                 if let Some(whole) = self.arrays.get_mut(&array) {
                     whole.waiting = indices.len();
                 }
