@@ -125,6 +125,13 @@ impl Lower<'_> {
         if one.max_nodes == Some(0) {
             self.wrong(&at("max_nodes"), &format!("partition `{name}` has `max_nodes` = 0: no job could run"));
         }
+        if one.reservation_depth == Some(0) {
+            let problem = format!(
+                "partition `{name}` has `reservation_depth` = 0: large jobs would wait for ever behind small ones; 1 promises \
+                 a start to the first job alone"
+            );
+            self.wrong(&at("reservation_depth"), &problem);
+        }
         for (index, account) in one.allow_accounts.iter().enumerate() {
             let known = &self.settings.accounts;
             if !known.is_empty() && !known.contains(account) {
@@ -156,6 +163,7 @@ impl Lower<'_> {
             allow_qos: one.allow_qos.iter().map(QosName::new).collect(),
             deny_qos: one.deny_qos.iter().map(QosName::new).collect(),
             qos: one.qos.as_ref().map(QosName::new),
+            reservation_depth: one.reservation_depth,
         }
     }
 

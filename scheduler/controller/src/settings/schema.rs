@@ -272,6 +272,9 @@ pub struct PartitionSettings {
     pub deny_qos: Vec<String>,
     /// The quality of service whose limits hold for all jobs here.
     pub qos: Option<String>,
+    /// How many of the jobs that wait are promised a start that no other job may delay; 100 where it is not said. With 1,
+    /// short jobs pass by long ones most easily.
+    pub reservation_depth: Option<u32>,
     /// Jobs of a higher tier go before all of a lower one.
     #[serde(default = "one")]
     pub priority_tier: u32,

@@ -197,6 +197,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("a pool twice", "pools = [\"h100\"]", "pools = [\"h100\", \"h100\"]"),
     ("no pool", "pools = [\"h100\"]", "pools = []"),
     ("two defaults", "max_time =", "default = true\n[partitions.b]\npools = [\"h100\"]\ndefault = true\nmax_time ="),
+    ("no promised start", "max_time =", "reservation_depth = 0\nmax_time ="),
     ("default time above maximum", "max_time =", "default_time = \"2d\"\nmax_time ="),
     ("min above max", "max_nodes = 8", "min_nodes = 9\nmax_nodes = 8"),
     ("pool above the cluster", "max_nodes = 8", "max_nodes = 30000"),

@@ -32,7 +32,6 @@ mod waiting;
 use crate::cluster::Cluster;
 use crate::event::What;
 pub use claims::claim_ready_at;
-pub use pass::RESERVATIONS;
 pub use planner::{IncrementalPlanner, Progress};
 pub use seek::WINDOW;
 use squall_types::Timestamp;

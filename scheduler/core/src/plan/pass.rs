@@ -14,6 +14,7 @@ use super::step::{Note, Step, Target};
 use super::view::View;
 use crate::accounts::Tallies;
 use crate::cluster::Cluster;
+use crate::config::PartitionConfig;
 use crate::decide::{element_may_go, elements_that_may_go};
 use crate::job::{Job, Role};
 use crate::queue::QueueKey;
@@ -21,9 +22,6 @@ use squall_types::{Allocation, IndexSet, JobId, NodeId, Reason, Resources, Span,
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
-
-/// Reservations that one partition keeps for jobs that cannot start.
-pub const RESERVATIONS: usize = 100;
 
 /// How far a plan has come.
 #[derive(Debug)]
@@ -40,8 +38,8 @@ pub struct Pass {
     /// By class.
     pub(super) standings: Vec<Standing>,
     any_failed: bool,
-    /// Reservations made, by partition.
-    reservations: Vec<usize>,
+    /// Starts that may still be promised, by partition.
+    promises_left: Vec<u32>,
     /// Elements made active by this plan, for `%limit`.
     active: BTreeMap<JobId, u32>,
     /// What this plan starts, for the limits of accounts.
@@ -69,7 +67,7 @@ impl Pass {
             notes: BTreeMap::new(),
             standings: vec![Standing::default(); view.classes.len()],
             any_failed: false,
-            reservations: vec![0; view.seen.config.partitions.len()],
+            promises_left: view.seen.config.partitions.values().map(PartitionConfig::reservation_depth).collect(),
             active: BTreeMap::new(),
             started: Tallies::default(),
             over: Vec::new(),
@@ -91,7 +89,7 @@ impl Pass {
 
     /// Whether a job may be promised a start there.
     fn may_reserve(&self, candidate: &Candidate) -> bool {
-        self.reservations[candidate.partition_index] < RESERVATIONS
+        self.promises_left[candidate.partition_index] > 0
     }
 
     pub(super) fn wake(&mut self, at: Timestamp) {
@@ -285,7 +283,7 @@ impl Planner<'_> {
         if let Some((at, rank, fit)) = waiting {
             let candidate = &candidates[rank];
             let until = at + candidate.time(limit);
-            self.pass.reservations[candidate.partition_index] += 1;
+            self.pass.promises_left[candidate.partition_index] -= 1;
             for (slot, pick) in fit.slots.iter().zip(&fit.picks) {
                 self.view.fleet.reserve(*slot, Reserved { from: at, until, kept: pick.need });
             }

@@ -193,3 +193,14 @@ fn a_job_that_counts_on_a_feature_starts_where_there_is_room_for_all_of_it() {
     let starts = |step: &Step| matches!(step, Step::Bind { target, .. } if *target == third);
     assert!(steps.iter().any(starts), "{steps:#?}");
 }
+
+/// A partition promises as many starts as it is told to and no more; the last of the three jobs may be passed by.
+#[test]
+fn a_partition_promises_as_many_starts_as_its_reservation_depth() {
+    let mut world = World::new(&Setting { machines: vec![(4, 0, false)], bought: 0, boot_secs: 1, idle_secs: 1 });
+    for _ in 0..4 {
+        world.act(&Act::Submit(Want { cpus: 4, secs: Some(100), partitions: 2, ..Want::default() }));
+    }
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    assert_eq!(answer(&plan(&world.cluster, world.now)).promised.len(), 2);
+}

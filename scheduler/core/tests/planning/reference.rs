@@ -8,7 +8,7 @@ use squall_core::job::{Job, JobPhase, Role};
 use squall_core::node::Node;
 use squall_core::plan::market::{Buyable, Market, Spending, admissible, affordable, candidates, time_limit};
 use squall_core::plan::place::{Mode, Pick, Room, mode, order_key, place, tasks_of};
-use squall_core::plan::{Gate, PlannedOrder, RESERVATIONS, Step, Target, WINDOW, gate};
+use squall_core::plan::{Gate, PlannedOrder, Step, Target, WINDOW, gate};
 use squall_types::*;
 use std::collections::BTreeMap;
 
@@ -122,8 +122,7 @@ impl<'a> Model<'a> {
         if !places.is_empty() && self.limits.forbid(spec, Amounts::asked(spec)) {
             return held_back(self);
         }
-        let full =
-            places.iter().all(|(partition, _)| self.kept.get(*partition).is_some_and(|kept| *kept >= RESERVATIONS));
+        let full = places.iter().all(|(partition, _)| self.is_full(partition));
         let (may_buy, may_promise) = known.map_or((true, true), |at| (self.failed[at].buys, self.failed[at].promises));
         // What is worth another try may start where nodes were added since.
         let all = places.clone();
@@ -202,6 +201,12 @@ impl<'a> Model<'a> {
         false
     }
 
+    /// Whether the partition has promised as many starts as it may.
+    fn is_full(&self, partition: &PartitionName) -> bool {
+        let depth = self.cluster.config.partitions[partition].reservation_depth();
+        self.kept.get(partition).is_some_and(|kept| *kept >= depth as usize)
+    }
+
     fn earliest(
         &self,
         spec: &JobSpec,
@@ -209,7 +214,7 @@ impl<'a> Model<'a> {
     ) -> Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> {
         let mut best: Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> = None;
         for (partition, pool) in places {
-            if self.kept.get(partition).copied().unwrap_or(0) >= RESERVATIONS {
+            if self.is_full(partition) {
                 continue;
             }
             let time = time_limit(self.cluster, spec, partition);

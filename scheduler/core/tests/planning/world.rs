@@ -202,6 +202,7 @@ impl World {
         let partition = |pools: &[&str], default| PartitionConfig {
             pools: pools.iter().map(|pool| (*pool).into()).collect(),
             default,
+            reservation_depth: (!default).then_some(2),
             ..PartitionConfig::default()
         };
         let config = ClusterConfig {
