@@ -3,7 +3,8 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use squall_types::{
-    AccountName, BudgetName, JobId, MicroUsd, NodeName, Offer, PartitionName, PoolName, QosName, Shape, Span, Uid,
+    AccountName, BudgetName, JobId, MicroUsd, NodeName, Offer, PartitionName, PoolName, QosName, Shape, Span,
+    SwitchName, Uid,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,20 @@ pub struct ClusterConfig {
     #[n(11)]
     #[cbor(default)]
     pub enforce: Enforce,
+    /// What nodes hang on, so that nodes of one job are near each other.
+    #[n(12)]
+    #[cbor(default)]
+    pub switches: BTreeMap<SwitchName, SwitchConfig>,
+}
+
+/// A switch as in Slurm's `topology.conf`: nodes hang on it, or other switches do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct SwitchConfig {
+    /// A hostlist.
+    #[n(0)]
+    pub nodes: String,
+    #[n(1)]
+    pub switches: Vec<SwitchName>,
 }
 
 /// Slurm's AccountingStorageEnforce: what of the accounts holds.
@@ -308,6 +323,7 @@ impl Default for ClusterConfig {
             timing: Timing::default(),
             priority: PriorityWeights::default(),
             enforce: Enforce::default(),
+            switches: BTreeMap::new(),
         }
     }
 }

@@ -131,6 +131,7 @@ fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation
                 free: buyable.shape.resources(),
                 gpus: all,
                 empty: true,
+                location: Default::default(),
             };
             let units = most_units(spec, &empty);
             if units == 0 {

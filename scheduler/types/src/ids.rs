@@ -155,6 +155,10 @@ name!(
     GpuModel
 );
 name!(
+    /// What nodes hang on, or other switches do.
+    SwitchName
+);
+name!(
     /// Money that may be spent in a period.
     BudgetName
 );

@@ -3,10 +3,11 @@
 use super::classes::{Candidate, ClassId};
 use super::market::{Buyable, Shortage, admissible, affordable};
 use super::pass::Planner;
-use super::place::{Mode, Room, may_stand_alone, place_alone, place_part};
+use super::place::{Mode, Room, may_stand_alone, mode, place_alone, place_part};
 use super::seek::{Fit, fit};
 use super::slot::Slot;
 use super::step::{PlannedOrder, Step, Target};
+use super::topology::Location;
 use crate::job::Job;
 use crate::node::{Node, NodeState};
 use squall_types::{BudgetName, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Timestamp};
@@ -77,7 +78,7 @@ impl Planner<'_> {
         waiting: Option<Timestamp>,
     ) -> Result<Growth, Refusal> {
         let mode = self.view.classes.get(class).mode;
-        self.one_more(job, mode, candidate, buyable)?;
+        self.one_more(job, candidate, buyable)?;
         if let Some(at) = self.batch_window(job) {
             return Err(Refusal::Obstacle { reason: Reason::Resources, until: Some(at) });
         }
@@ -95,11 +96,11 @@ impl Planner<'_> {
 
     /// Whether one more node of an offer would be of use and may be bought: what forbids that forbids more of them, for
     /// everything like this job, and as long as this plan is being made.
-    fn one_more(&self, job: &Job, mode: Mode, candidate: &Candidate, buyable: &Buyable<'_>) -> Result<(), Refusal> {
+    fn one_more(&self, job: &Job, candidate: &Candidate, buyable: &Buyable<'_>) -> Result<(), Refusal> {
         let (spec, partition) = (&job.spec, &candidate.partition);
         admissible(self.cluster, spec, partition, buyable.offer).map_err(|_| Refusal::Nothing)?;
         // Could a new node take any part of it?
-        let part = match mode {
+        let part = match mode(spec, true) {
             Mode::One { units } | Mode::Gang { units, .. } => units,
             Mode::Any => spec.ask.units().per_node.unwrap_or(1),
         };
@@ -112,11 +113,10 @@ impl Planner<'_> {
     }
 
     /// Whether nothing can be bought for a job, nor for anything like it.
-    pub fn is_shut(&self, job: &Job, class: ClassId, candidates: &[Candidate]) -> bool {
-        let mode = self.view.classes.get(class).mode;
+    pub fn is_shut(&self, job: &Job, candidates: &[Candidate]) -> bool {
         let closed = |candidate: &Candidate| {
             let mut offers = self.market.of_pool(&self.view.fleet.pools[candidate.pool].name);
-            offers.all(|(_, buyable)| self.one_more(job, mode, candidate, buyable).is_err())
+            offers.all(|(_, buyable)| self.one_more(job, candidate, buyable).is_err())
         };
         candidates.iter().all(closed)
     }
@@ -132,7 +132,8 @@ impl Planner<'_> {
     ) -> Option<Growth> {
         let (spec, budgets) = (&job.spec, Vec::new());
         let first = self.pass.next_node;
-        let room = |count: u32| new_room(NodeId(first.0 + u64::from(count)), &buyable.shape);
+        let location = self.view.fleet.topology.of_new(buyable.offer);
+        let room = |count: u32| new_room(NodeId(first.0 + u64::from(count)), &buyable.shape, location);
         let most = spec.ask.max_nodes().min(spec.ask.units().total.max(1)).min(buyable.config.max_nodes);
         if may_stand_alone(spec)
             && let Some(pick) = place_alone(spec, &room(0))
@@ -175,9 +176,10 @@ impl Planner<'_> {
         let ids = self.fresh(count);
         let shape = Arc::new(buyable.shape.clone());
         let ready_at = self.pass.instant.now + buyable.offer.typical_boot;
+        let location = self.view.fleet.topology.of_new(buyable.offer);
         let slots: Vec<usize> = ids
             .iter()
-            .map(|id| self.view.fleet.add(Slot::planned(*id, candidate.pool, shape.clone(), ready_at)))
+            .map(|id| self.view.fleet.add(Slot::planned(*id, candidate.pool, shape.clone(), ready_at, location)))
             .collect();
         let mut new = slots.into_iter();
         fit.slots.iter_mut().filter(|slot| **slot == usize::MAX).for_each(|slot| {
@@ -268,9 +270,9 @@ impl From<Shortage> for Refusal {
     }
 }
 
-fn new_room(node: NodeId, shape: &Shape) -> Room<'_> {
+fn new_room(node: NodeId, shape: &Shape, location: Location) -> Room<'_> {
     let gpus = (0..shape.gpus.count()).collect();
-    Room { node, name: "", shape, free: shape.resources(), gpus, empty: true }
+    Room { node, name: "", shape, free: shape.resources(), gpus, empty: true, location }
 }
 
 fn counts_as_kept(node: &Node) -> bool {

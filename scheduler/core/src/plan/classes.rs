@@ -5,6 +5,7 @@
 use super::market::{candidates, longest, mounts};
 use super::place::{Mode, mode};
 use super::step::Note;
+use super::topology::Topology;
 use super::waiting::{Gate, gate};
 use crate::accounts::qos_of;
 use crate::cluster::Cluster;
@@ -103,6 +104,8 @@ struct Telling {
     limits: bool,
     files: bool,
     times: bool,
+    /// Nothing tells how near nodes are.
+    flat: bool,
 }
 
 impl Classes {
@@ -117,6 +120,7 @@ impl Classes {
             limits,
             files: config.pools.values().any(|pool| !pool.file_systems.is_empty()),
             times: config.partitions.values().any(|partition| partition.max_time.is_some()),
+            flat: Topology::new(config).is_flat(),
         };
         Classes { telling, ..Classes::default() }
     }
@@ -220,7 +224,7 @@ impl Classes {
         self.opened += 1;
         let class = Class {
             number: self.opened,
-            mode: mode(&spec),
+            mode: mode(&spec, self.telling.flat),
             candidates,
             members: BTreeMap::new(),
             heads: BTreeSet::new(),
@@ -250,8 +254,8 @@ impl Classes {
             spec.time_limit.is_none_or(|limit| most.is_none_or(|most| limit <= most))
         };
         // What rooms are compared for, and what money is counted for, may come out otherwise for another length.
-        let apart =
-            self.telling.limits || spec.time_limit.is_none() || spec.max_cost.is_some() || mode(spec) == Mode::Any;
+        let compares = mode(spec, self.telling.flat) == Mode::Any;
+        let apart = self.telling.limits || spec.time_limit.is_none() || spec.max_cost.is_some() || compares;
         ClassKey {
             spec: spec.clone(),
             mounts: all(self.telling.files).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use super::market::{admissible, candidates, missing_mount};
 use super::place::{Mode, Room, may_use, mode, most_units};
+use super::topology::Location;
 use crate::cluster::Cluster;
 use squall_types::size::mib;
 use squall_types::{Ask, GpuAsk, JobSpec, MemoryAsk, NodeCount, NodeId, PartitionName, PoolName, Shape};
@@ -47,7 +48,7 @@ pub fn misfit(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
 
 /// The usual case, without a look at every machine: enough of them take an even share each.
 fn plainly_runs_on(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> bool {
-    let (nodes, units) = match mode(spec) {
+    let (nodes, units) = match mode(spec, true) {
         Mode::One { units } => (1, units),
         Mode::Gang { nodes, units } => (nodes, units),
         Mode::Any => return false,
@@ -147,7 +148,18 @@ fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> boo
 
 fn cap(spec: &JobSpec, shape: &Shape) -> u32 {
     let gpus = (0..shape.gpus.count()).collect();
-    most_units(spec, &Room { node: NodeId(0), name: "", shape, free: shape.resources(), gpus, empty: true })
+    most_units(
+        spec,
+        &Room {
+            node: NodeId(0),
+            name: "",
+            shape,
+            free: shape.resources(),
+            gpus,
+            empty: true,
+            location: Location::default(),
+        },
+    )
 }
 
 fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {

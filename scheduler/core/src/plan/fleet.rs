@@ -3,6 +3,7 @@
 
 use super::place::{Room, order_key};
 use super::slot::{Instant, Reserved, Slot, When};
+use super::topology::Topology;
 use super::tree::Tree;
 use crate::cluster::Cluster;
 use crate::node::{Node, NodeState};
@@ -32,6 +33,7 @@ pub struct Fleet {
     /// The first time at which anything is given back or ready, by slot.
     firsts: BTreeSet<(Timestamp, usize)>,
     instant: Instant,
+    pub topology: Topology,
 }
 
 /// What a plan may change of a slot beside reservations, of which there are none before and after.
@@ -73,6 +75,7 @@ impl Default for Fleet {
             moved: BTreeSet::new(),
             firsts: BTreeSet::new(),
             instant: Instant::new(Timestamp::ZERO),
+            topology: Topology::default(),
         }
     }
 }
@@ -80,7 +83,7 @@ impl Default for Fleet {
 impl Fleet {
     /// All nodes of a state.
     pub fn new(cluster: &Cluster, now: Timestamp) -> Fleet {
-        let mut fleet = Fleet::default();
+        let mut fleet = Fleet { topology: Topology::new(&cluster.config), ..Fleet::default() };
         cluster.config.pools.keys().for_each(|pool| {
             fleet.pool(pool);
         });
@@ -214,7 +217,7 @@ impl Fleet {
     fn look_at(&mut self, cluster: &Cluster, node: &Node) {
         let pool = self.pool(&node.pool);
         let shape = self.share(&node.shape);
-        let mut slot = Slot::new(cluster, node, pool, shape);
+        let mut slot = Slot::new(cluster, node, pool, shape, self.topology.of(node));
         if may_be_given_back(node) {
             self.idle.insert(node.id);
         } else {

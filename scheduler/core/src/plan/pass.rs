@@ -327,7 +327,7 @@ impl Planner<'_> {
 
     /// Whether anything at all can be done for the class, as far as its shortest jobs tell.
     fn probe(&mut self, job: &Job, class: ClassId, candidates: &[Candidate]) {
-        let shut = self.pass.standings[class].shut || self.is_shut(job, class, candidates);
+        let shut = self.pass.standings[class].shut || self.is_shut(job, candidates);
         let standing = &mut self.pass.standings[class];
         standing.shut = shut;
         let Some(shortest) = self.view.classes.get(class).shortest() else { return };

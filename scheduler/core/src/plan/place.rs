@@ -8,6 +8,8 @@
 //! that was promised a start finds the same nodes first when that time comes, whatever was placed in between, and so
 //! does not push aside what was promised to others beside it.
 
+use super::share::{Sharing, Taker, share_near};
+use super::topology::Location;
 use squall_types::constraint::CountedFeature;
 use squall_types::{Constraint, GpuModel, JobSpec, NodeId, Resources, Shape};
 use std::cmp::Reverse;
@@ -23,6 +25,7 @@ pub struct Room<'a> {
     pub gpus: Vec<u16>,
     /// Nothing is on it.
     pub empty: bool,
+    pub location: Location,
 }
 
 /// A chosen node.
@@ -86,7 +89,8 @@ pub enum Mode {
     Any,
 }
 
-pub fn mode(spec: &JobSpec) -> Mode {
+/// `flat` where no node is nearer to another than any other is: the first are as good as any.
+pub fn mode(spec: &JobSpec, flat: bool) -> Mode {
     let units = spec.ask.units();
     let total = units.total.max(1);
     let (least, most) = (spec.ask.min_nodes().min(total), spec.ask.max_nodes().min(total));
@@ -97,6 +101,7 @@ pub fn mode(spec: &JobSpec) -> Mode {
     let each = total / least;
     match least {
         1 => Mode::One { units: total },
+        _ if !flat => Mode::Any,
         _ if each * least == total && (each == 1 || units.per_node == Some(each)) => {
             Mode::Gang { nodes: least, units: each }
         }
@@ -193,62 +198,13 @@ fn place_among(
     }
     required.sort_unstable();
     required.dedup();
-    let caps: Vec<(usize, u32)> = (0..rooms.len())
-        .filter(listed)
-        .map(|at| (at, most_units(spec, &rooms[at])))
-        .filter(|(_, cap)| *cap > 0)
-        .collect();
-    if !required.iter().all(|needed| caps.iter().any(|(at, _)| at == needed)) {
-        return None;
-    }
+    let taker = |room: usize| Taker { room, most: most_units(spec, &rooms[room]), location: rooms[room].location };
+    let takers: Vec<Taker> = (0..rooms.len()).filter(listed).map(taker).filter(|taker| taker.most > 0).collect();
     let units = spec.ask.units();
     let least = spec.ask.min_nodes().max(required.len() as u32).min(units.total.max(1));
     let most = spec.ask.max_nodes().min(units.total.max(1)).max(required.len() as u32);
-    let shares = share_out(&caps, &required, units.total, least, most)?;
+    let shares = share_near(&takers, Sharing { units: units.total, least, most, required: &required })?;
     shares.into_iter().map(|(at, count)| pick(spec, rooms, at, count)).collect()
-}
-
-/// Units for each node: even shares where they fit, else as many as each can take.
-fn share_out(
-    caps: &[(usize, u32)],
-    required: &[usize],
-    total: u32,
-    least: u32,
-    most: u32,
-) -> Option<Vec<(usize, u32)>> {
-    // With the largest rooms the fewest nodes are enough; more may be asked for.
-    let mut largest: Vec<(usize, u32)> = caps.to_vec();
-    largest.sort_by_key(|(at, cap)| (!required.contains(at), Reverse(*cap)));
-    let mut sum = 0u64;
-    let enough = largest.iter().position(|(_, cap)| {
-        sum += u64::from(*cap);
-        sum >= u64::from(total)
-    })? as u32
-        + 1;
-    let nodes = enough.max(least);
-    if nodes > most || nodes as usize > caps.len() {
-        return None;
-    }
-    let even = total.div_ceil(nodes);
-    let rest = total - (even - 1) * nodes;
-    // The first rooms that take an even share; the first `rest` of them take one more than the others.
-    let fits = |at: &usize, cap: u32| cap >= even || (required.contains(at) && cap >= even.saturating_sub(1).max(1));
-    let mut evenly: Vec<usize> = caps.iter().filter(|(at, cap)| fits(at, *cap)).map(|(at, _)| *at).collect();
-    evenly.sort_by_key(|at| !required.contains(at));
-    evenly.truncate(nodes as usize);
-    let all_even = evenly.iter().all(|at| caps.iter().any(|(other, cap)| other == at && *cap >= even));
-    if evenly.len() == nodes as usize && all_even {
-        let share = |rank: usize| if (rank as u32) < rest { even } else { even - 1 };
-        return Some(evenly.into_iter().enumerate().map(|(rank, at)| (at, share(rank))).collect());
-    }
-    let mut shares: Vec<(usize, u32)> = largest.into_iter().take(nodes as usize).collect();
-    let mut left = total.checked_sub(nodes)?;
-    for (_, share) in &mut shares {
-        let extra = left.min(*share - 1);
-        left -= extra;
-        *share = 1 + extra;
-    }
-    (left == 0).then_some(shares)
 }
 
 fn pick(spec: &JobSpec, rooms: &[Room<'_>], at: usize, units: u32) -> Option<Pick> {
@@ -307,7 +263,8 @@ mod tests {
 
     fn room<'a>(node: u64, shape: &'a Shape, gpus: &[u16], cpus: u32) -> Room<'a> {
         let free = Resources { cpus, memory_mib: shape.memory_mib, gpus: gpus.len() as u16 };
-        Room { node: NodeId(node), name: "n", shape, free, gpus: gpus.to_vec(), empty: cpus == shape.cpus }
+        let (gpus, empty) = (gpus.to_vec(), cpus == shape.cpus);
+        Room { node: NodeId(node), name: "n", shape, free, gpus, empty, location: Location::default() }
     }
 
     fn spec(ask: Ask) -> JobSpec {

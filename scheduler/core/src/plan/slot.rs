@@ -1,6 +1,7 @@
 //! One node as a plan sees it while it is being made: what is free now, what is given back when, what is reserved.
 
 use super::place::Room;
+use super::topology::Location;
 use super::tree::{Bound, Leaf, Reach};
 use crate::cluster::Cluster;
 use crate::job::{Job, JobPhase};
@@ -66,6 +67,7 @@ pub struct Slot {
     pub gpus: Vec<u16>,
     pub ends: Vec<Release>,
     pub reserved: Vec<Reserved>,
+    pub location: Location,
 }
 
 impl Release {
@@ -75,7 +77,7 @@ impl Release {
 }
 
 impl Slot {
-    pub fn new(cluster: &Cluster, node: &Node, pool: usize, shape: Arc<Shape>) -> Slot {
+    pub fn new(cluster: &Cluster, node: &Node, pool: usize, shape: Arc<Shape>, location: Location) -> Slot {
         let free = shape.resources().checked_sub(&node.taken()).unwrap_or_default();
         let held = node.held.iter().map(|(run, held)| release(cluster.jobs.get(&run.job), held));
         let claims = node.claims.iter().map(|(job, held)| claim_release(cluster, *job, held));
@@ -90,11 +92,12 @@ impl Slot {
             gpus: node.free_gpus(),
             ends: held.chain(claims).collect(),
             reserved: Vec::new(),
+            location,
         }
     }
 
     /// A node that is being bought by the plan that is being made.
-    pub fn planned(node: NodeId, pool: usize, shape: Arc<Shape>, ready_at: Timestamp) -> Slot {
+    pub fn planned(node: NodeId, pool: usize, shape: Arc<Shape>, ready_at: Timestamp, location: Location) -> Slot {
         let (free, gpus) = (shape.resources(), (0..shape.gpus.count()).collect());
         Slot {
             node,
@@ -107,6 +110,7 @@ impl Slot {
             gpus,
             ends: Vec::new(),
             reserved: Vec::new(),
+            location,
         }
     }
 
@@ -140,7 +144,8 @@ impl Slot {
         let free = Resources { gpus: free.gpus.min(gpus.len() as u16), ..free };
         gpus.truncate(usize::from(free.gpus));
         let empty = free == self.shape.resources();
-        Room { node: self.node, name: self.name.as_str(), shape: &self.shape, free, gpus, empty }
+        let location = self.location;
+        Room { node: self.node, name: self.name.as_str(), shape: &self.shape, free, gpus, empty, location }
     }
 
     /// What is free all through `from..until`.

@@ -137,6 +137,7 @@ fn room_on_a_node_that_the_same_plan_buys_is_taken_before_another_is_bought() {
         bought: 2,
         boot_secs: 352,
         idle_secs: 1,
+        under_switch: 0,
     };
     let want = Want { nodes: (2, 2), tasks: Some(1), gpus: 2, secs: Some(177), array: 4, ..Want::default() };
     let mut world = World::new(&setting);
@@ -160,7 +161,13 @@ fn first() -> prop::sample::Index {
 /// What fits at once only in excess of a limit is tried in other places: it starts where it may, and waits for nothing.
 #[test]
 fn a_start_that_a_limit_forbids_is_sought_elsewhere_before_nodes_are_awaited() {
-    let setting = Setting { machines: vec![(4, 2, false), (4, 2, false)], bought: 3, boot_secs: 1, idle_secs: 1 };
+    let setting = Setting {
+        machines: vec![(4, 2, false), (4, 2, false)],
+        bought: 3,
+        boot_secs: 1,
+        idle_secs: 1,
+        under_switch: 0,
+    };
     let first = first();
     let both = Want { nodes: (2, 2), tasks_per_node: Some(2), cpus: 3, picky: 1, ..Want::default() };
     let mut world = World::new(&setting);
@@ -183,7 +190,7 @@ fn a_start_that_a_limit_forbids_is_sought_elsewhere_before_nodes_are_awaited() {
 #[test]
 fn a_job_that_counts_on_a_feature_starts_where_there_is_room_for_all_of_it() {
     let machines = vec![(4, 2, false), (2, 2, false), (16, 2, false), (4, 2, false)];
-    let mut world = World::new(&Setting { machines, bought: 0, boot_secs: 1, idle_secs: 1 });
+    let mut world = World::new(&Setting { machines, bought: 0, boot_secs: 1, idle_secs: 1, under_switch: 0 });
     world.act(&Act::Submit(Want { nodes: (3, 3), secs: Some(241), picky: 1, ..Want::default() }));
     world.act(&Act::Submit(Want { gpus: 2, picky: 3, ..Want::default() }));
     world.act(&Act::Submit(Want { tasks: Some(2), secs: Some(1), picky: 2, ..Want::default() }));
@@ -197,7 +204,8 @@ fn a_job_that_counts_on_a_feature_starts_where_there_is_room_for_all_of_it() {
 /// A partition promises as many starts as it is told to and no more; the last of the three jobs may be passed by.
 #[test]
 fn a_partition_promises_as_many_starts_as_its_reservation_depth() {
-    let mut world = World::new(&Setting { machines: vec![(4, 0, false)], bought: 0, boot_secs: 1, idle_secs: 1 });
+    let mut world =
+        World::new(&Setting { machines: vec![(4, 0, false)], bought: 0, boot_secs: 1, idle_secs: 1, under_switch: 0 });
     for _ in 0..4 {
         world.act(&Act::Submit(Want { cpus: 4, secs: Some(100), partitions: 2, ..Want::default() }));
     }

@@ -8,6 +8,7 @@ use squall_core::job::{Job, JobPhase, Role};
 use squall_core::node::Node;
 use squall_core::plan::market::{Buyable, Market, Spending, admissible, affordable, candidates, time_limit};
 use squall_core::plan::place::{Mode, Pick, Room, mode, order_key, place, tasks_of};
+use squall_core::plan::topology::{Location, Topology};
 use squall_core::plan::{Gate, PlannedOrder, Step, Target, WINDOW, gate};
 use squall_types::*;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub struct Answer {
 struct Place<'a> {
     node: NodeId,
     name: &'a str,
+    location: Location,
     pool: &'a PoolName,
     shape: &'a Shape,
     /// Ready then; `None` for a node that is there.
@@ -38,6 +40,7 @@ struct Model<'a> {
     market: &'a Market<'a>,
     now: Timestamp,
     places: Vec<Place<'a>>,
+    topology: Topology,
     spending: Spending,
     next_node: u64,
     kept: BTreeMap<&'a PartitionName, usize>,
@@ -65,13 +68,16 @@ type Where<'a> = (&'a PartitionName, &'a PoolName);
 
 pub fn answer(cluster: &Cluster, now: Timestamp) -> Answer {
     let market = Market::new(cluster, now);
-    let mut places: Vec<Place<'_>> = cluster.live_nodes().filter_map(|node| place_of(cluster, node, now)).collect();
+    let topology = Topology::new(&cluster.config);
+    let place = |node| place_of(cluster, &topology, node, now);
+    let mut places: Vec<Place<'_>> = cluster.live_nodes().filter_map(place).collect();
     places.sort_by_key(|place| (order_key(place.shape), place.shape, place.node));
     let mut model = Model {
         cluster,
         market: &market,
         now,
         places,
+        topology,
         spending: Spending::default(),
         next_node: cluster.counters.next_node.0,
         kept: BTreeMap::new(),
@@ -251,7 +257,7 @@ impl<'a> Model<'a> {
         let quiet_at = self.cluster.counters.last_submit_at + timing.batch_idle;
         let window = quiet_at.min(job.eligible_at.unwrap_or(self.now) + timing.batch_max);
         let waits = window > self.now && job.spec.kind == JobKind::Batch && job.spec.ask.min_nodes() <= 1;
-        let part = match mode(&job.spec) {
+        let part = match mode(&job.spec, true) {
             Mode::One { units } | Mode::Gang { units, .. } => units,
             Mode::Any => job.spec.ask.units().per_node.unwrap_or(1),
         };
@@ -300,6 +306,7 @@ impl<'a> Model<'a> {
             self.places.push(Place {
                 node: NodeId(self.next_node),
                 name: "",
+                location: self.topology.of_new(buyable.offer),
                 pool: buyable.pool,
                 shape: &buyable.shape,
                 ready_at: Some(self.now + buyable.offer.typical_boot),
@@ -402,7 +409,7 @@ impl<'a> Place<'a> {
         let free = Resources { gpus: free.gpus.min(gpus.len() as u16), ..free };
         gpus.truncate(usize::from(free.gpus));
         let empty = free == self.shape.resources();
-        Room { node: self.node, name: self.name, shape: self.shape, free, gpus, empty }
+        Room { node: self.node, name: self.name, shape: self.shape, free, gpus, empty, location: self.location }
     }
 
     fn free_at(&self, now: Timestamp, at: Timestamp) -> Resources {
@@ -413,7 +420,7 @@ impl<'a> Place<'a> {
     }
 }
 
-fn place_of<'a>(cluster: &'a Cluster, node: &'a Node, now: Timestamp) -> Option<Place<'a>> {
+fn place_of<'a>(cluster: &'a Cluster, topology: &Topology, node: &'a Node, now: Timestamp) -> Option<Place<'a>> {
     let soon = now + Span::from_secs(1);
     let expected = |node: &Node| (node.launched_at.unwrap_or(node.created_at) + node.offer.typical_boot).max(soon);
     let ready_at = match () {
@@ -438,6 +445,7 @@ fn place_of<'a>(cluster: &'a Cluster, node: &'a Node, now: Timestamp) -> Option<
     Some(Place {
         node: node.id,
         name: node.name.as_str(),
+        location: topology.of(node),
         pool: &node.pool,
         shape: &node.shape,
         ready_at,

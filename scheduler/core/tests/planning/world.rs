@@ -1,7 +1,7 @@
 //! A small cluster to which things happen: machines of its own and nodes that are bought, in several partitions.
 
 use proptest::prelude::*;
-use squall_core::config::{PartitionConfig, PoolConfig};
+use squall_core::config::{PartitionConfig, PoolConfig, SwitchConfig};
 use squall_core::job::JobPhase;
 use squall_core::node::NodeState;
 use squall_core::order::OrderState;
@@ -14,6 +14,7 @@ use squall_types::constraint::CountedFeature;
 use squall_types::offer::{LaunchFailure, LaunchedInstance};
 use squall_types::spec::ArraySpec;
 use squall_types::*;
+use std::collections::BTreeMap;
 
 /// CPUs and GPUs of each machine, whether its GPUs are of two models, and the most nodes that may be bought.
 #[derive(Clone, Debug)]
@@ -22,12 +23,20 @@ pub struct Setting {
     pub bought: u32,
     pub boot_secs: i64,
     pub idle_secs: i64,
+    /// Machines under each switch, in two zones; 0 where nothing is known of that.
+    pub under_switch: usize,
 }
 
 pub fn setting() -> impl Strategy<Value = Setting> {
     let machine = (2u32..=16, 0u16..=4, prop::bool::weighted(0.2));
-    (prop::collection::vec(machine, 0..6), 0u32..6, 1i64..600, 1i64..300)
-        .prop_map(|(machines, bought, boot_secs, idle_secs)| Setting { machines, bought, boot_secs, idle_secs })
+    let size = (prop::collection::vec(machine, 0..6), 0u32..6, prop_oneof![2 => Just(0usize), 1 => 1usize..4]);
+    (size, 1i64..600, 1i64..300).prop_map(|((machines, bought, under_switch), boot_secs, idle_secs)| Setting {
+        machines,
+        bought,
+        boot_secs,
+        idle_secs,
+        under_switch,
+    })
 }
 
 #[derive(Clone, Debug)]
@@ -175,6 +184,21 @@ fn shape(cpus: u32, gpus: u16, mixed: bool) -> Shape {
     Shape { cpus, cores: cpus, memory_mib: 16_000, gpus: Gpus(gpus), features }
 }
 
+/// As many machines under each switch, and all switches under one.
+fn switches(setting: &Setting) -> BTreeMap<SwitchName, SwitchConfig> {
+    if setting.under_switch == 0 {
+        return BTreeMap::new();
+    }
+    let machines: Vec<String> = (0..setting.machines.len()).map(|at| format!("n{at}")).collect();
+    let leaves = machines.chunks(setting.under_switch).enumerate();
+    let leaves = leaves
+        .map(|(at, nodes)| (SwitchName(format!("s{at}")), SwitchConfig { nodes: nodes.join(","), switches: vec![] }));
+    let mut switches: BTreeMap<_, _> = leaves.collect();
+    let below = switches.keys().cloned().collect();
+    switches.insert("top".into(), SwitchConfig { nodes: String::new(), switches: below });
+    switches
+}
+
 impl World {
     pub fn new(setting: &Setting) -> Self {
         let named = |(at, (cpus, gpus, mixed)): (usize, &(u32, u16, bool))| {
@@ -186,6 +210,7 @@ impl World {
         };
         let offer = |name: &str, cpus, gpus, price| Offer {
             name: name.into(),
+            scope: if setting.under_switch > 0 { name.to_owned() } else { String::new() },
             price: HourlyPrice(price),
             shape: shape(cpus, gpus, false),
             typical_boot: Span::from_secs(setting.boot_secs),
@@ -207,6 +232,7 @@ impl World {
         };
         let config = ClusterConfig {
             pools: [("own".into(), own), ("cloud".into(), cloud)].into(),
+            switches: switches(setting),
             partitions: [
                 ("both".into(), partition(&["own", "cloud"], true)),
                 ("mine".into(), partition(&["own"], false)),
