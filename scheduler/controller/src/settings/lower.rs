@@ -2,9 +2,10 @@
 
 mod budgets;
 mod pools;
+mod switches;
 
 use super::error::ConfigError;
-use super::schema::{Enforced, PartitionSettings, Settings};
+use super::schema::{Enforced, PartitionSettings, Settings, SwitchSettings};
 use super::sources::{KeyPath, Part, Sources};
 use super::units::{Size, Time};
 use squall_core::config::{ClusterConfig, Enforce, Limits, PartitionConfig, PriorityWeights, Timing};
@@ -70,6 +71,7 @@ impl Lower<'_> {
                 limits: settings.enforce.contains(&Enforced::Limits),
                 qos: settings.enforce.contains(&Enforced::Qos),
             },
+            switches: self.switches(),
         }
     }
 

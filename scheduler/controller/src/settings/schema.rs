@@ -41,6 +41,8 @@ pub struct Settings {
     pub partitions: BTreeMap<String, PartitionSettings>,
     /// Nodes alike enough to swap, and where they come from.
     pub pools: BTreeMap<String, PoolSettings>,
+    /// What nodes hang on: a job of several nodes goes under one switch where it can, and one zone of a cloud.
+    pub switches: BTreeMap<String, SwitchSettings>,
     /// Hard limits on money.
     pub budgets: BTreeMap<String, BudgetSettings>,
     /// Hosts whose daemon may vouch for its users, once enrolled.
@@ -67,6 +69,7 @@ impl Default for Settings {
             priority: PrioritySettings::default(),
             partitions: BTreeMap::new(),
             pools: BTreeMap::new(),
+            switches: BTreeMap::new(),
             budgets: BTreeMap::new(),
             login_hosts: BTreeMap::new(),
             submit_hook: SubmitHookSettings::default(),
@@ -295,6 +298,15 @@ fn yes() -> bool {
 
 fn one() -> u32 {
     1
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SwitchSettings {
+    /// Nodes that hang on it, as a host list: `n[1-16]`.
+    pub nodes: String,
+    /// Switches that hang on it.
+    pub switches: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

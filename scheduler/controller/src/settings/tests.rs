@@ -207,6 +207,23 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("too many gpus", "gpus = \"h100:8\"", "gpus = \"h100:9999\""),
     ("no cpus", "cpus = 96", "cpus = 0"),
     ("more cores than cpus", "cpus = 96", "cpus = 96\ncores = 128"),
+    (
+        "node under two switches",
+        "[pools.h100]",
+        "[switches.a]\nnodes = \"n[1-2]\"\n[switches.b]\nnodes = \"n2\"\n[pools.h100]",
+    ),
+    ("switch without anything", "[pools.h100]", "[switches.a]\n[pools.h100]"),
+    (
+        "unknown switch",
+        "[pools.h100]",
+        "[switches.rack]\nnodes = \"n1\"\n[switches.top]\nswitches = [\"rak\"]\n[pools.h100]",
+    ),
+    (
+        "switch above itself",
+        "[pools.h100]",
+        "[switches.a]\nswitches = [\"b\"]\n[switches.b]\nswitches = [\"a\"]\n[pools.h100]",
+    ),
+    ("switch with no host list", "[pools.h100]", "[switches.a]\nnodes = \"n[1-\"\n[pools.h100]"),
     ("budget of nothing", "scope = \"account:nlp\"", "scope = \"account:npl\""),
     ("budget of an unknown partition", "scope = \"account:nlp\"", "scope = \"partition:gpus\""),
     ("budget of something else", "scope = \"account:nlp\"", "scope = \"nlp\""),

@@ -6,7 +6,7 @@ use squall_types::{NodeName, Offer, SwitchName, hostlist};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Levels of switches that are looked at, from those that nodes hang on upwards.
-const SWITCH_LEVELS: usize = 3;
+pub const SWITCH_LEVELS: usize = 3;
 /// With the zone above them.
 pub const LEVELS: usize = 1 + SWITCH_LEVELS;
 
