@@ -23,6 +23,8 @@ pub const ACCEPT_OLD_ATTEMPT: &str = "agent-accept-old-attempt";
 pub const NO_LIMIT_WITHOUT_CONTACT: &str = "agent-no-limit-without-contact";
 /// Powers a machine off under jobs when the controller is away.
 pub const POWER_OFF_UNDER_JOBS: &str = "agent-power-off-under-jobs";
+/// Counts what a run was suspended against its limit.
+pub const PAUSE_COUNTS: &str = "agent-pause-counts";
 
 /// Every planted bug of the agent.
 pub const ALL: &[&str] = &[
@@ -36,6 +38,7 @@ pub const ALL: &[&str] = &[
     ACCEPT_OLD_ATTEMPT,
     NO_LIMIT_WITHOUT_CONTACT,
     POWER_OFF_UNDER_JOBS,
+    PAUSE_COUNTS,
 ];
 
 #[cfg(feature = "canaries")]

@@ -53,7 +53,7 @@ async fn a_gang_member_prepares_first() {
     controller.want(&job);
     assert_eq!(controller.news(job.run).await, AttemptState::Prepared);
     assert!(!agent.work().join("ran").exists());
-    job.phase = AssignedPhase::Run { started_at: squall_types::Timestamp(1) };
+    job.phase = AssignedPhase::Run { started_at: squall_types::Timestamp(1), suspended: false };
     controller.want(&job);
     assert_eq!(controller.end(job.run).await.exit.code, 0);
     assert!(agent.work().join("ran").exists());

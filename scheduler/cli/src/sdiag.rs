@@ -24,6 +24,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         ("Jobs pending:", summary.jobs_pending),
         ("Jobs configuring:", summary.jobs_configuring),
         ("Jobs running:", summary.jobs_running),
+        ("Jobs suspended:", summary.jobs_suspended),
         ("Jobs completing:", summary.jobs_completing),
         ("Jobs ended:", summary.jobs_ended),
         ("Nodes ordered:", summary.nodes_ordered),

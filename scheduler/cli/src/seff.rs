@@ -62,7 +62,7 @@ fn efficiency(job: &AccountedJob, cluster: &str, now: squall_types::Timestamp) -
             line("Cores per node", cpus.div_ceil(nodes).to_string());
         }
     }
-    let wall = job.started_at.map_or(Span::ZERO, |start| job.ended_at.unwrap_or(now).since(start));
+    let wall = job.elapsed(now);
     let core_wall = wall.times(i64::from(cpus));
     let cpu = job.steps.iter().map(|step| step.usage.user_cpu + step.usage.system_cpu);
     let cpu = cpu.fold(Span::ZERO, |sum, span| sum + span);

@@ -79,7 +79,7 @@ type Used = BTreeMap<(String, String), u64>;
 fn rows(known: &Known, given: &Given, jobs: &[AccountedJob], now: Timestamp, caller: &str) -> Vec<Row> {
     let mut used = Used::new();
     for job in jobs {
-        let wall = job.started_at.map_or(Span::ZERO, |start| job.ended_at.unwrap_or(now).since(start));
+        let wall = job.elapsed(now);
         let seconds = wall.times(i64::from(job.cpus)).as_secs().max(0) as u64;
         *used.entry((job.account.to_string(), job.user.clone())).or_default() += seconds;
     }

@@ -36,6 +36,8 @@ pub enum Verb {
     // For admins.
     /// An explicit priority, a nice value below zero, or the release of what an admin holds.
     RaisePriority,
+    /// Suspend and resume: what is suspended keeps its nodes from everybody else.
+    SuspendJob,
     ChangeNode,
     /// Levels of users included.
     ChangeAccounts,
@@ -89,7 +91,7 @@ enum Rule {
 
 impl Verb {
     /// All of them, for tests over every rule.
-    pub const ALL: [Verb; 23] = [
+    pub const ALL: [Verb; 24] = [
         Verb::Ping,
         Verb::ReadCluster,
         Verb::ReadJobs,
@@ -104,6 +106,7 @@ impl Verb {
         Verb::FinishAllocation,
         Verb::UseTokens,
         Verb::RaisePriority,
+        Verb::SuspendJob,
         Verb::ChangeNode,
         Verb::ChangeAccounts,
         Verb::Reconfigure,
@@ -123,7 +126,7 @@ impl Verb {
             Verb::VisitJob | Verb::FinishAllocation => Rule::Owner,
             Verb::UseTokens => Rule::Oneself,
             Verb::ChangeAccounts => Rule::Entrusted,
-            Verb::RaisePriority | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
+            Verb::RaisePriority | Verb::SuspendJob | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
             Verb::MakeJoinToken | Verb::Shutdown => Rule::Admin,
             Verb::RenewCertificate | Verb::AgentNews | Verb::FetchBlob => Rule::OwnNode,
             Verb::Join => Rule::Controller,
@@ -147,6 +150,7 @@ impl Verb {
             Verb::FinishAllocation => "to give back the allocation of",
             Verb::UseTokens => "to make, list or revoke tokens of",
             Verb::RaisePriority => "to raise the priority of",
+            Verb::SuspendJob => "to suspend or resume",
             Verb::ChangeNode | Verb::ChangeAccounts => "to change",
             Verb::Reconfigure => "to reconfigure",
             Verb::MakeJoinToken => "to make a join token for",

@@ -76,6 +76,12 @@ pub enum Command {
         job: JobRef,
         hold: bool,
     },
+    Suspend {
+        job: JobRef,
+    },
+    Resume {
+        job: JobRef,
+    },
     Update {
         job: JobRef,
         update: Box<JobUpdate>,

@@ -13,6 +13,8 @@ use squall_types::{JobId, NodeId, Span, Timestamp};
 
 /// An agent ends an attempt at its limit; the controller does so itself only this much later.
 const LIMIT_BACKSTOP: Span = Span::from_secs(30);
+/// One that was ever suspended knows best how long: where it heard late that the job goes on, the job's time ends later.
+const SUSPENDED_BACKSTOP: Span = Span::from_hours(1);
 /// A machine ends itself at its die-at; so long after it can run nothing any more.
 pub(crate) const DIE_AT_BOUND: Span = Span::from_mins(5);
 
@@ -97,8 +99,9 @@ pub(crate) fn node_due(config: &ClusterConfig, jobs: &Table<JobId, Job>, node: &
 /// When the controller itself ends an attempt whose agent did not.
 pub(crate) fn limit_at(config: &ClusterConfig, job: &Job) -> Option<Timestamp> {
     let JobPhase::Running { placement, started_at } = &job.phase else { return None };
-    let backstop = config.timing.kill_wait + LIMIT_BACKSTOP;
-    (placement.time_limit < Span::FOREVER).then(|| *started_at + placement.time_limit + backstop)
+    let patience = if placement.pause.is_some() { SUSPENDED_BACKSTOP } else { LIMIT_BACKSTOP };
+    let at = placement.limit_at(*started_at);
+    (placement.time_limit < Span::FOREVER && at < Timestamp::NEVER).then(|| at + config.timing.kill_wait + patience)
 }
 
 /// Nobody hears it, and something may run there until its end proves that nothing does.

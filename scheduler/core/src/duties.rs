@@ -23,7 +23,9 @@ pub fn assignment(cluster: &Cluster, node: NodeId, run: Run) -> Option<Assignmen
     }
     let phase = match &job.phase {
         JobPhase::Bound(_) => AssignedPhase::Prepare,
-        JobPhase::Running { started_at, .. } => AssignedPhase::Run { started_at: *started_at },
+        JobPhase::Running { started_at, placement } => {
+            AssignedPhase::Run { started_at: *started_at, suspended: placement.is_suspended() }
+        }
         JobPhase::Stopping { why, .. } => {
             let grace = match why {
                 StopWhy::Ended => Span::ZERO,
@@ -84,6 +86,7 @@ pub fn touched(cluster: &Cluster, what: &What) -> Vec<NodeId> {
     match what {
         What::JobBound { allocations, .. } => allocations.iter().map(|held| held.node).collect(),
         What::JobStarted { run } | What::JobStopping { run, .. } => of_job(&run.job),
+        What::JobSuspended { run } | What::JobResumed { run } => of_job(&run.job),
         What::PartEnded { node, .. } | What::PartGone { node, .. } | What::DieAtExtended { node, .. } => vec![*node],
         What::JobUpdated { job, .. } | What::JobEnded { job, .. } | What::JobRequeued { job, .. } => of_job(job),
         What::NodeRetiring { node, .. } | What::NodeContact { node, .. } | What::NodeGone { node, .. } => vec![*node],

@@ -6,7 +6,7 @@ use crate::accounts::AccountsChange;
 use crate::config::ClusterConfig;
 use crate::job::{HeldBy, JobEnd, Outcome, TermState};
 use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner};
-use crate::order::{PoolState, QuotaHold};
+use crate::order::QuotaHold;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use squall_types::agent::{StepEnd, StopWhy};
@@ -262,6 +262,18 @@ pub enum What {
     JobsPurged {
         #[n(0)]
         jobs: Vec<JobId>,
+    },
+
+    /// The processes of an attempt are stopped, and its time with them; it keeps what it holds.
+    #[n(30)]
+    JobSuspended {
+        #[n(0)]
+        run: Run,
+    },
+    #[n(31)]
+    JobResumed {
+        #[n(0)]
+        run: Run,
     },
 
     // Nodes and orders.
@@ -551,27 +563,5 @@ impl Event {
 impl What {
     pub fn at(self, at: Timestamp) -> Event {
         Event { at, what: self }
-    }
-}
-
-/// The state of a pool before anything is known of it.
-impl PoolState {
-    pub fn from_offers(offers: &[Offer]) -> PoolState {
-        let mut state = PoolState::default();
-        state.see(offers);
-        state
-    }
-
-    /// Takes in what can be bought now; what is no longer offered is kept as withdrawn while its memory matters.
-    pub fn see(&mut self, offers: &[Offer]) {
-        for known in self.offers.values_mut() {
-            known.withdrawn = true;
-        }
-        for offer in offers {
-            let known = self.offers.entry(offer.name.clone()).or_default();
-            known.offer = offer.clone();
-            known.withdrawn = false;
-        }
-        self.offers.retain(|_, known| !known.withdrawn || known.cool_until.is_some());
     }
 }

@@ -3,14 +3,14 @@
 use crate::accounts::{limits, rules};
 use crate::cluster::Cluster;
 use crate::decide::{element_may_go, elements_that_may_go};
-use crate::job::{Job, JobPhase, Role};
+use crate::job::{Job, JobPhase, Placement, Role};
 use crate::node::NodeState;
 use crate::plan::fleet::Fleet;
 use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
 use crate::plan::place::{Room, most_units};
 use crate::plan::{Gate, claim_ready_at, feasible, gate, plan};
-use crate::views::held_back;
-use squall_types::api::{Blocker, Estimate, Explanation, JobState};
+use crate::views::{held_back, job_state};
+use squall_types::api::{Blocker, Estimate, Explanation};
 use squall_types::span_text::clock;
 use squall_types::{HourlyPrice, JobId, JobSpec, Reason, Timestamp};
 
@@ -19,7 +19,7 @@ pub fn explain(cluster: &Cluster, now: Timestamp, id: JobId) -> Explanation {
     let Some(job) = cluster.jobs.get(&id) else { return Explanation { job: id, ..Explanation::default() } };
     let mut told = Explanation {
         job: id,
-        state: state_word(job).to_owned(),
+        state: job_state(job).word().to_owned(),
         waiting: now.since(job.submitted_at),
         ..Explanation::default()
     };
@@ -30,19 +30,28 @@ pub fn explain(cluster: &Cluster, now: Timestamp, id: JobId) -> Explanation {
             let waiting = placement.parts.iter().filter(|part| matches!(part, crate::job::Part::Bound)).count();
             told.progress.push(format!("{waiting} of {} nodes have yet to prepare", placement.parts.len()));
         }
+        JobPhase::Running { placement, .. } if placement.is_suspended() => {
+            told.blockers.push(suspended(cluster, now, placement));
+        }
         JobPhase::Running { .. } | JobPhase::Stopping { .. } | JobPhase::Ended(_) => {}
     }
     told
 }
 
-fn state_word(job: &Job) -> &'static str {
-    match &job.phase {
-        JobPhase::Pending => JobState::Pending.word(),
-        JobPhase::Configuring(_) | JobPhase::Bound(_) => JobState::Configuring.word(),
-        JobPhase::Running { .. } => JobState::Running.word(),
-        JobPhase::Stopping { .. } => JobState::Completing.word(),
-        JobPhase::Ended(end) => end.state.word(),
-    }
+/// What a suspended job keeps from others, and what that costs.
+fn suspended(cluster: &Cluster, now: Timestamp, placement: &Placement) -> Blocker {
+    let since = placement.pause.as_ref().map_or(now, |pause| pause.at);
+    let gpus: usize = placement.allocations.iter().map(|held| held.gpus.len()).sum();
+    let nodes = placement.allocations.iter().filter_map(|held| cluster.nodes.get(&held.node));
+    let price = HourlyPrice(nodes.map(|node| node.offer.price.0).sum());
+    let cost = if price.0 > 0 { format!(", which go on costing {price}") } else { String::new() };
+    let gpus = if gpus > 0 { format!("{gpus} GPUs and ") } else { String::new() };
+    let text = format!(
+        "an admin suspended it {} ago: it keeps {gpus}its place on {} nodes{cost}, until `scontrol resume` or `scancel`",
+        clock(now.since(since)),
+        placement.allocations.len(),
+    );
+    Blocker { reason: Reason::None, text, until: None }
 }
 
 fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {

@@ -178,6 +178,58 @@ pub struct Placement {
     pub time_limit: Span,
     #[n(4)]
     pub bound_at: Timestamp,
+    /// Where it was ever suspended.
+    #[n(5)]
+    pub pause: Option<Box<Pause>>,
+}
+
+/// What suspensions took of an attempt: of its time, not of what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Pause {
+    /// When it was last suspended or resumed.
+    #[n(0)]
+    pub at: Timestamp,
+    /// It is suspended, since then.
+    #[n(1)]
+    pub lasts: bool,
+    /// All suspensions that are over.
+    #[n(2)]
+    pub before: Span,
+}
+
+impl Placement {
+    pub fn is_suspended(&self) -> bool {
+        self.pause.as_ref().is_some_and(|pause| pause.lasts)
+    }
+
+    /// How long it has been suspended by `now`.
+    pub fn suspended_by(&self, now: Timestamp) -> Span {
+        self.pause.as_ref().map_or(Span::ZERO, |pause| {
+            let lasts = if pause.lasts { now.since(pause.at) } else { Span::ZERO };
+            pause.before + lasts
+        })
+    }
+
+    /// When an attempt that started then has used up its time; `NEVER` as long as it is suspended.
+    pub fn limit_at(&self, started_at: Timestamp) -> Timestamp {
+        match &self.pause {
+            Some(pause) if pause.lasts => Timestamp::NEVER,
+            pause => started_at + self.time_limit + pause.as_ref().map_or(Span::ZERO, |pause| pause.before),
+        }
+    }
+
+    pub(crate) fn suspend(&mut self, at: Timestamp) {
+        let before = self.suspended_by(at);
+        self.pause = Some(Box::new(Pause { at, lasts: true, before }));
+    }
+
+    /// Nothing happens to one that is not suspended.
+    pub(crate) fn resume(&mut self, at: Timestamp) {
+        if self.is_suspended() {
+            let before = self.suspended_by(at);
+            self.pause = Some(Box::new(Pause { at, lasts: false, before }));
+        }
+    }
 }
 
 /// An attempt on one node.
@@ -261,6 +313,10 @@ pub struct JobEnd {
     /// Where it last ran; `None` for a job that never did.
     #[n(8)]
     pub partition: Option<PartitionName>,
+    /// How long the last attempt was suspended.
+    #[n(9)]
+    #[cbor(default)]
+    pub suspended: Span,
 }
 
 impl Job {
@@ -286,6 +342,11 @@ impl Job {
 
     pub fn is_pending(&self) -> bool {
         matches!(self.phase, JobPhase::Pending)
+    }
+
+    /// Its processes are stopped, or are going to be.
+    pub fn is_suspended(&self) -> bool {
+        matches!(&self.phase, JobPhase::Running { placement, .. } if placement.is_suspended())
     }
 
     pub fn is_ended(&self) -> bool {

@@ -120,3 +120,25 @@ pub struct Stranger {
     #[n(2)]
     pub missing_since: Option<Timestamp>,
 }
+
+/// A pool before anything is known of it.
+impl PoolState {
+    pub fn from_offers(offers: &[Offer]) -> PoolState {
+        let mut state = PoolState::default();
+        state.see(offers);
+        state
+    }
+
+    /// Takes in what can be bought now; what is no longer offered is kept as withdrawn while its memory matters.
+    pub fn see(&mut self, offers: &[Offer]) {
+        for known in self.offers.values_mut() {
+            known.withdrawn = true;
+        }
+        for offer in offers {
+            let known = self.offers.entry(offer.name.clone()).or_default();
+            known.offer = offer.clone();
+            known.withdrawn = false;
+        }
+        self.offers.retain(|_, known| !known.withdrawn || known.cool_until.is_some());
+    }
+}

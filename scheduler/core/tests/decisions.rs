@@ -271,3 +271,77 @@ fn attempts_that_a_backup_has_forgotten_are_not_repeated() {
     assert!(attempt > Attempt(1), "attempt 1 may have run after the backup was made");
     assert_eq!(attempt.count(), 1, "as far as anybody knows it is the first");
 }
+
+impl Desk {
+    fn refused(&self, caller: &Caller, command: &Command) -> String {
+        match decide(&self.cluster, self.now, caller, command) {
+            Ok(decision) => panic!("{command:?}: {:?}", decision.reply),
+            Err(refusal) => refusal.0.slurm.clone(),
+        }
+    }
+}
+
+fn all_of(job: JobId) -> JobRef {
+    JobRef { job, elements: None }
+}
+
+#[test]
+fn what_is_suspended_keeps_its_place_and_not_its_time() {
+    let mut desk = Desk::new(&["a"]);
+    let job = desk.submit(|_| {});
+    desk.pass(Span::from_secs(1));
+    desk.pass(Span::from_mins(30));
+    desk.decide(Command::Suspend { job: all_of(job) });
+    let next = desk.submit(|_| {});
+    // Far beyond its limit, and beyond what the controller waits for agents after that.
+    desk.pass(Span::from_hours(9));
+    assert!(desk.runs(job) && !desk.runs(next), "its node is its own");
+    desk.decide(Command::Resume { job: all_of(job) });
+    desk.pass(Span::from_mins(29));
+    let placement = desk.cluster.jobs.get(&job).and_then(|job| job.placement()).expect("it runs").clone();
+    assert_eq!(placement.suspended_by(desk.now), Span::from_hours(9));
+    desk.end(job);
+    desk.pass(Span::from_secs(1));
+    assert!(desk.runs(next));
+    let ended = &desk.cluster.jobs.get(&job).expect("known").phase;
+    assert!(matches!(ended, JobPhase::Ended(end) if end.suspended == Span::from_hours(9)), "{ended:?}");
+}
+
+#[test]
+fn to_suspend_or_resume_twice_changes_nothing_and_users_may_do_neither() {
+    let mut desk = Desk::new(&["a"]);
+    let job = desk.submit(|spec| spec.uid = Uid(7));
+    let (suspend, resume) = (Command::Suspend { job: all_of(job) }, Command::Resume { job: all_of(job) });
+    let admin = Caller::Admin(Uid(0));
+    assert_eq!(desk.refused(&admin, &suspend), "Job is pending execution");
+    desk.pass(Span::from_secs(1));
+    assert_eq!(desk.refused(&Caller::User(Uid(7)), &suspend), "Access/permission denied");
+    for command in [&suspend, &resume] {
+        desk.decide(command.clone());
+        let decision = decide(&desk.cluster, desk.now, &admin, command).expect("nothing is wrong with it");
+        assert_eq!(decision.events, [], "{command:?}");
+    }
+    desk.decide(Command::Cancel { job: all_of(job) });
+    assert_eq!(desk.refused(&admin, &suspend), "Job/step already completing or completed");
+}
+
+#[test]
+fn a_suspended_job_that_is_requeued_is_held_and_one_that_is_cancelled_ends() {
+    let mut desk = Desk::new(&["a", "b"]);
+    let (again, over) = (desk.submit(|_| {}), desk.submit(|_| {}));
+    desk.pass(Span::from_secs(1));
+    for job in [again, over] {
+        desk.decide(Command::Suspend { job: all_of(job) });
+    }
+    desk.pass(Span::from_mins(1));
+    desk.decide(Command::Requeue { job: all_of(again), hold: false });
+    desk.decide(Command::Cancel { job: all_of(over) });
+    desk.pass(Span::from_mins(1));
+    desk.end(again);
+    desk.end(over);
+    let job = desk.cluster.jobs.get(&again).expect("known");
+    assert_eq!((job.is_pending(), job.held), (true, Some(HeldBy::Admin)));
+    // The kill itself is no part of the suspension.
+    let ended = &desk.cluster.jobs.get(&over).expect("known").phase;
+    assert!(matches!(ended, JobPhase::Ended(end) if end.suspended == Span::from_mins(1)), "{ended:?}");
+}

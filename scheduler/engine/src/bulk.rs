@@ -79,6 +79,8 @@ impl Engine {
             JobAction::Hold => Command::Hold { job },
             JobAction::Release => Command::Release { job },
             JobAction::Requeue { hold } => Command::Requeue { job, hold: *hold },
+            JobAction::Suspend => Command::Suspend { job },
+            JobAction::Resume => Command::Resume { job },
             JobAction::Update(update) => Command::Update { job, update: update.clone() },
             JobAction::Signal { signal, target } => return self.signal(caller, &job, *signal, *target),
         };

@@ -179,6 +179,8 @@ impl World {
             }
             DutyOutput::StartShim { assignment, launch } => self.start_shim(id, agent, *assignment, launch),
             DutyOutput::StopShim { run, why, .. } => self.terminate(id, run, why),
+            DutyOutput::Freeze { run } => self.freeze(id, run),
+            DutyOutput::Thaw { run } => self.thaw(id, run),
             DutyOutput::Kill { run } => self.kill(id, run),
             DutyOutput::Signal { .. } | DutyOutput::Abandon { .. } => {}
             DutyOutput::Report(report) => {

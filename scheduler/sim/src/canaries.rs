@@ -58,6 +58,7 @@ bugs! {
     "budget_forgets_reservations": "money that is reserved can be spent again" => "M6:";
     "order_one_too_many": "an order buys one more than was decided" => "M6:";
     "billed_from_the_order": "the ledger counts from the order, not from the launch" => "M7:";
+    "agent-pause-counts": "what a job is suspended counts against its limit" => "M3:";
     "idle_by_the_clock": "what is old counts as idle" => "M8:", "M3:";
     // Control.
     "agent-epoch-not-persisted": "an agent obeys an epoch that a crash lets it forget" => "C3:";

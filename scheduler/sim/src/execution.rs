@@ -2,7 +2,7 @@
 //! machine, whether an agent watches or not.
 
 use crate::happening::{AgentId, Happening, MachineId};
-use crate::machine::{Execution, Origin, Stage};
+use crate::machine::{Execution, Freezer, Origin, Stage};
 use crate::points::Point;
 use crate::scenario::{Behaviour, Work};
 use crate::tally::Fault;
@@ -60,6 +60,7 @@ impl World {
             ignores_term,
             terminated: false,
             killed: false,
+            freezer: Freezer::default(),
         };
         machine.runs.insert(run, execution);
         self.schedule(after, Happening::Execute { machine: id, boot, agent, run, launch });
@@ -146,7 +147,7 @@ impl World {
             self.schedule(after, Happening::LaunchStep { run, left: steps });
         }
         let exit = behaviour.exit;
-        self.schedule(behaviour.runs_for, Happening::ProcessEnds { machine: id, boot, run, launch, exit });
+        self.schedule(behaviour.runs_for, Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself: true });
     }
 
     pub fn executed(&mut self, id: MachineId, agent: AgentId, run: Run) {
@@ -160,7 +161,16 @@ impl World {
         self.duty(id, DutyInput::ShimStarted { run, began });
     }
 
-    pub fn process_ends(&mut self, id: MachineId, boot: u32, run: Run, launch: u32, exit: ExitStatus) {
+    pub fn process_ends(
+        &mut self,
+        id: MachineId,
+        boot: u32,
+        run: Run,
+        launch: u32,
+        exit: ExitStatus,
+        by_itself: bool,
+    ) {
+        let now = self.now;
         let machine = &mut self.machines[id.0];
         let ended_at = machine.now(self.now).wall;
         let live = machine.powered && machine.boot == boot;
@@ -170,8 +180,20 @@ impl World {
         if !matches!(execution.state, Stage::Alive { .. }) {
             return;
         }
+        if by_itself {
+            // What was frozen has not run for as long as it wanted to.
+            let owed = std::mem::take(&mut execution.freezer.owed);
+            if let Some(since) = execution.freezer.since {
+                execution.freezer.rest = Some((now.since(since) + owed, exit));
+                return;
+            }
+            if owed > Span::ZERO {
+                let end = Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself };
+                return self.schedule(owed, end);
+            }
+        }
         let lived = match execution.state {
-            Stage::Alive { began } => self.now.since(machine.booted_at) - began.uptime,
+            Stage::Alive { began } => now.since(machine.booted_at) - began.uptime - execution.freezer.by(now),
             _ => Span::ZERO,
         };
         let node = execution.assignment.allocation.node;
@@ -204,14 +226,40 @@ impl World {
         self.duty(id, DutyInput::ShimEnded { run, end });
     }
 
+    pub fn freeze(&mut self, id: MachineId, run: Run) {
+        let now = self.now;
+        let Some(execution) = self.machines[id.0].runs.get_mut(&run) else { return };
+        if matches!(execution.state, Stage::Alive { .. }) && execution.freezer.since.is_none() {
+            execution.freezer.since = Some(now);
+            self.tally.count(Fault::Suspended, "running");
+        }
+    }
+
+    pub fn thaw(&mut self, id: MachineId, run: Run) {
+        let (now, boot) = (self.now, self.machines[id.0].boot);
+        let Some(execution) = self.machines[id.0].runs.get_mut(&run) else { return };
+        let Some(since) = execution.freezer.since.take() else { return };
+        let (frozen, launch) = (now.since(since), execution.launch);
+        execution.freezer.before = execution.freezer.before + frozen;
+        match execution.freezer.rest.take() {
+            Some((left, exit)) => {
+                let end = Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself: true };
+                self.schedule(left, end);
+            }
+            None => execution.freezer.owed = execution.freezer.owed + frozen,
+        }
+    }
+
     /// SIGTERM. An agent may send it only for a reason: the controller's durable word, or the limit.
     pub fn terminate(&mut self, id: MachineId, run: Run, why: StopWhy) {
+        self.thaw(id, run);
         let now = self.machines[id.0].now(self.now);
         let boot = self.machines[id.0].boot;
         let Some(execution) = self.machines[id.0].runs.get_mut(&run) else { return };
         let Stage::Alive { began } = execution.state else { return };
         let limit = self.history.bound.get(&run).map_or(Span::FOREVER, |bound| bound.least_limit);
-        let over = why == StopWhy::TimeLimit && now.uptime >= began.uptime + limit;
+        let ran = now.uptime - began.uptime - execution.freezer.before;
+        let over = why == StopWhy::TimeLimit && ran >= limit;
         let (launch, ignores) = (execution.launch, execution.ignores_term);
         let again = std::mem::replace(&mut execution.terminated, true);
         // A part that an admin declared dead is over, although the rest of its job may go on (`--no-kill`).
@@ -228,7 +276,7 @@ impl World {
         }
         let after = self.dice.millis(10, 2000);
         let exit = ExitStatus { code: 0, signal: 15 };
-        self.schedule(after, Happening::ProcessEnds { machine: id, boot, run, launch, exit });
+        self.schedule(after, Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself: false });
     }
 
     pub fn kill(&mut self, id: MachineId, run: Run) {
@@ -245,7 +293,7 @@ impl World {
         }
         let after = if stuck { self.dice.secs(15, 120) } else { self.dice.millis(1, 50) };
         let exit = ExitStatus { code: 0, signal: 9 };
-        self.schedule(after, Happening::ProcessEnds { machine: id, boot, run, launch, exit });
+        self.schedule(after, Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself: false });
     }
 
     pub fn process_dies_now(&mut self, id: MachineId, run: Run) {
@@ -277,7 +325,10 @@ impl World {
         let boot = self.machines[id.0].boot;
         let limit = |run: &Run| self.history.bound.get(run).map_or(Span::FOREVER, |bound| bound.least_limit);
         let within = |(run, execution): &(&Run, &Execution)| match execution.state {
-            Stage::Alive { began } if execution.boot == boot => now.uptime < began.uptime + limit(run),
+            // Nothing moves the bound of what is suspended where no controller is heard.
+            Stage::Alive { began } if execution.boot == boot && execution.freezer.since.is_none() => {
+                now.uptime < began.uptime + limit(run) + execution.freezer.before
+            }
             _ => false,
         };
         let cut: Vec<Run> = self.machines[id.0].runs.iter().filter(within).map(|(run, _)| *run).collect();

@@ -117,12 +117,14 @@ pub enum Happening {
         agent: AgentId,
         run: Run,
     },
+    /// By a signal, whether it is frozen or not, or by itself once it has run for long enough.
     ProcessEnds {
         machine: MachineId,
         boot: u32,
         run: Run,
         launch: u32,
         exit: ExitStatus,
+        by_itself: bool,
     },
     EndSeen {
         machine: MachineId,

@@ -56,6 +56,27 @@ pub struct Execution {
     pub ignores_term: bool,
     pub terminated: bool,
     pub killed: bool,
+    pub freezer: Freezer,
+}
+
+/// What time a process did not run.
+#[derive(Clone, Debug, Default)]
+pub struct Freezer {
+    /// Since when it is frozen.
+    pub since: Option<Timestamp>,
+    /// All that is over.
+    pub before: Span,
+    /// Of that, what its own end was not put off by yet.
+    pub owed: Span,
+    /// It would have ended while it was frozen: what is left for it to run, and how it ends.
+    pub rest: Option<(Span, squall_types::ExitStatus)>,
+}
+
+impl Freezer {
+    /// How long it has not run by `now`.
+    pub fn by(&self, now: Timestamp) -> Span {
+        self.before + self.since.map_or(Span::ZERO, |since| now.since(since))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

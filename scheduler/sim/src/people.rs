@@ -55,6 +55,8 @@ impl World {
             Change::Hold => JobChange::Hold,
             Change::Release => JobChange::Release,
             Change::Requeue { hold } => JobChange::Requeue { hold },
+            Change::Suspend => JobChange::Suspend,
+            Change::Resume => JobChange::Resume,
             Change::Update(update) => JobChange::Update(update),
         };
         self.request(Wanted::Change { caller, job: JobRef { job, elements }, change });

@@ -35,6 +35,8 @@ pub enum JobChange {
     Hold,
     Release,
     Requeue { hold: bool },
+    Suspend,
+    Resume,
     Update(Box<JobUpdate>),
 }
 
@@ -115,6 +117,8 @@ impl World {
                     JobChange::Hold => Command::Hold { job },
                     JobChange::Release => Command::Release { job },
                     JobChange::Requeue { hold } => Command::Requeue { job, hold: *hold },
+                    JobChange::Suspend => Command::Suspend { job },
+                    JobChange::Resume => Command::Resume { job },
                     JobChange::Update(update) => Command::Update { job, update: update.clone() },
                 };
                 one(caller, command)

@@ -47,6 +47,7 @@ faults! {
     CloneAgent = "second agent with one identity",
     AgentClock = "node's clock jumps",
     Health = "node reports a fault",
+    Suspended = "job suspended",
     PrepareFails = "preparation fails",
     ShimFails = "shim fails",
     IgnoresTerm = "process ignores SIGTERM",

@@ -244,8 +244,8 @@ impl World {
             }
             Happening::ExecuteFailed { machine, agent, run } => self.execute_failed(machine, agent, run),
             Happening::Executed { machine, agent, run } => self.executed(machine, agent, run),
-            Happening::ProcessEnds { machine, boot, run, launch, exit } => {
-                self.process_ends(machine, boot, run, launch, exit);
+            Happening::ProcessEnds { machine, boot, run, launch, exit, by_itself } => {
+                self.process_ends(machine, boot, run, launch, exit, by_itself);
             }
             Happening::EndSeen { machine, agent, run } => self.end_seen(machine, agent, run),
             Happening::StepEnds { machine, boot, run, step } => self.step_ends(machine, boot, run, step),

@@ -39,6 +39,10 @@ pub enum AssignedPhase {
         /// When the attempt began, on the controller's clock.
         #[n(0)]
         started_at: Timestamp,
+        /// Its processes are to be stopped, and its time with them; one that has not begun waits.
+        #[n(1)]
+        #[cbor(default)]
+        suspended: bool,
     },
     /// End everything that it started: SIGTERM, grace, SIGKILL.
     #[n(2)]

@@ -196,6 +196,24 @@ pub struct JobView {
     pub exc_nodes: String,
     pub wckey: String,
     pub licenses: String,
+    /// When it was last suspended or resumed.
+    pub suspend_at: Option<Timestamp>,
+    /// How long it was suspended, without the suspension that lasts.
+    pub suspended: Span,
+}
+
+impl JobView {
+    /// How long it has run: since its gang was complete, without what it was suspended.
+    pub fn elapsed(&self, now: Timestamp) -> Span {
+        let Some(start) = self.start_at else { return Span::ZERO };
+        let until = match self.state {
+            JobState::Pending | JobState::Configuring => return Span::ZERO,
+            JobState::Running | JobState::Completing => now,
+            JobState::Suspended => self.suspend_at.unwrap_or(now),
+            JobState::Ended(_) => self.end_at.unwrap_or(start),
+        };
+        (until.since(start) - self.suspended).max(Span::ZERO)
+    }
 }
 
 /// `scontrol show job`.
@@ -355,6 +373,9 @@ pub enum JobAction {
         hold: bool,
     },
     Update(Box<JobUpdate>),
+    /// Stops the processes of what runs; it keeps what it holds.
+    Suspend,
+    Resume,
 }
 
 /// How one of the jobs of an action went.
@@ -450,6 +471,23 @@ pub struct AccountedJob {
     pub priority: u32,
     pub cost: MicroUsd,
     pub steps: Vec<AccountedStep>,
+    /// How long it was suspended, without the suspension that lasts …
+    pub suspended: Span,
+    /// … since then.
+    pub suspended_since: Option<Timestamp>,
+}
+
+impl AccountedJob {
+    /// How long its attempt was suspended by `now`.
+    pub fn suspended_by(&self, now: Timestamp) -> Span {
+        self.suspended + self.suspended_since.map_or(Span::ZERO, |since| now.since(since))
+    }
+
+    /// How long its attempt has run, without what it was suspended.
+    pub fn elapsed(&self, now: Timestamp) -> Span {
+        let until = self.ended_at.unwrap_or(now);
+        self.started_at.map_or(Span::ZERO, |start| (until.since(start) - self.suspended_by(until)).max(Span::ZERO))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -465,6 +503,21 @@ pub struct AccountedStep {
     pub tasks: u32,
     pub cpus: u32,
     pub usage: Usage,
+    /// How long it was suspended with its job, without the suspension that lasts.
+    pub suspended: Span,
+}
+
+impl AccountedStep {
+    /// How long it was suspended by `now` with its job.
+    pub fn suspended_by(&self, job: &AccountedJob, now: Timestamp) -> Span {
+        let lasts = job.suspended_since.filter(|_| self.ended_at.is_none() && self.attempt == job.attempt);
+        self.suspended + lasts.map_or(Span::ZERO, |since| now.since(since.max(self.started_at)))
+    }
+
+    pub fn elapsed(&self, job: &AccountedJob, now: Timestamp) -> Span {
+        let until = self.ended_at.unwrap_or(now);
+        (until.since(self.started_at) - self.suspended_by(job, now)).max(Span::ZERO)
+    }
 }
 
 /// News of one job, streamed to `srun`, `salloc`, `sbatch --wait` and `squall demo`.
@@ -486,6 +539,7 @@ pub struct ClusterSummary {
     pub jobs_pending: u64,
     pub jobs_configuring: u64,
     pub jobs_running: u64,
+    pub jobs_suspended: u64,
     pub jobs_completing: u64,
     pub jobs_ended: u64,
     pub nodes_ordered: u64,

@@ -31,9 +31,9 @@ impl std::str::FromStr for Containment {
 }
 
 /// Controllers of version 1 that are used where they are mounted and writable.
-const V1_CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuacct"];
-/// The one that only counts, which the unified hierarchy does by itself.
-const COUNTS: &str = "cpuacct";
+const V1_CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "freezer"];
+/// Those whose work the unified hierarchy does by itself, where it has the file.
+const BY_ITSELF: [(&str, &str); 2] = [("cpuacct", "cpu.stat"), ("freezer", "cgroup.freeze")];
 /// Controllers of version 2 that are switched on where that is allowed.
 const V2_CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
@@ -66,8 +66,10 @@ impl Ground {
             }
         }
         if !ground.unified_limits {
-            let counts = ground.unified.as_ref().is_some_and(|folder| folder.join("cpu.stat").exists());
-            for controller in V1_CONTROLLERS.into_iter().filter(|controller| *controller != COUNTS || !counts) {
+            let unified = ground.unified.clone();
+            let does = |file: &str| unified.as_ref().is_some_and(|folder| folder.join(file).exists());
+            let done = |controller: &str| BY_ITSELF.iter().any(|(by, file)| *by == controller && does(file));
+            for controller in V1_CONTROLLERS.into_iter().filter(|controller| !done(controller)) {
                 if let Some(parent) = v1_parent(&mounts, &own, controller) {
                     let folder = parent.join(name);
                     if make(&folder) {

@@ -29,6 +29,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Empty at so many looks in a row is empty, where only a scan can tell.
 const SCANS: u32 = 2;
 
+/// So many rounds of SIGSTOP, where nothing stops a cell at once.
+const STOPS: u32 = 100;
+
 /// What a run may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -160,6 +163,52 @@ impl Cell {
         self.members().contains(&process)
     }
 
+    /// Stops everything in it where it stands; the shims are not in it, and go on.
+    ///
+    /// By the freezer of control groups, of which processes notice nothing; without one by SIGSTOP, which no process can
+    /// refuse, until a look finds none that goes on.
+    pub fn freeze(&self) {
+        if self.set_freezer("1", "FROZEN") {
+            return;
+        }
+        for _ in 0..STOPS {
+            let going: Vec<Process> = self.members().into_iter().filter(|process| !process.is_stopped()).collect();
+            if going.is_empty() {
+                return;
+            }
+            going.into_iter().for_each(|process| process.signal(libc::SIGSTOP));
+            thread::sleep(LOOK_AGAIN);
+        }
+        tracing::warn!(cell = %self.dir, "not everything of a suspended job has stopped");
+    }
+
+    /// Lets everything in it go on, where it was frozen.
+    pub fn thaw(&self) {
+        if !self.set_freezer("0", "THAWED") {
+            self.signal(libc::SIGCONT);
+        }
+    }
+
+    /// Whether it is frozen.
+    pub fn is_frozen(&self) -> bool {
+        match self.freezer() {
+            Some((file, _)) => fs::read_to_string(file).is_ok_and(|text| !matches!(text.trim(), "0" | "THAWED")),
+            None => self.members().iter().any(|process| process.is_stopped()),
+        }
+    }
+
+    /// The file that freezes its groups, and whether that is of version 2.
+    fn freezer(&self) -> Option<(std::path::PathBuf, bool)> {
+        let Kind::Groups(groups) = &self.kind else { return None };
+        let unified = groups.unified.as_deref().map(|path| (Path::new(path).join("cgroup.freeze"), true));
+        let v1 = groups.controller("freezer").map(|path| (path.join("freezer.state"), false));
+        unified.into_iter().chain(v1).find(|(file, _)| file.exists())
+    }
+
+    fn set_freezer(&self, v2: &str, v1: &str) -> bool {
+        self.freezer().is_some_and(|(file, unified)| fs::write(file, if unified { v2 } else { v1 }).is_ok())
+    }
+
     /// A signal for everything in it.
     pub fn signal(&self, signal: i32) {
         for process in self.members() {
@@ -167,8 +216,13 @@ impl Cell {
         }
     }
 
-    /// One round of SIGKILL.
+    /// One round of SIGKILL. Only version 1 keeps what is frozen from dying of it.
     pub fn kill(&self) {
+        if let Kind::Groups(groups) = &self.kind
+            && groups.controller("freezer").is_some()
+        {
+            self.set_freezer("0", "THAWED");
+        }
         if let Kind::Groups(Groups { unified: Some(path), .. }) = &self.kind
             && fs::write(Path::new(path).join("cgroup.kill"), "1").is_ok()
         {

@@ -26,6 +26,8 @@ pub struct Stat {
     pub parent: u32,
     /// Dead, and only waiting for its parent to notice.
     pub zombie: bool,
+    /// By a signal or a debugger.
+    pub stopped: bool,
 }
 
 impl Process {
@@ -43,6 +45,11 @@ impl Process {
     /// Whether it still runs; a zombie does not.
     pub fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.process == self && !stat.zombie)
+    }
+
+    /// Stopped by a signal, and no longer going on.
+    pub fn is_stopped(self) -> bool {
+        stat(self.pid).is_none_or(|stat| stat.process != self || stat.stopped || stat.zombie)
     }
 
     /// Sends a signal; nothing happens where it is gone.
@@ -66,7 +73,7 @@ pub fn stat(pid: u32) -> Option<Stat> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
-    Some(Stat { process: Process { pid, started }, parent, zombie: matches!(state, "Z" | "X") })
+    Some(Stat { process: Process { pid, started }, parent, zombie: matches!(state, "Z" | "X"), stopped: matches!(state, "T" | "t") })
 }
 
 /// What a process uses, with those of its children that it has waited for.

@@ -134,6 +134,11 @@ impl Driver {
                 tracing::info!(job = %run.job, attempt = %run.attempt, reason = ?why, "stopping");
                 self.hands.stop(self.duty.assignment(run), run, why);
             }
+            DutyOutput::Freeze { run } => {
+                tracing::info!(job = %run.job, attempt = %run.attempt, "suspending");
+                self.hands.freeze(run);
+            }
+            DutyOutput::Thaw { run } => self.hands.thaw(run),
             DutyOutput::Kill { run } => self.hands.kill(run),
             DutyOutput::Signal { run, target, signal } => self.hands.signal(run, target, signal),
             DutyOutput::Report(report) => self.report(report),

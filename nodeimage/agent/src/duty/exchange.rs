@@ -75,13 +75,21 @@ pub enum DutyOutput {
         /// Told apart from earlier launches, which are proved to have executed nothing.
         launch: u32,
     },
-    /// SIGCONT and SIGTERM to everything of the run. `Kill` follows by itself when `grace` is over.
+    /// Stops everything of the run where it stands, until `Thaw`, `StopShim` or `Kill`; may be asked again.
+    Freeze {
+        run: Run,
+    },
+    /// Lets it go on; may be asked for one that is not frozen.
+    Thaw {
+        run: Run,
+    },
+    /// Thaws, and then SIGCONT and SIGTERM to everything of the run. `Kill` follows by itself when `grace` is over.
     StopShim {
         run: Run,
         why: StopWhy,
         grace: Span,
     },
-    /// SIGKILL to everything of the run, until nothing of it lives. Repeated while `ShimEnded` is owed.
+    /// Thaws, and then SIGKILL to everything of the run, until nothing of it lives. Repeated while `ShimEnded` is owed.
     Kill {
         run: Run,
     },

@@ -1,6 +1,6 @@
 //! The life of one run on this node.
 
-use super::{Duty, DutyOutput, Now, Record, RecordId, Stage};
+use super::{Duty, DutyOutput, Now, Pause, Record, RecordId, Stage};
 use crate::canary;
 use squall_types::agent::{
     AgentReport, AssignedPhase, Assignment, AttemptEnd, AttemptState, EndCause, ExitStatus, StopWhy, Usage,
@@ -30,6 +30,9 @@ pub(super) struct Live {
     pub assignment: Assignment,
     pub launch: u32,
     pub warned: bool,
+    pub pause: Pause,
+    /// It is frozen when this is durable.
+    pub freezes: Option<RecordId>,
     pub phase: Phase,
 }
 
@@ -62,12 +65,10 @@ impl Life {
     pub fn restored(stage: Stage) -> Life {
         match stage {
             Stage::Accepted(assignment) => {
-                let phase = Phase::Examining;
-                Life::Live(Box::new(Live { assignment, launch: 0, warned: false, phase }))
+                Life::Live(Box::new(Live::new(assignment, Phase::Examining)))
             }
-            Stage::Starting { assignment, launch, warned } => {
-                let phase = Phase::Examining;
-                Life::Live(Box::new(Live { assignment, launch, warned, phase }))
+            Stage::Starting { assignment, launch, warned, pause } => {
+                Life::Live(Box::new(Live { launch, warned, pause, ..Live::new(assignment, Phase::Examining) }))
             }
             Stage::Ended(end) => Life::Ended(end),
         }
@@ -121,6 +122,10 @@ impl Life {
 }
 
 impl Live {
+    pub fn new(assignment: Assignment, phase: Phase) -> Live {
+        Live { assignment, launch: 0, warned: false, pause: Pause::default(), freezes: None, phase }
+    }
+
     pub fn wants_only_preparation(&self) -> bool {
         self.assignment.phase == AssignedPhase::Prepare
     }
@@ -136,7 +141,8 @@ impl Live {
                 Stage::Accepted(self.assignment.clone())
             }
             Phase::Committing(_) | Phase::Starting | Phase::Examining | Phase::Running { .. } => {
-                Stage::Starting { assignment: self.assignment.clone(), launch: self.launch, warned: self.warned }
+                let (launch, warned, pause) = (self.launch, self.warned, self.pause);
+                Stage::Starting { assignment: self.assignment.clone(), launch, warned, pause }
             }
         }
     }
@@ -189,7 +195,8 @@ impl Duty {
                     Phase::Recording(_) => live.phase = Phase::Recorded,
                     // Executes only if nothing has changed meanwhile; otherwise it stands where it stood.
                     Phase::Committing(_)
-                        if self.link.synced && matches!(live.assignment.phase, AssignedPhase::Run { .. }) =>
+                        if self.link.synced
+                            && matches!(live.assignment.phase, AssignedPhase::Run { suspended: false, .. }) =>
                     {
                         live.phase = Phase::Starting;
                         let assignment = Box::new(live.assignment.clone());
@@ -228,7 +235,7 @@ impl Duty {
                 let assignment = Box::new(live.assignment.clone());
                 self.out.push(DutyOutput::Prepare { assignment });
             }
-            (Phase::Prepared, AssignedPhase::Run { .. }) if may_begin => {
+            (Phase::Prepared, AssignedPhase::Run { suspended: false, .. }) if may_begin => {
                 live.launch += 1;
                 live.phase = Phase::Committing(RecordId(u64::MAX));
                 let stage = Box::new(live.stage());
@@ -240,11 +247,44 @@ impl Duty {
                     self.recorded(now, run);
                 }
             }
+            (Phase::Running { stopping: None, .. }, AssignedPhase::Run { suspended, .. })
+                if suspended != live.pause.since.is_some() =>
+            {
+                self.pause(now, run, suspended);
+            }
             (Phase::Running { began, stopping: None }, AssignedPhase::Stop { why, grace }) => {
+                live.pause.end(now);
                 live.phase = Phase::Running { began, stopping: Some(Stopping { kill_at: now.uptime + grace }) };
                 self.out.push(DutyOutput::StopShim { run, why, grace });
             }
             _ => {}
+        }
+    }
+
+    /// Its time stands still from the order on, its processes once that is written down.
+    fn pause(&mut self, now: Now, run: Run, suspended: bool) {
+        let Some(live) = self.live_mut(run) else { return };
+        if suspended {
+            live.pause.since = Some(now.uptime);
+        } else {
+            live.pause.end(now);
+            live.freezes = None;
+            self.out.push(DutyOutput::Thaw { run });
+        }
+        self.update_record(run);
+        let record = self.last_record;
+        if let Some(live) = self.live_mut(run).filter(|_| suspended) {
+            live.freezes = Some(record);
+        }
+    }
+
+    /// What is to be frozen, and of which that is durable now.
+    pub(super) fn freeze_recorded(&mut self) {
+        for (run, life) in &mut self.lives {
+            let Life::Live(live) = life else { continue };
+            if live.freezes.take_if(|record| *record <= self.durable).is_some() && live.pause.since.is_some() {
+                self.out.push(DutyOutput::Freeze { run: *run });
+            }
         }
     }
 

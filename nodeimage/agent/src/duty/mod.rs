@@ -13,6 +13,8 @@
 //! - Only the highest epoch seen is obeyed, and only once that epoch is durable.
 //! - No run begins without contact; no run ends for the lack of it, but at its own limit.
 //! - A GPU is never held by two live runs.
+//! - What a run was frozen does not count against its limit, also if the agent dies meanwhile: nothing is frozen before a
+//!   durable record says since when.
 //!
 //! Time is an argument: limits run on `uptime`, which no correction of the wall clock touches.
 
@@ -25,7 +27,7 @@ pub(crate) mod tests;
 mod timers;
 
 pub use exchange::{DutyInput, DutyOutput, PowerOffWhy, Refusal};
-pub use record::{Found, NodeRecord, Record, RecordId, Stage};
+pub use record::{Found, NodeRecord, Pause, Record, RecordId, Stage};
 
 use crate::canary;
 use life::{Life, Live, Phase};
@@ -320,6 +322,7 @@ impl Duty {
         for run in due {
             self.recorded(now, run);
         }
+        self.freeze_recorded();
         self.take_deferred(now);
         self.greet(now);
     }
@@ -343,6 +346,11 @@ impl Duty {
                 }
                 Found::Running(began) => {
                     live.phase = Phase::Running { began, stopping: None };
+                    // What the agent before this one did last is not known.
+                    self.out.push(match live.pause.since {
+                        Some(_) => DutyOutput::Freeze { run },
+                        None => DutyOutput::Thaw { run },
+                    });
                     None
                 }
                 Found::Ended(end) => Some(live.judge(end)),

@@ -201,7 +201,7 @@ impl Duty {
             return;
         }
         let record = self.persist(Record::Run { run, stage: Box::new(Stage::Accepted(assignment.clone())) });
-        let live = Live { assignment, launch: 0, warned: false, phase: Phase::Recording(record) };
+        let live = Live::new(assignment, Phase::Recording(record));
         self.lives.insert(run, Life::Live(Box::new(live)));
         if canary::active(canary::EXEC_BEFORE_PERSIST) {
             self.recorded(now, run);

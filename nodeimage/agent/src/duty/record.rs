@@ -4,7 +4,7 @@ use super::Now;
 use minicbor::{Decode, Encode};
 use squall_types::agent::{Assignment, AttemptEnd, StepEnd};
 use squall_types::ids::Run;
-use squall_types::{Epoch, StepId, Timestamp};
+use squall_types::{Epoch, Span, StepId, Timestamp};
 
 /// The number of a record in the order of writing; a record is durable when it and all before it are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,10 +77,33 @@ pub enum Stage {
         /// The warning before its limit was given.
         #[n(2)]
         warned: bool,
+        /// What it was suspended.
+        #[n(3)]
+        #[cbor(default)]
+        pause: Pause,
     },
     /// It is over, every process of it is dead, and this is how.
     #[n(2)]
     Ended(#[n(0)] AttemptEnd),
+}
+
+/// For how long an attempt was frozen here, on `uptime`, which ends with the machine as the attempt does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Pause {
+    /// It is frozen, or is going to be, since then.
+    #[n(0)]
+    pub since: Option<Span>,
+    /// All that is over.
+    #[n(1)]
+    pub before: Span,
+}
+
+impl Pause {
+    pub(super) fn end(&mut self, now: Now) {
+        if let Some(since) = self.since.take() {
+            self.before = self.before + (now.uptime - since);
+        }
+    }
 }
 
 /// What was found of an attempt that an earlier agent wrote down and that is not over.

@@ -35,7 +35,8 @@ pub(crate) fn assignment(run: Run, gpus: &[u16], phase: AssignedPhase) -> Assign
     }
 }
 
-const RUN: AssignedPhase = AssignedPhase::Run { started_at: Timestamp(0) };
+const RUN: AssignedPhase = AssignedPhase::Run { started_at: Timestamp(0), suspended: false };
+const SUSPEND: AssignedPhase = AssignedPhase::Run { started_at: Timestamp(0), suspended: true };
 const CANCEL: AssignedPhase = AssignedPhase::Stop { why: StopWhy::Cancelled, grace: GRACE };
 
 fn ended(cause: EndCause, code: i32) -> AttemptEnd {
@@ -159,6 +160,8 @@ impl Table {
             DutyOutput::Abandon { run } => format!("abandon {run}"),
             DutyOutput::StartShim { assignment, launch } => format!("start {} {launch}", assignment.run),
             DutyOutput::StopShim { run, why, .. } => format!("stop {run} {why:?}"),
+            DutyOutput::Freeze { run } => format!("freeze {run}"),
+            DutyOutput::Thaw { run } => format!("thaw {run}"),
             DutyOutput::Kill { run } => format!("kill {run}"),
             DutyOutput::Signal { run, target, signal } => format!("signal {run} {target:?} {signal}"),
             DutyOutput::Report(AgentReport::Hello { attempts, .. }) => {
@@ -195,3 +198,4 @@ mod canaries;
 mod ending;
 mod orders;
 mod starting;
+mod suspending;

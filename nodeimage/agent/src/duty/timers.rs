@@ -11,9 +11,10 @@ use squall_types::ids::Run;
 pub const KILL_AGAIN_AFTER: Span = Span::from_secs(10);
 
 impl Live {
-    /// When its time is up, on `uptime`.
+    /// When its time is up, on `uptime`, unless it is suspended: then time brings nothing.
     fn limit_at(&self, began: Now) -> Span {
-        began.uptime + self.assignment.detail.time_limit
+        let pause = if canary::active(canary::PAUSE_COUNTS) { Span::ZERO } else { self.pause.before };
+        began.uptime + self.assignment.detail.time_limit + pause
     }
 
     /// When it is to be warned, on `uptime`.
@@ -29,6 +30,7 @@ impl Duty {
         let runs = self.lives.values().filter_map(|life| match life {
             Life::Live(live) => match live.phase {
                 Phase::Running { stopping: Some(stopping), .. } => Some(stopping.kill_at),
+                Phase::Running { stopping: None, .. } if live.pause.since.is_some() => None,
                 Phase::Running { began, stopping: None } => {
                     let limit = live.limit_at(began);
                     Some(live.warn_at(began).map_or(limit, |warn| warn.min(limit)))
@@ -75,6 +77,9 @@ impl Duty {
                 live.phase = Phase::Running { began, stopping };
                 self.out.push(DutyOutput::Kill { run });
             }
+            return;
+        }
+        if live.pause.since.is_some() {
             return;
         }
         if now.uptime >= live.limit_at(began) && !deaf {

@@ -1,6 +1,6 @@
 //! Stops, signals, and what is left when a run is over.
 
-use super::Hands;
+use super::{Hands, suspend};
 use crate::cell::{Cell, Process};
 use crate::clock;
 use crate::duty::DutyInput;
@@ -62,6 +62,7 @@ pub(super) async fn reap(mut child: Child) {
 
 /// Kills until nothing of the run lives, however long that takes, and removes its cell.
 pub(super) fn clear(hands: &Hands, run: Run) {
+    suspend::let_go(hands, run);
     let cell = whole(hands, run);
     while !cell.clear(PATIENCE) {
         tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
@@ -104,6 +105,7 @@ pub(super) fn lost(detail: String) -> AttemptEnd {
 
 /// SIGTERM to all of the run; a shim without a script then ends when nothing is left.
 pub(super) fn terminate(hands: &Hands, run: Run) {
+    suspend::let_go(hands, run);
     let cell = whole(hands, run);
     // Stopped processes would not notice.
     cell.signal(libc::SIGCONT);
@@ -112,6 +114,7 @@ pub(super) fn terminate(hands: &Hands, run: Run) {
 }
 
 pub(super) fn kill(hands: &Hands, run: Run) {
+    suspend::let_go(hands, run);
     whole(hands, run).kill();
     tell_shims(hands, run);
 }

@@ -9,6 +9,7 @@ mod files;
 mod notice;
 mod prepare;
 mod start;
+mod suspend;
 
 pub use ending::gone;
 pub use files::resolve;
@@ -62,6 +63,7 @@ pub struct Hands {
     preparing: Mutex<BTreeMap<Run, AbortHandle>>,
     /// Which CPUs each run is bound to.
     bound: Mutex<BTreeMap<Run, Vec<u32>>>,
+    suspended: suspend::Suspended,
 }
 
 impl Hands {
@@ -91,6 +93,7 @@ impl Hands {
             starts: Semaphore::new(STARTS_AT_ONCE),
             preparing: Mutex::default(),
             bound: Mutex::default(),
+            suspended: suspend::Suspended::default(),
         }
     }
 
@@ -149,6 +152,16 @@ impl Hands {
             }
             ending::terminate(&hands, run);
         });
+    }
+
+    /// Stops everything of the run where it stands.
+    pub fn freeze(self: &Arc<Self>, run: Run) {
+        suspend::bring(self, run, true);
+    }
+
+    /// Lets everything of the run go on.
+    pub fn thaw(self: &Arc<Self>, run: Run) {
+        suspend::bring(self, run, false);
     }
 
     /// SIGKILL to everything of the run.

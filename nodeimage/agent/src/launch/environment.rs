@@ -205,7 +205,7 @@ impl Table {
         self.set_if("SLURM_RESTART_COUNT", Some(detail.restarts).filter(|count| *count > 0));
         self.set_if("SLURM_JOB_RESERVATION", Some(&spec.reservation).filter(|text| !text.is_empty()));
         self.set_if("SLURM_JOB_LICENSES", Some(&spec.licenses).filter(|text| !text.is_empty()));
-        if let AssignedPhase::Run { started_at } = assignment.phase {
+        if let AssignedPhase::Run { started_at, .. } = assignment.phase {
             self.set("SLURM_JOB_START_TIME", started_at.as_secs());
             if detail.time_limit < Span::FOREVER {
                 self.set("SLURM_JOB_END_TIME", (started_at + detail.time_limit).as_secs());

@@ -113,7 +113,7 @@ impl Bench {
         Assignment {
             run,
             allocation: Allocation { node: NodeId(1), cpus: 1, memory_mib: 256, gpus: vec![], tasks: 1 },
-            phase: AssignedPhase::Run { started_at: Timestamp::from_secs(1_700_000_000) },
+            phase: AssignedPhase::Run { started_at: Timestamp::from_secs(1_700_000_000), suspended: false },
             detail: AssignmentDetail {
                 spec,
                 nodes: vec![PeerNode { name: "n1".into(), address: String::new(), cpus: 1, tasks: 1, gpus: 0 }],

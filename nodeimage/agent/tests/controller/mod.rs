@@ -214,7 +214,7 @@ impl Controller {
         Assignment {
             run,
             allocation: Allocation { node: NodeId(1), cpus: 1, memory_mib: 256, gpus: vec![], tasks: 1 },
-            phase: AssignedPhase::Run { started_at: Timestamp(0) },
+            phase: AssignedPhase::Run { started_at: Timestamp(0), suspended: false },
             detail: AssignmentDetail {
                 spec,
                 nodes: vec![PeerNode { name: NODE.into(), address: String::new(), cpus: 1, tasks: 1, gpus: 0 }],

@@ -234,6 +234,8 @@ mod tests {
     fn accounted(job: u32, state: EndState, code: i32, nodes: u32, ran: i64) -> AccountedJob {
         let mut accounted = AccountedJob {
             job: JobId(job),
+            suspended: Span::ZERO,
+            suspended_since: None,
             array: None,
             attempt: squall_types::Attempt(1),
             restarts: 0,

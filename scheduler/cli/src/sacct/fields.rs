@@ -129,7 +129,7 @@ pub static FIELDS: &[Field] = &[
     field("State", 10, |row| row.state()),
     field("Submit", 19, |row| row.moment(row.submitted_at())),
     field("SubmitLine", 20, |row| row.of_job(|job| job.submit_line.clone())),
-    field("Suspended", 10, |_| clock(Span::ZERO)),
+    field("Suspended", 10, |row| clock(row.suspended())),
     field("SystemComment", 15, nothing),
     field("SystemCPU", 10, |row| span_text::cpu_time(row.system_cpu())),
     field("Timelimit", 10, |row| row.of_job(|_| row.time_limit())),

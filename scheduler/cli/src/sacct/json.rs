@@ -29,7 +29,7 @@ fn record(job: &AccountedJob, now: Timestamp) -> Value {
         Some(ArrayView::Element { array, index }) => (array.0, Some(u64::from(*index))),
         Some(ArrayView::Pending { array, .. }) => (array.0, None),
     };
-    let elapsed = job.started_at.map_or(Span::ZERO, |start| job.ended_at.unwrap_or(now).since(start));
+    let elapsed = job.elapsed(now);
     let sum = |of: fn(&AccountedStep) -> Span| job.steps.iter().map(of).fold(Span::ZERO, |sum, span| sum + span);
     let (user, system) = (sum(|step| step.usage.user_cpu), sum(|step| step.usage.system_cpu));
     let minutes = job.time_limit.filter(|limit| *limit < Span::FOREVER).map(|limit| (limit.as_secs() / 60) as u64);
@@ -61,7 +61,7 @@ fn record(job: &AccountedJob, now: Timestamp) -> Value {
             "end": seconds(job.ended_at),
             "start": seconds(job.started_at),
             "submission": seconds(Some(job.submitted_at)),
-            "suspended": 0,
+            "suspended": job.suspended_by(now).as_secs(),
             "limit": limit(minutes),
             "user": cpu(user),
             "system": cpu(system),
@@ -83,7 +83,7 @@ fn of_step(job: &AccountedJob, step: &AccountedStep, now: Timestamp) -> Value {
         "tasks": { "count": step.tasks },
         "CPU": { "requested_count": step.cpus },
         "time": {
-            "elapsed": step.ended_at.unwrap_or(now).since(step.started_at).as_secs(),
+            "elapsed": step.elapsed(job, now).as_secs(),
             "start": number(Some(step.started_at.as_secs().max(0) as u64)),
             "end": number(step.ended_at.map(|end| end.as_secs().max(0) as u64)),
             "user": cpu(step.usage.user_cpu),

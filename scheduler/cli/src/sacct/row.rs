@@ -154,7 +154,13 @@ impl Row<'_> {
 
     pub fn elapsed(&self) -> Span {
         let end = self.ended_at().unwrap_or_else(|| self.moments.now());
-        self.started_at().map_or(Span::ZERO, |start| end.since(start))
+        self.started_at().map_or(Span::ZERO, |start| (end.since(start) - self.suspended()).max(Span::ZERO))
+    }
+
+    /// Time that did not count.
+    pub fn suspended(&self) -> Span {
+        let now = self.moments.now();
+        self.step.map_or_else(|| self.job.suspended_by(now), |step| step.suspended_by(self.job, now))
     }
 
     pub fn cpu_time(&self) -> Span {

@@ -39,6 +39,20 @@ pub fn on_jobs(invocation: &mut Invocation<'_>, words: &[String], action: &JobAc
     Ok(code)
 }
 
+/// Each of the jobs that are named by number.
+pub fn on_numbered_jobs(
+    invocation: &mut Invocation<'_>,
+    words: &[String],
+    action: &JobAction,
+) -> Result<i32, Failure> {
+    let ids: Vec<&str> = words.iter().flat_map(|word| select::split_ids(word)).collect();
+    let mut code = 0;
+    for id in ids {
+        code = code.max(on_job(invocation, id, action)?);
+    }
+    Ok(code)
+}
+
 /// One job, or the elements of one array.
 pub fn on_job(invocation: &mut Invocation<'_>, id: &str, action: &JobAction) -> Result<i32, Failure> {
     match select::job(id).filter(|named| named.step.is_none()) {
@@ -55,7 +69,7 @@ const INVALID: &str = "Invalid job id specified";
 
 fn unknown(invocation: &mut Invocation<'_>, id: &str, action: &JobAction) -> Result<i32, Failure> {
     writeln!(invocation.err, "{INVALID} for job {}", escaped(id))?;
-    if !matches!(action, JobAction::Update(_)) {
+    if !matches!(action, JobAction::Update(_) | JobAction::Suspend | JobAction::Resume) {
         writeln!(invocation.err, "slurm_suspend error: {INVALID}")?;
     }
     Ok(1)

@@ -129,7 +129,7 @@ fn when(record: &mut Record, detail: &JobDetail, manner: Manner, moments: &Momen
         Some(_) => "UNLIMITED".to_owned(),
         None => "Partition_Limit".to_owned(),
     };
-    record.line(format!("RunTime={} TimeLimit={limit} TimeMin=N/A", span_text::clock(run_time(view, moments.now()))));
+    record.line(format!("RunTime={} TimeLimit={limit} TimeMin=N/A", span_text::clock(view.elapsed(moments.now()))));
     let eligible = or(view.eligible_at, "Unknown");
     record.line(format!("SubmitTime={} EligibleTime={eligible}", moments.at(view.submitted_at)));
     record.line(format!("AccrueTime={eligible}"));
@@ -139,16 +139,14 @@ fn when(record: &mut Record, detail: &JobDetail, manner: Manner, moments: &Momen
         or(view.end_at, "Unknown"),
         or(spec.end_by, "N/A")
     ));
-    record.line("SuspendTime=None SecsPreSuspend=0 LastSchedEval=N/A Scheduler=Main");
+    let suspended = or(view.suspend_at, "None");
+    record.line(format!("SuspendTime={suspended} SecsPreSuspend={} LastSchedEval=N/A Scheduler=Main", before(view)));
 }
 
-fn run_time(view: &JobView, now: Timestamp) -> Span {
-    let Some(start) = view.start_at else { return Span::ZERO };
-    match view.state {
-        JobState::Pending | JobState::Configuring => Span::ZERO,
-        JobState::Ended(_) => view.end_at.map_or(Span::ZERO, |end| end.since(start)),
-        _ => now.since(start),
-    }
+/// How many seconds it had run when it was last suspended or, as Slurm has it, resumed.
+fn before(view: &JobView) -> i64 {
+    let at = view.suspend_at.zip(view.start_at);
+    at.map_or(0, |(at, start)| (at.since(start) - view.suspended).as_secs().max(0))
 }
 
 fn where_it_runs(record: &mut Record, detail: &JobDetail, manner: Manner) {
@@ -277,7 +275,7 @@ fn file(detail: &JobDetail, path: Option<&str>) -> String {
 
 pub fn show_steps(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -> Result<i32, Failure> {
     let mut query = AccountingQuery {
-        states: vec![JobState::Running, JobState::Completing],
+        states: vec![JobState::Running, JobState::Suspended, JobState::Completing],
         with_steps: true,
         ..AccountingQuery::default()
     };

@@ -92,11 +92,13 @@ fn command(invocation: &mut Invocation<'_>, manner: Manner, word: &str, words: &
     match keyword {
         "show" => show::run(invocation, manner, words),
         "update" => update::run(invocation, words),
-        "hold" | "uhold" | "holdu" | "release" | "requeue" | "requeuehold" if words.is_empty() => Err(few()),
+        "hold" | "uhold" | "holdu" | "release" | "requeue" | "requeuehold" | "suspend" | "resume" if words.is_empty() => Err(few()),
         "hold" | "uhold" | "holdu" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Hold),
         "release" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Release),
         "requeue" => act::requeue(invocation, words, false),
         "requeuehold" => act::requeue(invocation, words, true),
+        "suspend" => act::on_numbered_jobs(invocation, words, &squall_types::api::JobAction::Suspend),
+        "resume" => act::on_numbered_jobs(invocation, words, &squall_types::api::JobAction::Resume),
         "ping" => ping(invocation),
         "reconfigure" => reconfigure(invocation, manner),
         "version" => {
@@ -122,7 +124,7 @@ fn command(invocation: &mut Invocation<'_>, manner: Manner, word: &str, words: &
     }
 }
 
-const DONE_HERE: [&str; 15] = [
+const DONE_HERE: [&str; 17] = [
     "show ENTITY [ID]",
     "update KEY=VALUE...",
     "hold JOB",
@@ -130,6 +132,8 @@ const DONE_HERE: [&str; 15] = [
     "release JOB",
     "requeue JOB",
     "requeuehold JOB",
+    "suspend JOB...",
+    "resume JOB...",
     "ping",
     "reconfigure",
     "version",

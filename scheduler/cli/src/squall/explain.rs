@@ -141,6 +141,11 @@ static ENTRIES: &[Entry] = &[
     entry("SQ1011", "The job is over", "An ended job changes no more and never runs again. Submit it anew."),
     entry("SQ1012", "The job no longer waits", "What decides where a job runs can be changed only while it waits."),
     entry("SQ1013", "The job has not started", "Only a job that runs can be run again; this one will run in any case."),
+    entry(
+        "SQ1014",
+        "The job is suspended",
+        "Its processes hear no signal before it is resumed. scancel without a signal ends it all the same; scontrol resume is for admins.",
+    ),
     entry("SQ1020", "No step can start", "A step needs a running job, and a node of that job that it may use."),
     entry(
         "SQ1021",
@@ -148,6 +153,7 @@ static ENTRIES: &[Entry] = &[
         "A step runs inside its job: ask for as many nodes as the job has, or for a larger job.",
     ),
     entry("SQ1022", "The step has too many tasks", "There is a limit on the tasks of one step. Start several steps."),
+    entry("SQ1023", "The step waits", "No step starts in a suspended job. srun waits until an admin has resumed it."),
     entry(
         "SQ1030",
         "No more jobs are taken now",

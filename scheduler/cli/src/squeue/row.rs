@@ -46,12 +46,7 @@ impl Row<'_> {
 
     /// Since the gang was complete; a job that is being configured has used nothing.
     pub fn elapsed(&self) -> Span {
-        let Some(start) = self.job.start_at else { return Span::ZERO };
-        match self.job.state {
-            JobState::Pending | JobState::Configuring => Span::ZERO,
-            JobState::Running | JobState::Suspended | JobState::Completing => self.moments.now().since(start),
-            JobState::Ended(_) => self.job.end_at.map_or(Span::ZERO, |end| end.since(start)),
-        }
+        self.job.elapsed(self.moments.now())
     }
 
     pub fn time_limit(&self) -> String {

@@ -22,13 +22,13 @@ static COLUMNS: [Column; 6] = [
     ("NAME", Some(8), Side::Right, |_, step, _| step.name.clone()),
     ("PARTITION", Some(9), Side::Right, |job, _, _| job.partition.clone()),
     ("USER", Some(8), Side::Right, |job, _, _| job.user.clone()),
-    ("TIME", Some(9), Side::Right, |_, step, moments| span_text::short(moments.now().since(step.started_at))),
+    ("TIME", Some(9), Side::Right, |job, step, moments| span_text::short(step.elapsed(job, moments.now()))),
     ("NODELIST", None, Side::Left, |_, step, _| ids::nodes(&step.nodes)),
 ];
 
 pub fn list(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> {
     let mut query = AccountingQuery {
-        states: vec![JobState::Running, JobState::Completing],
+        states: vec![JobState::Running, JobState::Suspended, JobState::Completing],
         with_steps: true,
         ..AccountingQuery::default()
     };

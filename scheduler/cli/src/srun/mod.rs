@@ -14,6 +14,7 @@ pub(crate) use run::read_input;
 pub(crate) use streams::Input;
 
 use crate::allocate;
+use crate::controller::Heard;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{Given, Parsed};
@@ -24,7 +25,9 @@ use crate::terminal::escaped;
 use squall_proto::ClientError;
 use squall_types::JobId;
 use squall_types::agent::ExitStatus;
-use squall_types::api::StepGrant;
+use squall_types::api::{JobState, StepGrant};
+use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,7 +68,7 @@ fn heterogeneous() -> Failure {
 
 fn in_job(invocation: &mut Invocation<'_>, given: &Given, job: JobId, words: &[String]) -> Result<i32, Failure> {
     let step = request::step(invocation, given, job, words)?;
-    let grant = invocation.controller.start_step(&step.request).map_err(|error| no_step(job, &error))?;
+    let grant = granted(invocation, job, &step)?;
     Ok(shell_code(step_in(invocation, given, step, &grant)?))
 }
 
@@ -89,7 +92,7 @@ fn in_own_job(invocation: &mut Invocation<'_>, given: &Given, words: &[String]) 
     let ran = (|| {
         let mut step = request::step(invocation, given, job, words)?;
         step.in_own_job(&view);
-        let grant = invocation.controller.start_step(&step.request).map_err(|error| no_step(job, &error))?;
+        let grant = granted(invocation, job, &step)?;
         step_in(invocation, given, step, &grant)
     })();
     let exit = ran.as_ref().map_or(ExitStatus { code: 1, signal: 0 }, |exit| *exit);
@@ -98,6 +101,40 @@ fn in_own_job(invocation: &mut Invocation<'_>, given: &Given, words: &[String]) 
     given_back?;
     Ok(shell_code(exit))
 }
+
+/// What the step may use. While its job is suspended it waits, as Slurm's does.
+fn granted(invocation: &mut Invocation<'_>, job: JobId, step: &request::Step) -> Result<StepGrant, Failure> {
+    let mut told = false;
+    loop {
+        let refusal = match invocation.controller.start_step(&step.request) {
+            Err(ClientError::Refused(refusal)) if refusal.code == SUSPENDED => refusal,
+            other => return other.map_err(|error| no_step(job, &error)),
+        };
+        if !std::mem::replace(&mut told, true) && !step.quiet {
+            let why = escaped(&refusal.slurm);
+            writeln!(invocation.err, "srun: Job {job} step creation temporarily disabled, retrying ({why})")?;
+            invocation.err.flush()?;
+        }
+        let mut stopped = None;
+        let watched = invocation.controller.watch(job, &mut |heard| match heard {
+            Heard::News(news) if news.view.state != JobState::Suspended => ControlFlow::Break(()),
+            Heard::News(_) | Heard::Tick => ControlFlow::Continue(()),
+            Heard::Signal(number) => {
+                stopped = Some(number);
+                ControlFlow::Break(())
+            }
+        });
+        watched.map_err(|error| no_step(job, &error))?;
+        if let Some(number) = stopped {
+            let mut failure = Failure::error("srun", format_args!("Cancelled pending step for job {job}"));
+            failure.code = 128 + number;
+            return Err(failure);
+        }
+    }
+}
+
+/// The code with which a step in a suspended job is refused.
+const SUSPENDED: &str = "SQ1023";
 
 /// The controller's words for a step begin as `srun`'s do: they are said once.
 fn no_step(job: JobId, error: &ClientError) -> Failure {

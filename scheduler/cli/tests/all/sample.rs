@@ -55,6 +55,8 @@ pub fn job(id: u32, name: &str, state: JobState) -> JobView {
         exc_nodes: String::new(),
         wckey: String::new(),
         licenses: String::new(),
+        suspend_at: None,
+        suspended: Span::ZERO,
     }
 }
 
@@ -267,6 +269,7 @@ pub fn conditions() -> Vec<NodeView> {
 pub fn step(id: StepId, name: &str, end: Option<EndState>, exit: (i32, i32)) -> AccountedStep {
     AccountedStep {
         step: id,
+        suspended: Span::ZERO,
         attempt: Attempt(1),
         name: name.to_owned(),
         state: end.map_or(JobState::Running, JobState::Ended),
@@ -323,6 +326,8 @@ pub fn accounted(view: &JobView, steps: Vec<AccountedStep>) -> AccountedJob {
         priority: view.priority,
         cost: view.cost,
         steps,
+        suspended: view.suspended,
+        suspended_since: view.suspend_at.filter(|_| view.state == JobState::Suspended),
     }
 }
 

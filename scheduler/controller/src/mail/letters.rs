@@ -236,6 +236,7 @@ mod tests {
 
     fn ended(job: u32, state: EndState, code: i32) -> What {
         let end = JobEnd {
+            suspended: Default::default(),
             state,
             exit: ExitStatus { code, signal: 0 },
             reason: Reason::None,

@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut Families, cluster: &Cluster) {
 }
 
 fn jobs(out: &mut Families, cluster: &Cluster) {
-    let (mut pending, mut running, mut completing, mut cpus, mut memory) = (0, 0, 0, 0, 0);
+    let (mut pending, mut running, mut suspended, mut completing, mut cpus, mut memory) = (0, 0, 0, 0, 0, 0);
     let mut by_user: BTreeMap<&str, u64> = BTreeMap::new();
     let mut by_account: BTreeMap<&str, u64> = BTreeMap::new();
     let mut by_partition: BTreeMap<&str, u64> = BTreeMap::new();
@@ -37,17 +37,19 @@ fn jobs(out: &mut Families, cluster: &Cluster) {
             }
             JobState::Running => running += 1,
             JobState::Completing => completing += 1,
-            JobState::Configuring | JobState::Suspended | JobState::Ended(_) => {}
+            JobState::Suspended => suspended += 1,
+            JobState::Configuring | JobState::Ended(_) => {}
         }
         let held = job.placement().map_or(&[][..], |placement| &placement.allocations);
         cpus += held.iter().map(|held| u64::from(held.cpus)).sum::<u64>();
         memory += held.iter().map(|held| held.memory_mib).sum::<u64>();
     }
-    let total = pending + running + completing;
+    let total = pending + running + suspended + completing;
     let gauges = [
         ("slurm_jobs", "Jobs that have not ended.", total),
         ("slurm_jobs_pending", "Jobs that wait.", pending),
         ("slurm_jobs_running", "Jobs that run.", running),
+        ("slurm_jobs_suspended", "Jobs whose processes are stopped.", suspended),
         ("slurm_jobs_completing", "Jobs that are being ended.", completing),
         ("slurm_jobs_cpus_alloc", "CPUs that jobs hold.", cpus),
         ("slurm_jobs_memory_alloc", "Memory that jobs hold, in bytes.", memory << 20),

@@ -90,6 +90,7 @@ impl Cluster {
                     parts: vec![Part::Bound; allocations.len()],
                     time_limit: *time_limit,
                     bound_at: at,
+                    pause: None,
                 };
                 self.edit_job(run.job, |job| {
                     job.attempt = run.attempt;
@@ -131,7 +132,9 @@ impl Cluster {
                 let started_at = job.started_at();
                 // The first reason stands, but a cancel overrules what would bring the job back.
                 let placement = job.placement().cloned();
-                if let Some(placement) = placement {
+                if let Some(mut placement) = placement {
+                    // What is stopped could not be ended: its nodes let it go on first.
+                    placement.resume(at);
                     let since = match &job.phase {
                         JobPhase::Stopping { since, .. } => *since,
                         _ => at,
@@ -196,6 +199,8 @@ impl Cluster {
                 jobs.iter().for_each(|job| self.purge_job(*job, at));
                 self.forget_what_is_old(at);
             }
+            What::JobSuspended { run } => self.edit_attempt(*run, |placement| placement.suspend(at)),
+            What::JobResumed { run } => self.edit_attempt(*run, |placement| placement.resume(at)),
             // Accounting alone keeps steps.
             What::StepStarted { run, step, .. } => {
                 self.edit_job(run.job, |job| job.next_step = step.0.saturating_add(1));
@@ -255,6 +260,7 @@ impl Cluster {
                     nodes: Vec::new(),
                     cost: Default::default(),
                     partition: None,
+                    suspended: Default::default(),
                 });
             });
             self.counters.jobs_ended += 1;
@@ -350,6 +356,21 @@ impl Cluster {
     fn each_node(&mut self, allocations: &[Allocation], mut change: impl FnMut(&mut crate::node::Node, &Allocation)) {
         for allocation in allocations {
             self.edit_node(allocation.node, |node| change(node, allocation));
+        }
+    }
+
+    fn edit_attempt(&mut self, run: Run, change: impl FnOnce(&mut Placement)) {
+        let mut found = false;
+        self.edit_job(run.job, |job| {
+            if job.attempt == run.attempt
+                && let JobPhase::Running { placement, .. } = &mut job.phase
+            {
+                change(placement);
+                found = true;
+            }
+        });
+        if !found {
+            self.fault(format!("run {run} does not run"));
         }
     }
 

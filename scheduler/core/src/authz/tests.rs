@@ -48,6 +48,7 @@ VisitJob         yyyyyyyy yy------ y------- y------- -------- --------
 FinishAllocation yyyyyyyy yy------ y------- y------- -------- --------
 UseTokens        yyyyyyyy ----yy-- ----y--- -------- -------- --------
 RaisePriority    yyyyyyyy yyyyyyyy -------- -------- -------- --------
+SuspendJob       yyyyyyyy yyyyyyyy -------- -------- -------- --------
 ChangeNode       yyyyyyyy yyyyyyyy -------- -------- -------- --------
 ChangeAccounts   yyyyyyyy yyyyyyyy -------- -------- -------- --------
 Reconfigure      yyyyyyyy yyyyyyyy -------- -------- -------- --------

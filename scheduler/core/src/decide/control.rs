@@ -182,7 +182,12 @@ impl Draft {
                     .limit("it is not a batch job, or was submitted with --no-requeue"));
             }
             let run = record.run();
-            let hold = hold.then_some(if caller.is_admin() { HeldBy::Admin } else { HeldBy::User });
+            // As Slurm: somebody who may do so wanted it to stand still.
+            let hold = match hold {
+                _ if record.is_suspended() => Some(HeldBy::Admin),
+                true => Some(if caller.is_admin() { HeldBy::Admin } else { HeldBy::User }),
+                false => None,
+            };
             let outcome = Outcome::Requeue { not_before: self.now, hold, reason: Reason::None, failure: false };
             match &record.phase {
                 JobPhase::Bound(_) | JobPhase::Running { .. } => self.stop(run, StopWhy::Requeued, outcome),
@@ -320,6 +325,12 @@ pub fn signal_targets(
     for target in draft.targets(job)? {
         let (Target::Record(id) | Target::Waiting(id, _)) = target;
         draft.may_change(caller, id)?;
+        if let Some(job) = draft.job(id).filter(|job| job.is_suspended()) {
+            return Err(Rejection::new("SQ1014", "Job can not be altered now, try again later")
+                .asked(format!("to signal job {}", job.id))
+                .limit("it is suspended: its processes hear nothing before it is resumed")
+                .try_this(format!("scancel {}, which ends it, or have an admin resume it", job.id)));
+        }
         if let Some(job) = draft.job(id)
             && let JobPhase::Running { placement, .. } | JobPhase::Stopping { placement, .. } = &job.phase
         {

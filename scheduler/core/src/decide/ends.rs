@@ -37,6 +37,7 @@ impl Draft {
             nodes: nodes.unwrap_or_default(),
             cost: before + cost,
             partition: placement.map(|placement| placement.partition.clone()),
+            suspended: placement.map_or(Span::ZERO, |placement| placement.suspended_by(self.now)),
         };
         self.emit(What::JobEnded { job: id, end, charges });
         self.wake_dependants(id);

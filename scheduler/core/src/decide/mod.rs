@@ -13,6 +13,7 @@ mod perform;
 mod startup;
 mod steps;
 mod submit;
+mod suspend;
 mod tick;
 mod update;
 
@@ -74,6 +75,8 @@ pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Comm
         Command::Hold { job } => draft.hold(caller, job)?,
         Command::Release { job } => draft.release(caller, job)?,
         Command::Requeue { job, hold } => draft.requeue(caller, job, *hold)?,
+        Command::Suspend { job } => draft.suspend(caller, job)?,
+        Command::Resume { job } => draft.resume(caller, job)?,
         Command::Update { job, update } => draft.update(caller, job, update)?,
         Command::EditAccounts { edits, uids } => draft.edit_accounts(caller, edits, uids)?,
         Command::FinishAllocation { run, exit } => draft.finish_allocation(caller, *run, *exit)?,

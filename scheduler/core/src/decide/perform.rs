@@ -14,7 +14,7 @@ use squall_types::{Allocation, Attempt, JobId, LaunchOrder, LaunchToken, NodeId,
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cloud node lives at least so long beyond the limit of its last job.
-const DIE_AT_MARGIN: Span = Span::from_mins(10);
+pub(super) const DIE_AT_MARGIN: Span = Span::from_mins(10);
 
 impl Draft {
     pub fn perform(&mut self, step: &Step) -> Result<Reply, Rejection> {

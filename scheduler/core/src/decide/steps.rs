@@ -27,6 +27,10 @@ impl Draft {
         let JobPhase::Running { placement, .. } = &job.phase else {
             return Err(no_job().limit("the job does not run"));
         };
+        if placement.is_suspended() {
+            let refusal = Rejection::new("SQ1023", "Requested operation is presently disabled").asked(asked);
+            return Err(refusal.limit("the job is suspended").try_this("again when an admin has resumed it"));
+        }
         let usable = |held: &&Allocation| {
             self.cluster.nodes.get(&held.node).is_some_and(|node| {
                 let wanted = request.node_list.is_empty() || request.node_list.contains(&node.name);

@@ -243,7 +243,7 @@ fn usable_from(node: &Node) -> When {
 /// When a job gives back what it holds, at the latest.
 fn release(job: Option<&Job>, held: &Allocation) -> Release {
     let at = match job.map(|job| &job.phase) {
-        Some(JobPhase::Running { placement, started_at }) => *started_at + placement.time_limit,
+        Some(JobPhase::Running { placement, started_at }) => placement.limit_at(*started_at),
         Some(JobPhase::Bound(placement)) => placement.bound_at + placement.time_limit,
         // It is being ended.
         _ => Timestamp::ZERO,

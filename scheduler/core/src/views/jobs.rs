@@ -18,6 +18,7 @@ pub fn job_state(job: &Job) -> JobState {
     match &job.phase {
         JobPhase::Pending => JobState::Pending,
         JobPhase::Configuring(_) | JobPhase::Bound(_) => JobState::Configuring,
+        JobPhase::Running { placement, .. } if placement.is_suspended() => JobState::Suspended,
         JobPhase::Running { .. } => JobState::Running,
         JobPhase::Stopping { .. } => JobState::Completing,
         JobPhase::Ended(end) => JobState::Ended(end.state),
@@ -102,6 +103,17 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         exc_nodes: spec.exclude.join(","),
         wckey: spec.wckey.clone(),
         licenses: spec.licenses.clone(),
+        suspend_at: job.placement().and_then(|placement| placement.pause.as_ref()).map(|pause| pause.at),
+        suspended: suspended(job),
+    }
+}
+
+/// Of its last attempt, without the suspension that lasts.
+fn suspended(job: &Job) -> Span {
+    match (&job.phase, job.placement()) {
+        (JobPhase::Ended(end), _) => end.suspended,
+        (_, Some(Placement { pause: Some(pause), .. })) => pause.before,
+        _ => Span::ZERO,
     }
 }
 
@@ -199,7 +211,9 @@ fn end_at(job: &Job) -> Option<Timestamp> {
         JobPhase::Ended(end) => Some(end.ended_at),
         JobPhase::Stopping { since, .. } => Some(*since),
         _ => {
-            let limit = job.started_at().zip(time_limit(job)).map(|(started_at, limit)| started_at + limit);
+            // As Slurm shows it, a suspension that lasts moves nothing yet.
+            let limit = job.started_at().zip(time_limit(job));
+            let limit = limit.map(|(started_at, limit)| started_at + limit + suspended(job));
             [limit, job.spec.end_by.filter(|_| job.started_at().is_some())].into_iter().flatten().min()
         }
     }

@@ -40,6 +40,7 @@ fn count_jobs(cluster: &Cluster, summary: &mut ClusterSummary) {
         active += 1;
         match job.phase {
             JobPhase::Configuring(_) | JobPhase::Bound(_) => summary.jobs_configuring += 1,
+            JobPhase::Running { .. } if job.is_suspended() => summary.jobs_suspended += 1,
             JobPhase::Running { .. } => summary.jobs_running += 1,
             JobPhase::Stopping { .. } => summary.jobs_completing += 1,
             JobPhase::Pending | JobPhase::Ended(_) => {}

@@ -430,7 +430,7 @@ fn place_of<'a>(cluster: &'a Cluster, topology: &Topology, node: &'a Node, now: 
     };
     let held = node.held.iter().map(|(run, held)| {
         let until = match cluster.jobs.get(&run.job).map(|job| &job.phase) {
-            Some(JobPhase::Running { placement, started_at }) => *started_at + placement.time_limit,
+            Some(JobPhase::Running { placement, started_at }) => placement.limit_at(*started_at),
             Some(JobPhase::Bound(placement)) => placement.bound_at + placement.time_limit,
             _ => soon,
         };

@@ -95,6 +95,8 @@ pub enum Act {
     Cancel(prop::sample::Index),
     Hold(prop::sample::Index),
     Release(prop::sample::Index),
+    Suspend(prop::sample::Index),
+    Resume(prop::sample::Index),
     Shorten(prop::sample::Index, i64),
     Contact(prop::sample::Index, bool),
     Health(prop::sample::Index, bool),
@@ -150,6 +152,8 @@ pub fn act() -> impl Strategy<Value = Act> {
         1 => any::<Index>().prop_map(Act::Cancel),
         1 => any::<Index>().prop_map(Act::Hold),
         1 => any::<Index>().prop_map(Act::Release),
+        1 => any::<Index>().prop_map(Act::Suspend),
+        1 => any::<Index>().prop_map(Act::Resume),
         1 => (any::<Index>(), 1i64..900).prop_map(|(job, secs)| Act::Shorten(job, secs)),
         1 => (any::<Index>(), any::<bool>()).prop_map(|(node, is)| Act::Contact(node, is)),
         1 => (any::<Index>(), any::<bool>()).prop_map(|(node, is)| Act::Health(node, is)),
@@ -262,6 +266,8 @@ impl World {
             Act::Cancel(index) => self.on_job(index, |job| Command::Cancel { job }),
             Act::Hold(index) => self.on_job(index, |job| Command::Hold { job }),
             Act::Release(index) => self.on_job(index, |job| Command::Release { job }),
+            Act::Suspend(index) => self.on_job(index, |job| Command::Suspend { job }),
+            Act::Resume(index) => self.on_job(index, |job| Command::Resume { job }),
             Act::Shorten(index, secs) => {
                 let update = JobUpdate { time_limit: Some(Span::from_secs(*secs)), ..JobUpdate::default() };
                 self.on_job(index, |job| Command::Update { job, update: Box::new(update) });

@@ -85,7 +85,19 @@ impl Writer<'_> {
                 })
             }
             What::PartEnded { run, node, end } => self.part_ended(*run, *node, end),
-            What::JobStopping { run, .. } => self.set_phase(run.job, Phase::Completing),
+            What::JobSuspended { run } => self.edit(run.job, |job| {
+                job.row.phase = Phase::Suspended;
+                job.row.suspended_since = Some(at);
+            }),
+            What::JobResumed { run } => {
+                self.resumed(*run, at)?;
+                self.set_phase(run.job, Phase::Running)
+            }
+            What::JobStopping { run, .. } => {
+                // What is stopped goes on, so that it can be ended.
+                self.resumed(*run, at)?;
+                self.set_phase(run.job, Phase::Completing)
+            }
             What::JobEnded { job, end, charges } => {
                 self.totals.count_end(end.state, 1);
                 self.charge(seq, *job, charges)?;
@@ -132,6 +144,7 @@ impl Writer<'_> {
                     exit: ExitStatus::default(),
                     usage: Usage::default(),
                     end: None,
+                    suspended: Span::ZERO,
                 };
                 self.start_step(*run, *step, &row)
             }
@@ -201,6 +214,8 @@ impl Writer<'_> {
             exit: ExitStatus::default(),
             cost: MicroUsd::ZERO,
             batch: spec.kind == JobKind::Batch,
+            suspended: Span::ZERO,
+            suspended_since: None,
         };
         let spec_id = self.add_spec(spec)?;
         let key = JobKey::of(job);
@@ -297,6 +312,17 @@ impl Writer<'_> {
         }
     }
 
+    /// The suspension that lasts, where there is one, is over: for the attempt and for its steps.
+    fn resumed(&mut self, run: Run, at: Timestamp) -> Result<(), JournalError> {
+        let since = self.job(JobKey::of(run.job))?.and_then(|job| job.row.suspended_since);
+        let Some(since) = since else { return Ok(()) };
+        self.edit(run.job, |job| {
+            job.row.suspended = job.row.suspended + at.since(since);
+            job.row.suspended_since = None;
+        })?;
+        self.resume_steps(run, since, at)
+    }
+
     fn requeued(
         &mut self,
         id: JobId,
@@ -313,13 +339,14 @@ impl Writer<'_> {
             _ => EndState::Preempted,
         };
         let run = Run { job: id, attempt: job.row.attempt };
-        let (started_at, grant) = (job.row.started_at, job.row.grant);
-        self.insert_attempt(run, &AttemptRow { end, reason, started_at, ended_at: at, grant, cost })?;
+        let (started_at, grant, suspended) = (job.row.started_at, job.row.grant, job.row.suspended);
+        self.insert_attempt(run, &AttemptRow { end, reason, started_at, ended_at: at, grant, cost, suspended })?;
         self.edit(id, |job| {
             job.row.phase = Phase::Pending;
             job.row.reason = reason;
             job.row.started_at = None;
             job.row.grant = None;
+            job.row.suspended = Span::ZERO;
             job.row.cost += cost;
         })
     }

@@ -100,6 +100,8 @@ pub(crate) enum Phase {
     Completing,
     #[n(4)]
     Ended(#[n(0)] EndState),
+    #[n(5)]
+    Suspended,
 }
 
 /// One job, element or group of elements, in its latest attempt.
@@ -130,6 +132,13 @@ pub(crate) struct JobRow {
     /// A script runs on the first node.
     #[n(10)]
     pub batch: bool,
+    /// How long the attempt was suspended, without the suspension that lasts …
+    #[n(11)]
+    #[cbor(default)]
+    pub suspended: Span,
+    /// … since then.
+    #[n(12)]
+    pub suspended_since: Option<Timestamp>,
 }
 
 /// What an attempt holds, over all of its nodes.
@@ -172,6 +181,9 @@ pub(crate) struct AttemptRow {
     pub grant: Option<Grant>,
     #[n(5)]
     pub cost: MicroUsd,
+    #[n(6)]
+    #[cbor(default)]
+    pub suspended: Span,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -201,6 +213,10 @@ pub(crate) struct StepRow {
     /// Where something but the exit status decides it.
     #[n(9)]
     pub end: Option<EndState>,
+    /// How long it was suspended with its job, without the suspension that lasts.
+    #[n(10)]
+    #[cbor(default)]
+    pub suspended: Span,
 }
 
 /// The ledger's row of a node.

@@ -7,7 +7,7 @@ use crate::{JournalError, table};
 use rusqlite::{OptionalExtension, params};
 use squall_types::agent::{EndCause, ExitStatus, StepEnd, Usage};
 use squall_types::ids::Run;
-use squall_types::{AttemptEnd, EndState, NodeId, StepId, Timestamp};
+use squall_types::{AttemptEnd, EndState, NodeId, Span, StepId, Timestamp};
 
 impl Writer<'_> {
     pub(super) fn start_step(&mut self, run: Run, id: StepId, step: &StepRow) -> Result<(), JournalError> {
@@ -34,6 +34,7 @@ impl Writer<'_> {
                     exit: ExitStatus::default(),
                     usage: Usage::default(),
                     end: None,
+                    suspended: Span::ZERO,
                 }
             }
         };
@@ -75,9 +76,25 @@ impl Writer<'_> {
                 EndCause::LaunchFailed => Some(EndState::Failed),
                 EndCause::Lost => Some(EndState::NodeFail),
             },
+            suspended: job.suspended,
         };
         self.totals.steps += 1;
         self.put_step(run, StepId::BATCH, &step)
+    }
+
+    /// Steps that are not over were suspended with their job.
+    pub(super) fn resume_steps(&self, run: Run, since: Timestamp, at: Timestamp) -> Result<(), JournalError> {
+        let read = || -> rusqlite::Result<Vec<u32>> {
+            let sql = "SELECT step FROM steps WHERE job = ?1 AND attempt = ?2 ORDER BY step";
+            let mut statement = self.db.prepare_cached(sql)?;
+            statement.query_map(params![run.job.0, run.attempt.0], |row| row.get(0))?.collect()
+        };
+        for id in read().map_err(self.failed("reading steps"))?.into_iter().map(StepId) {
+            let Some(mut step) = self.step(run, id)?.filter(|step| step.ended_at.is_none()) else { continue };
+            step.suspended = step.suspended + at.since(since.max(step.started_at));
+            self.put_step(run, id, &step)?;
+        }
+        Ok(())
     }
 
     fn step(&self, run: Run, id: StepId) -> Result<Option<StepRow>, JournalError> {

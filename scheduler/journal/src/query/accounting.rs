@@ -136,6 +136,8 @@ pub(crate) fn attempts(connection: &Connection, db: &Path, job: JobId) -> Result
         job.row.started_at = row.started_at;
         job.row.grant = row.grant;
         job.row.cost = row.cost;
+        job.row.suspended = row.suspended;
+        job.row.suspended_since = None;
         job.row.exit = Default::default();
         job.row.cancelled_by = None;
         accounted(&job, &spec)

@@ -47,6 +47,7 @@ impl Phase {
             Phase::Configuring => JobState::Configuring,
             Phase::Running => JobState::Running,
             Phase::Completing => JobState::Completing,
+            Phase::Suspended => JobState::Suspended,
             Phase::Ended(end) => JobState::Ended(end),
         }
     }
@@ -110,6 +111,8 @@ pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
         priority: spec.priority,
         cost: row.cost,
         steps: Vec::new(),
+        suspended: row.suspended,
+        suspended_since: row.suspended_since,
     }
 }
 
@@ -162,11 +165,11 @@ pub(super) fn steps_of(connection: &Connection, db: &Path, job: &Job) -> Result<
             (Phase::Ended(end), Some(at)) => Some((end, at)),
             _ => None,
         });
-        steps.push(accounted_step(run.attempt, step, row, over));
+        steps.push(accounted_step(run.attempt, step, row, over, live_state(job, run.attempt)));
     }
     // The script of a job that runs has no row of its own before it ends.
     let batch = |step: &AccountedStep| step.attempt == job.row.attempt && step.step == StepId::BATCH;
-    if let (true, Phase::Running | Phase::Completing, Some(started_at), Some(grant)) =
+    if let (true, Phase::Running | Phase::Suspended | Phase::Completing, Some(started_at), Some(grant)) =
         (job.row.batch, job.row.phase, job.row.started_at, &job.row.grant)
         && !steps.iter().any(batch)
     {
@@ -181,12 +184,21 @@ pub(super) fn steps_of(connection: &Connection, db: &Path, job: &Job) -> Result<
             exit: ExitStatus::default(),
             usage: Usage::default(),
             end: None,
+            suspended: job.row.suspended,
         };
-        steps.push(accounted_step(job.row.attempt, StepId::BATCH, row, None));
+        steps.push(accounted_step(job.row.attempt, StepId::BATCH, row, None, live_state(job, job.row.attempt)));
     }
     // Reserved numbers are high, but what they name comes first.
     steps.sort_by_key(|step| (step.attempt, step.step < StepId::EXTERN, step.step));
     Ok(steps)
+}
+
+/// What a step is that is not over.
+fn live_state(job: &Job, attempt: Attempt) -> JobState {
+    match job.row.phase {
+        Phase::Suspended if job.row.attempt == attempt => JobState::Suspended,
+        _ => JobState::Running,
+    }
 }
 
 /// `over` is how and when the attempt ended: a step of which nothing more was heard ended with it.
@@ -195,6 +207,7 @@ fn accounted_step(
     step: StepId,
     row: StepRow,
     over: Option<(EndState, squall_types::Timestamp)>,
+    live: JobState,
 ) -> AccountedStep {
     let all_said = row.ended_on as usize >= row.nodes.len().max(1);
     let by_exit = match row.exit {
@@ -207,7 +220,7 @@ fn accounted_step(
         _ if all_said => (JobState::Ended(row.end.unwrap_or(by_exit)), row.ended_at),
         Some((EndState::Completed, at)) => (JobState::Ended(EndState::Cancelled), Some(row.ended_at.unwrap_or(at))),
         Some((end, at)) => (JobState::Ended(end), Some(row.ended_at.unwrap_or(at))),
-        None => (JobState::Running, None),
+        None => (live, None),
     };
     AccountedStep {
         step,
@@ -221,5 +234,6 @@ fn accounted_step(
         tasks: row.tasks,
         cpus: row.cpus,
         usage: row.usage,
+        suspended: row.suspended,
     }
 }

@@ -163,6 +163,7 @@ impl Story {
         self.push(batch, What::PartEnded { run, node, end });
         let state = if exit.code == 0 { EndState::Completed } else { EndState::Failed };
         let end = JobEnd {
+            suspended: Default::default(),
             state,
             exit,
             reason: if exit.code == 0 { Reason::None } else { Reason::NonZeroExitCode },

@@ -15,7 +15,7 @@ message! {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, reason, priority, nice,
         submitted_at, eligible_at, start_at, end_at, time_limit, nodes, node_count, max_nodes, cpus, tasks, memory_mib,
         gpus, tres, tres_per_node, exit: required, work_dir, command, comment, dependency, constraint, exclusive, cost,
-        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses,
+        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses, suspend_at, suspended,
     }
     AllocationView { node, cpus, memory_mib, gpus, tasks }
     JobDetail { view: required, spec: required, allocations }
@@ -41,12 +41,13 @@ message! {
     }
     AccountingQuery { jobs, users, accounts, names, partitions, states, from, to, with_steps, after, limit }
     AccountedStep {
-        step, attempt, name, state, started_at, ended_at, exit: required, nodes, tasks, cpus, usage: required,
+        step, attempt, name, state, started_at, ended_at, exit: required, nodes, tasks, cpus, usage: required, suspended,
     }
     AccountedJob {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, cancelled_by, reason,
         submitted_at, eligible_at, started_at, ended_at, time_limit, nodes, node_count, cpus, tasks, memory_mib, gpus,
-        req_tres, exit: required, work_dir, submit_line, comment, wckey, constraint, priority, cost, steps,
+        req_tres, exit: required, work_dir, submit_line, comment, wckey, constraint, priority, cost, steps, suspended,
+        suspended_since,
     }
     AccountingPage { jobs, next }
     LedgerQuery { after, limit }
@@ -58,7 +59,7 @@ message! {
     ClusterSummary {
         cluster, version, now, started_at, epoch, seq, jobs_pending, jobs_configuring, jobs_running, jobs_completing,
         jobs_ended, nodes_ordered, nodes_booting, nodes_ready, nodes_draining, nodes_retiring, nodes_gone, orders_open,
-        spent, reserved, node_millis_bought, node_millis_used, alarm,
+        spent, reserved, node_millis_bought, node_millis_used, alarm, jobs_suspended,
     }
     ConfigEntry { key, value, source }
 }
@@ -82,7 +83,7 @@ choice! {
 
 choice! {
     JobAction in job_action::Action (action) {
-        units { Cancel, Hold, Release }
+        units { Cancel, Hold, Release, Suspend, Resume }
         values { Update }
         records {
             Signal as SignalAction { signal, target: required },

@@ -43,7 +43,7 @@ choice! {
         units { Prepare }
         values {}
         records {
-            Run as PhaseRun { started_at },
+            Run as PhaseRun { started_at, suspended },
             Stop as PhaseStop { why, grace },
         }
     }

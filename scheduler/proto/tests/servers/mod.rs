@@ -29,6 +29,8 @@ pub fn job_view(job: u32) -> JobView {
         exc_nodes: String::new(),
         wckey: String::new(),
         licenses: String::new(),
+        suspend_at: None,
+        suspended: Span::ZERO,
         job: JobId(job),
         array: None,
         attempt: Attempt(1),

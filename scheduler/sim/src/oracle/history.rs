@@ -52,6 +52,8 @@ pub struct History {
     pub prepared: BTreeSet<(Run, NodeId)>,
     pub started: BTreeMap<Run, Timestamp>,
     pub stopping: BTreeMap<Run, StopWhy>,
+    /// Since when an attempt is suspended, and what it was before that.
+    pub suspended: BTreeMap<Run, (Option<Timestamp>, Span)>,
     /// Reported ended, or its machine gone.
     pub dead: BTreeSet<(Run, NodeId)>,
     pub orders: BTreeMap<LaunchToken, LaunchOrder>,
@@ -111,7 +113,14 @@ impl History {
                 self.prepared.insert((*run, *node));
             }
             What::JobStarted { run } => self.start(*run, at),
+            What::JobSuspended { run } | What::JobResumed { run } => {
+                self.suspend(*run, matches!(event.what, What::JobSuspended { .. }), at);
+            }
             What::JobStopping { run, why, .. } => {
+                self.resumed(*run, at);
+                if *why == StopWhy::TimeLimit {
+                    self.time_is_up(*run, at);
+                }
                 self.stopping.insert(*run, *why);
             }
             What::PartEnded { run, node, .. } | What::PartGone { run, node } => {
@@ -248,6 +257,38 @@ impl History {
         }
         if let Some(facts) = self.alive(run.job, "starts") {
             facts.first_started_at.get_or_insert(at);
+        }
+    }
+
+    fn suspend(&mut self, run: Run, suspend: bool, at: Timestamp) {
+        let lasts = self.suspended.get(&run).is_some_and(|(since, _)| since.is_some());
+        if lasts == suspend || !self.started.contains_key(&run) || self.was_stopped(run) {
+            self.wrong(format!("{run} is suspended: {lasts}, and now again: {suspend}"));
+        }
+        if suspend {
+            self.suspended.entry(run).or_default().0 = Some(at);
+        } else {
+            self.resumed(run, at);
+        }
+    }
+
+    fn resumed(&mut self, run: Run, at: Timestamp) {
+        if let Some((since, before)) = self.suspended.get_mut(&run)
+            && let Some(since) = since.take()
+        {
+            *before = *before + at.since(since);
+        }
+    }
+
+    /// M3: where no node has said so, a job that is out of time has run for as long as it might.
+    fn time_is_up(&mut self, run: Run, at: Timestamp) {
+        let said = self.dead.iter().any(|(dead, _)| *dead == run);
+        let (Some(started), Some(bound)) = (self.started.get(&run), self.bound.get(&run)) else { return };
+        let suspended = self.suspended.get(&run).map_or(Span::ZERO, |(_, before)| *before);
+        let (ran, limit) = (at.since(*started) - suspended, bound.least_limit);
+        if !said && ran < limit {
+            let (ran, limit) = (ran.as_secs(), limit.as_secs());
+            self.wrong(format!("M3: {run} is out of time after {ran} s of {limit}, and no node says so"));
         }
     }
 

@@ -36,6 +36,8 @@ pub enum Change {
     Hold,
     Release,
     Requeue { hold: bool },
+    Suspend,
+    Resume,
     Update(Box<JobUpdate>),
 }
 
@@ -98,6 +100,15 @@ fn change(dice: &mut Dice, kinds: &Kinds, number: usize, one: &Work, at: Timesta
         acts.push((when, act(number, element(dice), Change::Requeue { hold }, false)));
         if hold {
             acts.push((when + dice.secs(10, 200), act(number, None, Change::Release, true)));
+        }
+    }
+    if dice.chance(if kinds.clients { 120 } else { 40 }) {
+        let (mut when, element) = (at + dice.secs(10, 400), element(dice));
+        for _ in 0..dice.between(1, 3) {
+            acts.push((when, act(number, element, Change::Suspend, true)));
+            when += dice.secs(1, 400);
+            acts.push((when, act(number, element, Change::Resume, true)));
+            when += dice.secs(1, 200);
         }
     }
     if kinds.clients && dice.chance(300) {

@@ -132,6 +132,7 @@ impl Tape {
 
     fn end(&mut self, secs: i64, job: u32, state: EndState) -> &mut Self {
         let end = JobEnd {
+            suspended: Default::default(),
             state,
             exit: ExitStatus::default(),
             reason: Reason::None,

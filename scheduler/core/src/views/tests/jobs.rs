@@ -123,6 +123,7 @@ fn a_filter_keeps_what_meets_all_of_its_conditions() {
     let run = stage.bind(4, 3, part(1, 4, &[]));
     stage.happens(5, What::JobStarted { run });
     let end = JobEnd {
+        suspended: Default::default(),
         partition: None,
         state: EndState::Cancelled,
         exit: ExitStatus::default(),
@@ -178,6 +179,7 @@ fn an_ended_job_shows_its_end() {
     let run = stage.bind(10, 1, part(1, 4, &[]));
     stage.happens(10, What::JobStarted { run });
     let end = JobEnd {
+        suspended: Default::default(),
         partition: None,
         state: EndState::Failed,
         exit: ExitStatus { code: 3, signal: 0 },
