@@ -68,6 +68,70 @@ async fn a_stop_terminates_and_a_kill_kills() {
     }
 }
 
+/// Counts in a process of its own, which no signal but those that nobody can refuse would stop.
+const COUNTS: &str = "#!/bin/sh\n\
+    (trap '' TSTP TTIN TTOU; count=0; while :; do count=$((count + 1)); echo $count > count; sleep 0.01; done) &\n\
+    wait\n";
+
+/// Until the file is the same for a while.
+async fn stands_still(file: &std::path::Path) {
+    loop {
+        let before = std::fs::read(file).unwrap_or_default();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        if std::fs::read(file).unwrap_or_default() == before {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job(COUNTS);
+        bench.start(&job).await;
+        let count = bench.work().join("count");
+        until("it counts", || count.exists()).await;
+        for _ in 0..2 {
+            bench.hands.freeze(job.run);
+            stands_still(&count).await;
+            let before = std::fs::read(&count).unwrap();
+            bench.hands.thaw(job.run);
+            until(&format!("it goes on: {containment:?}"), || std::fs::read(&count).unwrap() != before).await;
+        }
+        // The last order holds, however fast they come.
+        for _ in 0..20 {
+            bench.hands.freeze(job.run);
+            bench.hands.thaw(job.run);
+        }
+        bench.hands.freeze(job.run);
+        stands_still(&count).await;
+        // What an agent leaves frozen, the next one finds, and can end.
+        bench.restart();
+        assert!(matches!(bench.found(&job).await, Found::Running(_)), "{containment:?}");
+        stands_still(&count).await;
+        bench.hands.freeze(job.run);
+        bench.stop(&job, StopWhy::Cancelled);
+        let end = bench.end().await;
+        assert_eq!(end.exit, ExitStatus { code: 0, signal: 15 }, "{containment:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_frozen_can_be_killed() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job(COUNTS);
+        bench.start(&job).await;
+        let count = bench.work().join("count");
+        until("it counts", || count.exists()).await;
+        bench.hands.freeze(job.run);
+        stands_still(&count).await;
+        bench.hands.kill(job.run);
+        assert_eq!(bench.end().await.exit, ExitStatus { code: 0, signal: 9 }, "{containment:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_time_limit_is_named_in_the_jobs_error_output() {
     let mut bench = Bench::new(Containment::Auto);
