@@ -95,6 +95,9 @@ async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
         for _ in 0..2 {
             bench.hands.freeze(job.run);
             stands_still(&count).await;
+            let cell = Folder(bench.hands.places.run(job.run)).record().plan().unwrap().cell.clone();
+            let part = cell.part("batch").unwrap();
+            until(&format!("its parts know: {containment:?}"), || part.is_frozen()).await;
             let before = std::fs::read(&count).unwrap();
             bench.hands.thaw(job.run);
             until(&format!("it goes on: {containment:?}"), || std::fs::read(&count).unwrap() != before).await;

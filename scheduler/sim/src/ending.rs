@@ -88,7 +88,8 @@ impl World {
             let job = JobRef { job, elements: None };
             self.request(Wanted::Change { caller: admin.clone(), job, change: JobChange::Release });
         }
-        let suspended: Vec<JobId> = self.shadow.live_jobs().filter(|job| job.is_suspended()).map(|job| job.id).collect();
+        let suspended: Vec<JobId> =
+            self.shadow.live_jobs().filter(|job| job.is_suspended()).map(|job| job.id).collect();
         for job in suspended {
             let job = JobRef { job, elements: None };
             self.request(Wanted::Change { caller: admin.clone(), job, change: JobChange::Resume });

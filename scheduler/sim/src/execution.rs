@@ -147,7 +147,10 @@ impl World {
             self.schedule(after, Happening::LaunchStep { run, left: steps });
         }
         let exit = behaviour.exit;
-        self.schedule(behaviour.runs_for, Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself: true });
+        self.schedule(
+            behaviour.runs_for,
+            Happening::ProcessEnds { machine: id, boot, run, launch, exit, by_itself: true },
+        );
     }
 
     pub fn executed(&mut self, id: MachineId, agent: AgentId, run: Run) {
@@ -161,15 +164,7 @@ impl World {
         self.duty(id, DutyInput::ShimStarted { run, began });
     }
 
-    pub fn process_ends(
-        &mut self,
-        id: MachineId,
-        boot: u32,
-        run: Run,
-        launch: u32,
-        exit: ExitStatus,
-        by_itself: bool,
-    ) {
+    pub fn process_ends(&mut self, id: MachineId, boot: u32, run: Run, launch: u32, exit: ExitStatus, by_itself: bool) {
         let now = self.now;
         let machine = &mut self.machines[id.0];
         let ended_at = machine.now(self.now).wall;

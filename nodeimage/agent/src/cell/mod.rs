@@ -189,10 +189,14 @@ impl Cell {
         }
     }
 
-    /// Whether it is frozen.
+    /// Whether it, or what it is a part of, is frozen.
     pub fn is_frozen(&self) -> bool {
         match self.freezer() {
-            Some((file, _)) => fs::read_to_string(file).is_ok_and(|text| !matches!(text.trim(), "0" | "THAWED")),
+            Some((file, true)) => {
+                let events = fs::read_to_string(file.with_file_name("cgroup.events")).unwrap_or_default();
+                value_of(&events, "frozen") == Some(1)
+            }
+            Some((file, false)) => fs::read_to_string(file).is_ok_and(|text| text.trim() != "THAWED"),
             None => self.members().iter().any(|process| process.is_stopped()),
         }
     }

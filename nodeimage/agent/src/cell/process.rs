@@ -73,7 +73,12 @@ pub fn stat(pid: u32) -> Option<Stat> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
-    Some(Stat { process: Process { pid, started }, parent, zombie: matches!(state, "Z" | "X"), stopped: matches!(state, "T" | "t") })
+    Some(Stat {
+        process: Process { pid, started },
+        parent,
+        zombie: matches!(state, "Z" | "X"),
+        stopped: matches!(state, "T" | "t"),
+    })
 }
 
 /// What a process uses, with those of its children that it has waited for.

@@ -64,9 +64,7 @@ pub(super) struct Stopping {
 impl Life {
     pub fn restored(stage: Stage) -> Life {
         match stage {
-            Stage::Accepted(assignment) => {
-                Life::Live(Box::new(Live::new(assignment, Phase::Examining)))
-            }
+            Stage::Accepted(assignment) => Life::Live(Box::new(Live::new(assignment, Phase::Examining))),
             Stage::Starting { assignment, launch, warned, pause } => {
                 Life::Live(Box::new(Live { launch, warned, pause, ..Live::new(assignment, Phase::Examining) }))
             }

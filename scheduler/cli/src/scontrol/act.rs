@@ -40,11 +40,7 @@ pub fn on_jobs(invocation: &mut Invocation<'_>, words: &[String], action: &JobAc
 }
 
 /// Each of the jobs that are named by number.
-pub fn on_numbered_jobs(
-    invocation: &mut Invocation<'_>,
-    words: &[String],
-    action: &JobAction,
-) -> Result<i32, Failure> {
+pub fn on_numbered_jobs(invocation: &mut Invocation<'_>, words: &[String], action: &JobAction) -> Result<i32, Failure> {
     let ids: Vec<&str> = words.iter().flat_map(|word| select::split_ids(word)).collect();
     let mut code = 0;
     for id in ids {

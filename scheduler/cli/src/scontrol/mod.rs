@@ -92,7 +92,11 @@ fn command(invocation: &mut Invocation<'_>, manner: Manner, word: &str, words: &
     match keyword {
         "show" => show::run(invocation, manner, words),
         "update" => update::run(invocation, words),
-        "hold" | "uhold" | "holdu" | "release" | "requeue" | "requeuehold" | "suspend" | "resume" if words.is_empty() => Err(few()),
+        "hold" | "uhold" | "holdu" | "release" | "requeue" | "requeuehold" | "suspend" | "resume"
+            if words.is_empty() =>
+        {
+            Err(few())
+        }
         "hold" | "uhold" | "holdu" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Hold),
         "release" => act::on_jobs(invocation, words, &squall_types::api::JobAction::Release),
         "requeue" => act::requeue(invocation, words, false),

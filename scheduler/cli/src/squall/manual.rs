@@ -9,9 +9,24 @@ pub fn chapters(command: Command) -> &'static [Chapter] {
     match command {
         Command::Sacctmgr => SACCTMGR,
         Command::Sreport => SREPORT,
+        Command::Scontrol => SCONTROL,
         _ => &[],
     }
 }
+
+static SCONTROL: &[Chapter] = &[(
+    "Suspending jobs",
+    &[
+        (
+            "suspend JOB...",
+            "freezes all processes of jobs that run, for admins. Their time stands still, steps in them wait, and srun stays \
+             connected. They keep what they hold, GPU memory included: nothing of it is given to other jobs, and nodes that \
+             were bought go on costing what they cost",
+        ),
+        ("resume JOB...", "lets them go on"),
+        ("requeue JOB", "of a suspended job: it is held until somebody releases it"),
+    ],
+)];
 
 static SACCTMGR: &[Chapter] = &[
     (

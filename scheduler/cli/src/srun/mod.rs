@@ -26,7 +26,6 @@ use squall_proto::ClientError;
 use squall_types::JobId;
 use squall_types::agent::ExitStatus;
 use squall_types::api::{JobState, StepGrant};
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;

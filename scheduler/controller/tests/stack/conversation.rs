@@ -21,7 +21,10 @@ async fn a_job_goes_from_its_submission_to_its_end_in_accounting() {
     let mut agent = Agent::attach(&stage, &machine, &certificate).await;
     assert!(matches!(agent.order().await, AgentOrder::FullSet { .. }));
     let duty = agent.assignment().await;
-    assert_eq!((duty.run.job, duty.phase <= AssignedPhase::Run { started_at: Timestamp(i64::MAX), suspended: false }), (reply.job, true));
+    assert_eq!(
+        (duty.run.job, duty.phase <= AssignedPhase::Run { started_at: Timestamp(i64::MAX), suspended: false }),
+        (reply.job, true)
+    );
     assert!(!duty.credential.is_empty(), "the job can ask in its own name");
     let script = duty.detail.spec.script.unwrap();
     let blob = agent.client.fetch_blob(script, duty.run).await.unwrap();

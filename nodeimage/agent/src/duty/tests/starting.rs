@@ -124,7 +124,12 @@ fn records_survive_their_encoding() {
         Record::Run { run: A(), stage: Box::new(Stage::Accepted(assignment(A(), &[1, 2], RUN))) },
         Record::Run {
             run: A(),
-            stage: Box::new(Stage::Starting { assignment: assignment(A(), &[], CANCEL), launch: 2, warned: true, pause: Pause::default() }),
+            stage: Box::new(Stage::Starting {
+                assignment: assignment(A(), &[], CANCEL),
+                launch: 2,
+                warned: true,
+                pause: Pause::default(),
+            }),
         },
         Record::Run { run: A(), stage: Box::new(Stage::Ended(ended(EndCause::OutOfMemory, 1))) },
         Record::Forgotten { run: A() },

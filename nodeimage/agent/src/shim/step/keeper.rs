@@ -40,6 +40,8 @@ const CLIENT_AWAY: Duration = Duration::from_secs(15);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long the last output of a step may be on its way after its tasks were killed.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Between two looks at a step with a time limit, which does not run while its job is suspended.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two rounds of kills.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
 
@@ -55,6 +57,8 @@ struct Keeper<'a> {
     started_at: Timestamp,
     warn_at: Option<Instant>,
     limit_at: Option<Instant>,
+    /// When it was last looked whether the step stands still.
+    looked_at: Instant,
     /// When those that are left are terminated because others have ended.
     others_at: Option<Instant>,
     kill_at: Option<Instant>,
@@ -237,6 +241,7 @@ impl<'a> Keeper<'a> {
             started_at: clock::now().wall,
             warn_at,
             limit_at,
+            looked_at: Instant::now(),
             others_at: None,
             kill_at: None,
             alone_at: Some(Instant::now() + AGENT_AWAY),
@@ -335,12 +340,14 @@ impl<'a> Keeper<'a> {
     }
 
     fn next_wake(&self) -> Instant {
-        let all = [self.warn_at, self.limit_at, self.others_at, self.kill_at, self.alone_at];
+        let look = self.limit_at.map(|_| self.looked_at + LOOK_AGAIN);
+        let all = [self.warn_at, self.limit_at, look, self.others_at, self.kill_at, self.alone_at];
         all.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
+        self.stand_still(now);
         let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
         if due(&mut self.warn_at)
             && let Some((signal, _)) = self.plan.warning
@@ -357,6 +364,19 @@ impl<'a> Keeper<'a> {
         }
         if over || (self.abandoned && !self.finished && self.kill_at.is_none()) {
             self.terminate();
+        }
+    }
+
+    /// The time of a step stands still while its job is suspended.
+    fn stand_still(&mut self, now: Instant) {
+        if self.limit_at.is_none() {
+            return;
+        }
+        let passed = now - std::mem::replace(&mut self.looked_at, now);
+        if self.plan.cell.is_frozen() {
+            for at in [&mut self.warn_at, &mut self.limit_at].into_iter().flatten() {
+                *at += passed;
+            }
         }
     }
 
