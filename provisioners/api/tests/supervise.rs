@@ -201,7 +201,7 @@ async fn what_a_killed_controller_left_is_gone_before_another_is_started() {
     let stubborn = left("stubborn").await;
     let child =
         until("its child", || std::fs::read_to_string(folder.path().join("pool/child")).ok()?.parse().ok()).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until("it is alone", || folder.path().join("pool/alone").exists().then_some(())).await;
     assert!(is_alive(stubborn) && is_alive(child), "nobody ended them yet");
     let supervised = Supervised::begin(program(folder.path(), "good"), pace());
     supervised.settled().await.unwrap();

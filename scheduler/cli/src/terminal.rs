@@ -7,7 +7,8 @@ use std::fmt::Write;
 /// control characters (ESC among them), and the marks that change the direction of writing.
 /// Printable characters of every script stay as they are.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.bytes().all(plain) || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);

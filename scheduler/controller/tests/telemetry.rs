@@ -324,14 +324,19 @@ async fn metrics_arrive_over_http_and_the_last_ones_at_the_end() {
 }
 
 #[test]
-fn a_receiver_that_is_gone_changes_nothing() {
+fn a_receiver_that_hangs_up_changes_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (called, calls) = std::sync::mpsc::channel();
+    std::thread::spawn(move || listener.incoming().for_each(|_| drop(called.send(()))));
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("squall.toml");
     std::fs::write(&file, configuration(dir.path())).unwrap();
     let daemon = Command::new(env!("CARGO_BIN_EXE_squallctld"))
         .args(["run", "--config"])
         .arg(&file)
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         .spawn()
         .unwrap();
@@ -342,7 +347,9 @@ fn a_receiver_that_is_gone_changes_nothing() {
         socket.exists()
     });
     assert!(up, "the controller never came up");
-    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..3 {
+        calls.recv_timeout(Duration::from_secs(60)).expect("it tries again and again");
+    }
     assert!(Command::new("kill").arg(daemon.0.id().to_string()).status().unwrap().success());
     let status = daemon.0.wait().unwrap();
     assert!(status.success(), "{status}");

@@ -151,7 +151,7 @@ impl Location {
             if self.storage != StorageKind::Files {
                 connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             }
-            connection.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536")?;
+            connection.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768")?;
             Ok(connection)
         });
         opened.map_err(JournalError::sql("opening the database", &db))

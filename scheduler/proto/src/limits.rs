@@ -9,7 +9,7 @@ pub const REPLY_BYTES: usize = 64 * 1024 * 1024;
 /// A page of a streamed list is cut here, unless a single item is larger.
 pub const PAGE_BYTES: usize = 512 * 1024;
 /// Items in one page of a streamed list.
-pub const PAGE_ITEMS: usize = 1000;
+pub const PAGE_ITEMS: usize = 250;
 /// Items that a client gathers from one streamed list.
 pub const GATHERED_ITEMS: usize = 4_000_000;
 

@@ -284,6 +284,8 @@ pub struct NodeView {
     pub os: String,
     /// For a shape at zero: how many could be bought.
     pub count: u32,
+    /// The switch that it hangs on, then those above.
+    pub switches: Vec<SwitchName>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

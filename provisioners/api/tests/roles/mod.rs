@@ -126,7 +126,9 @@ fn stubborn() {
     std::fs::write("child.new", child.id().to_string()).unwrap();
     std::fs::rename("child.new", "child").unwrap();
     leave_number();
-    let _ = child.wait();
+    // Whoever started it is gone when nobody can write here any more; it knows, and stays.
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    std::fs::write("alone", "").unwrap();
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }

@@ -37,6 +37,11 @@ pub trait Controller {
     fn ping(&self) -> Result<PingReply, ClientError>;
     fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError>;
     fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, ClientError>;
+    /// Tells `each` of the same jobs in parts, as they come, so that not all of them are in memory at once.
+    fn each_jobs(&self, filter: &JobFilter, each: &mut dyn FnMut(Vec<JobView>)) -> Result<(), ClientError> {
+        each(self.jobs(filter)?);
+        Ok(())
+    }
     /// A job, an element, or all records of an array.
     fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError>;
     fn act(&self, filter: &JobFilter, action: &JobAction) -> Result<Vec<ActionResult>, ClientError>;

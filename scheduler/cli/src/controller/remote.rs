@@ -96,6 +96,16 @@ impl Controller for Remote {
         self.call(async |client| client.jobs(filter.clone()).await)
     }
 
+    fn each_jobs(&self, filter: &JobFilter, each: &mut dyn FnMut(Vec<JobView>)) -> Result<(), ClientError> {
+        self.call(async |client| {
+            let mut pages = client.job_pages(filter.clone()).await?;
+            while let Some(page) = pages.next().await {
+                each(page?);
+            }
+            Ok(())
+        })
+    }
+
     fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError> {
         self.call(async |client| client.job(job.clone()).await)
     }

@@ -9,6 +9,7 @@ mod node;
 mod partition;
 mod record;
 mod show;
+mod topology;
 mod update;
 
 pub(crate) use config::seconds;

@@ -1,6 +1,6 @@
 //! `scontrol show`.
 
-use super::{Manner, config, hosts, job, node, partition};
+use super::{Manner, config, hosts, job, node, partition, topology};
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::terminal::escaped;
@@ -59,10 +59,7 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
         Some("licenses") => say(invocation, "No licenses configured in Slurm."),
         Some("daemons") => say(invocation, "slurmctld "),
         Some("aliases") => Ok(0),
-        Some("topology") => {
-            writeln!(invocation.err, "scontrol: error: No topology information available")?;
-            Ok(0)
-        }
+        Some("topology") => topology::show(invocation, id),
         Some(_) => Ok(0),
         None => Err(unknown(word)),
     }

@@ -39,12 +39,14 @@ impl Layout {
             None => line.push_str(&text),
             Some(width) => {
                 let width = width.min(MAX_WIDTH);
-                let length = text.chars().count();
+                let length = if text.is_ascii() { text.len() } else { text.chars().count() };
                 let pad = width.saturating_sub(length);
                 if self.side == Side::Right {
                     line.extend(std::iter::repeat_n(' ', pad));
                 }
-                line.extend(text.chars().take(if cut { width } else { length }));
+                let cut_at = || text.char_indices().nth(width).map_or(text.len(), |(at, _)| at);
+                let end = if cut && length > width { cut_at() } else { text.len() };
+                line.push_str(&text[..end]);
                 if self.side == Side::Left {
                     line.extend(std::iter::repeat_n(' ', pad));
                 }

@@ -107,18 +107,24 @@ impl<F> Format<F> {
 
     /// One line; `text` says what a field shows.
     pub fn line(&self, text: impl Fn(&'static F) -> Shown) -> String {
-        let mut line = self.prefix.clone();
+        let mut line = String::new();
+        self.write(text, &mut line);
+        line
+    }
+
+    /// Appends one line.
+    pub fn write(&self, text: impl Fn(&'static F) -> Shown, line: &mut String) {
+        line.push_str(&self.prefix);
         for part in &self.parts {
             match part {
                 Part::Column(column) => match text(column.field) {
-                    Shown { text, whole: true } => column.layout.write_whole(&text, &mut line),
-                    Shown { text, whole: false } => column.layout.write(&text, &mut line),
+                    Shown { text, whole: true } => column.layout.write_whole(&text, line),
+                    Shown { text, whole: false } => column.layout.write(&text, line),
                 },
                 Part::Literal(text) => line.push_str(text),
             }
         }
         line.push('\n');
-        line
     }
 
     /// The fields that are shown.

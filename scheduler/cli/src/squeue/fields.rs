@@ -105,7 +105,7 @@ pub static FIELDS: &[Field] = &[
     field('M', "TimeUsed", "TIME", |row| squall_types::span_text::short(row.elapsed())),
     field('N', "NodeList", "NODELIST", |row| crate::show::ids::nodes(&row.job.nodes)),
     field('O', "Contiguous", "CONTIGUOUS", zero),
-    field('P', "Partition", "PARTITION", |row| row.partition.clone()),
+    field('P', "Partition", "PARTITION", |row| row.partition.to_owned()),
     field('Q', "PriorityLong", "PRIORITY", |row| row.job.priority.to_string()),
     field('R', "ReasonList", "NODELIST(REASON)", |row| row.nodes_or_reason()),
     field('S', "StartTime", "START_TIME", |row| row.moment_or_none(row.job.start_at)),

@@ -15,7 +15,8 @@ use crate::show::{self, ids, moments::Moments};
 use crate::terminal::escaped;
 use fields::{FIELDS, Field, by_letter, by_name};
 use row::Row;
-use squall_types::api::{ArrayView, JobState, JobView};
+use sort::{Lines, Order};
+use squall_types::api::{ArrayView, JobFilter, JobState, JobView};
 use squall_types::did_you_mean;
 use std::time::Duration;
 
@@ -51,39 +52,58 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     if given.has("steps") {
         return steps::list(invocation, given);
     }
-    let jobs = match filter::of(invocation, given)? {
-        Some(filter) => {
-            let load = |error| Failure::load("slurm_load_jobs", &error);
-            let jobs = invocation.controller.jobs(&filter).map_err(load)?;
-            // One job that there is not is an error; one that the conditions leave out, or one of several, is none.
-            if let ([one], true) = (filter.jobs.as_slice(), jobs.is_empty()) {
-                invocation.controller.job(one).map_err(load)?;
-            }
-            jobs
-        }
-        // A condition that no job can meet.
-        None => Vec::new(),
-    };
+    let filter = filter::of(invocation, given)?;
     if let Some(notation) = show::json::asked(given, invocation.command)? {
+        let mut jobs = Vec::new();
+        each_jobs(invocation, filter.as_ref(), &mut |page| jobs.extend(page))?;
         return json::print(invocation, notation, &jobs);
     }
     let format = format(given);
-    tell_unknown(invocation, &format)?;
-    let moments = Moments::of(invocation);
-    let mut rows = rows(invocation, given, &jobs, &moments);
     let order = given.text("sort").unwrap_or(if given.has("start") { "S" } else { sort::DEFAULT });
-    sort::sort(&mut rows, order)
+    let order = Order::parse(order)
         .map_err(|letter| Failure::error("squeue", format_args!("Invalid sort specification: {}", escaped(&letter))))?;
+    let moments = Moments::of(invocation);
+    let wanted = Wanted::of(invocation, given);
+    let mut lines = Lines::default();
+    each_jobs(invocation, filter.as_ref(), &mut |page| {
+        for job in &page {
+            rows_of(job, &wanted, &moments, |row| {
+                lines.push(|key| order.key(row, key), |text| format.write(|field| field.shown(row), text));
+            });
+        }
+    })?;
+    tell_unknown(invocation, &format)?;
     if given.has("long") {
         writeln!(invocation.out, "{}", moments.headline())?;
     }
     if !given.has("noheader") {
         write!(invocation.out, "{}", format.headings(|field| field.heading))?;
     }
-    for row in &rows {
-        write!(invocation.out, "{}", format.line(|field| field.shown(row)))?;
+    for line in lines.sorted() {
+        invocation.out.write_all(line.as_bytes())?;
     }
     Ok(0)
+}
+
+/// The jobs that a filter lets through; none where no job can meet the conditions.
+fn each_jobs(
+    invocation: &Invocation<'_>,
+    filter: Option<&JobFilter>,
+    each: &mut dyn FnMut(Vec<JobView>),
+) -> Result<(), Failure> {
+    let Some(filter) = filter else { return Ok(()) };
+    let load = |error| Failure::load("slurm_load_jobs", &error);
+    let mut none = true;
+    let told = invocation.controller.each_jobs(filter, &mut |page| {
+        none &= page.is_empty();
+        each(page);
+    });
+    told.map_err(load)?;
+    // One job that there is not is an error; one that the conditions leave out, or one of several, is none.
+    if let ([one], true) = (filter.jobs.as_slice(), none) {
+        invocation.controller.job(one).map_err(load)?;
+    }
+    Ok(())
 }
 
 fn format(given: &Given) -> Format<Field> {
@@ -116,31 +136,45 @@ fn tell_unknown(invocation: &mut Invocation<'_>, format: &Format<Field>) -> Resu
     Ok(())
 }
 
-/// One row for each job; more for the elements of arrays and for the partitions of pending jobs where that was asked.
-fn rows<'a>(invocation: &Invocation<'_>, given: &Given, jobs: &'a [JobView], moments: &'a Moments) -> Vec<Row<'a>> {
-    let (noconvert, indices_shown) = (given.has("noconvert"), ids::indices_shown(&invocation.environment));
-    let pending_only = given.has("start");
-    let by_element = given.has("array");
-    let by_partition = given.has("priority");
-    let mut rows = Vec::with_capacity(jobs.len());
-    for job in jobs.iter().filter(|job| !pending_only || job.state == JobState::Pending) {
-        let partitions: Vec<&str> = match by_partition && job.state == JobState::Pending {
-            true => job.partition.split(',').collect(),
-            false => vec![job.partition.as_str()],
-        };
-        for partition in partitions {
-            let row =
-                |element| Row { job, partition: partition.to_owned(), element, moments, noconvert, indices_shown };
-            match &job.array {
-                Some(ArrayView::Pending { indices, .. }) if by_element => {
-                    rows.extend(indices.iter().map(|index| row(Some(index))));
-                }
-                Some(ArrayView::Pending { indices, .. }) if given.has("array-unique") => {
-                    rows.push(row(indices.first()));
-                }
-                _ => rows.push(row(None)),
-            }
+/// Which rows are made of a job.
+struct Wanted {
+    pending_only: bool,
+    by_element: bool,
+    first_element: bool,
+    by_partition: bool,
+    noconvert: bool,
+    indices_shown: usize,
+}
+
+impl Wanted {
+    fn of(invocation: &Invocation<'_>, given: &Given) -> Wanted {
+        Wanted {
+            pending_only: given.has("start"),
+            by_element: given.has("array"),
+            first_element: given.has("array-unique"),
+            by_partition: given.has("priority"),
+            noconvert: given.has("noconvert"),
+            indices_shown: ids::indices_shown(&invocation.environment),
         }
     }
-    rows
+}
+
+/// One row for each job; more for the elements of arrays and for the partitions of pending jobs where that was asked.
+fn rows_of(job: &JobView, wanted: &Wanted, moments: &Moments, mut each: impl FnMut(&Row<'_>)) {
+    let pending = job.state == JobState::Pending;
+    if wanted.pending_only && !pending {
+        return;
+    }
+    let apart = if wanted.by_partition && pending { ',' } else { '\0' };
+    for partition in job.partition.split(apart) {
+        let Wanted { noconvert, indices_shown, .. } = *wanted;
+        let mut row = |element| each(&Row { job, partition, element, moments, noconvert, indices_shown });
+        match &job.array {
+            Some(ArrayView::Pending { indices, .. }) if wanted.by_element => {
+                indices.iter().for_each(|index| row(Some(index)));
+            }
+            Some(ArrayView::Pending { indices, .. }) if wanted.first_element => row(indices.first()),
+            _ => row(None),
+        }
+    }
 }

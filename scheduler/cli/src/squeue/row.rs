@@ -9,7 +9,7 @@ use squall_types::{EndState, Span, Timestamp, size, span_text};
 pub struct Row<'a> {
     pub job: &'a JobView,
     /// One of them, with `--priority`.
-    pub partition: String,
+    pub partition: &'a str,
     /// Only this element of a pending array, with `--array`.
     pub element: Option<u32>,
     pub moments: &'a Moments,

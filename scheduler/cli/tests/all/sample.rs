@@ -162,6 +162,7 @@ pub fn node(name: &str, partitions: &[&str], condition: NodeCondition) -> NodeVi
         agent_version: "0.1.0".to_owned(),
         os: "Linux 6.1".to_owned(),
         count: 1,
+        switches: Vec::new(),
     }
 }
 

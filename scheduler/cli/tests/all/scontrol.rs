@@ -217,3 +217,29 @@ fn jobs_nodes_and_partitions_are_written_as_json_and_yaml() {
 fn the_cluster_is_described_for_tools_that_read_slurms_configuration() {
     insta::assert_snapshot!(desk().transcripts(&["squall export slurm.conf", "squall export", "squall export toml"]));
 }
+
+#[test]
+fn a_topology_is_shown_from_the_leaves_upwards() {
+    let hung = |name: &str, leaf: &str| NodeView {
+        switches: vec![leaf.into(), "top".into()],
+        ..sample::node(name, &["batch"], NodeCondition::Idle)
+    };
+    let nodes = vec![
+        hung("n1", "rack1"),
+        hung("n2", "rack1"),
+        hung("n3", "rack2"),
+        sample::node("n4", &[], NodeCondition::Idle),
+    ];
+    let desk = Desk::new(Canned { nodes, ..Canned::default() });
+    let all = "SwitchName=rack1 Level=0 LinkSpeed=1 Nodes=n[1-2]\n\
+               SwitchName=rack2 Level=0 LinkSpeed=1 Nodes=n3\n\
+               SwitchName=top Level=1 LinkSpeed=1 Nodes=n[1-3] Switches=rack[1-2]\n";
+    assert_eq!(desk.run("scontrol show topology").out, all);
+    let of_node: Vec<&str> = all.lines().skip(1).collect();
+    assert_eq!(desk.run("scontrol show topology n3").out.lines().collect::<Vec<_>>(), of_node);
+    assert_eq!(
+        desk.run("scontrol show topology rack1").out.lines().collect::<Vec<_>>(),
+        all.lines().take(1).collect::<Vec<_>>()
+    );
+    assert_eq!(desk.run("scontrol show topology nowhere").code, 1);
+}

@@ -139,3 +139,12 @@ fn json_has_the_shape_of_slurms_data_parser() {
     // The later of the two counts.
     assert!(desk().run("squeue --yaml --json -j 1").out.starts_with('{'));
 }
+
+#[test]
+fn numbers_are_sorted_as_numbers_and_text_both_ways() {
+    let job = |id, nice, name: &str| JobView { nice, name: name.to_owned(), ..running(id, "", &["n1"], 5) };
+    let jobs = vec![job(1, 5, "ab"), job(2, -3, "a"), job(3, 0, "b")];
+    let desk = Desk::new(Canned { jobs, ..Canned::default() });
+    let ids = |order: &str| desk.run(&format!("squeue -h -o %i -S {order}")).out.replace('\n', "");
+    assert_eq!([ids("y"), ids("-y"), ids("j"), ids("-j")], ["231", "132", "213", "312"]);
+}

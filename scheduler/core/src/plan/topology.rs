@@ -1,6 +1,6 @@
 //! How near nodes are to each other: the zone that they were bought in, and the switches that an admin named.
 
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, SwitchConfig};
 use crate::node::Node;
 use squall_types::{NodeName, Offer, SwitchName, hostlist};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,29 +21,38 @@ pub struct Topology {
     switches: BTreeMap<NodeName, [u16; SWITCH_LEVELS]>,
 }
 
+/// The switch that each node hangs on, and those above it.
+pub fn wires(config: &ClusterConfig) -> BTreeMap<NodeName, Vec<&SwitchName>> {
+    let below = |(name, switch)| -> Vec<(&SwitchName, &SwitchName)> {
+        let (name, switch): (&SwitchName, &SwitchConfig) = (name, switch);
+        switch.switches.iter().map(|low| (low, name)).collect()
+    };
+    let above: BTreeMap<&SwitchName, &SwitchName> = config.switches.iter().flat_map(below).collect();
+    let mut wires = BTreeMap::new();
+    for (name, switch) in &config.switches {
+        let up = std::iter::successors(Some(name), |name| above.get(name).copied());
+        let up: Vec<&SwitchName> = up.take(SWITCH_LEVELS).collect();
+        // What cannot be read was refused before it came here.
+        let nodes = hostlist::parse(&switch.nodes).unwrap_or_default();
+        wires.extend(nodes.into_iter().map(|node| (NodeName(node), up.clone())));
+    }
+    wires
+}
+
 impl Topology {
     pub fn new(config: &ClusterConfig) -> Topology {
         let scopes: BTreeSet<&String> =
             config.pools.values().flat_map(|pool| &pool.offers).map(|offer| &offer.scope).collect();
         let zones = scopes.into_iter().zip(1..).map(|(scope, number)| (scope.clone(), number)).collect();
         let number: BTreeMap<&SwitchName, u16> = config.switches.keys().zip(1..).collect();
-        let above: BTreeMap<&SwitchName, &SwitchName> = config
-            .switches
-            .iter()
-            .flat_map(|(name, switch)| switch.switches.iter().map(move |low| (low, name)))
-            .collect();
-        let mut switches = BTreeMap::new();
-        for (name, switch) in &config.switches {
+        let path = |above: Vec<&SwitchName>| {
             let mut path = [0; SWITCH_LEVELS];
-            let mut next = Some(name);
-            for level in path.iter_mut().rev() {
-                *level = next.and_then(|name| number.get(name)).copied().unwrap_or(0);
-                next = next.and_then(|name| above.get(name)).copied();
+            for (level, switch) in path.iter_mut().rev().zip(above) {
+                *level = number.get(switch).copied().unwrap_or(0);
             }
-            // What cannot be read was refused before it came here.
-            let nodes = hostlist::parse(&switch.nodes).unwrap_or_default();
-            switches.extend(nodes.into_iter().map(|node| (NodeName(node), path)));
-        }
+            path
+        };
+        let switches = wires(config).into_iter().map(|(node, above)| (node, path(above))).collect();
         Topology { zones, switches }
     }
 
@@ -71,7 +80,6 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SwitchConfig;
 
     #[test]
     fn a_node_is_in_the_blocks_of_its_switch_and_of_those_above() {

@@ -5,16 +5,20 @@ use crate::config::PoolConfig;
 use crate::cost::node_cost;
 use crate::job::JobPhase;
 use crate::node::{DrainWhy, HoldOwner, Node, NodeState};
+use crate::plan::topology::wires;
 use squall_types::api::{NodeCondition, NodeView};
 use squall_types::{CapacityKind, MicroUsd, NodeName, Offer, PartitionName, PoolName, Timestamp};
 use std::collections::BTreeMap;
 
 /// Nodes that are not gone, then one record for each offer of each pool that can still grow.
 pub fn node_views(cluster: &Cluster, now: Timestamp) -> Vec<NodeView> {
-    let partitions = partitions_by_pool(cluster);
+    let (partitions, wires) = (partitions_by_pool(cluster), wires(&cluster.config));
     let of = |pool: &PoolName| partitions.get(pool).cloned().unwrap_or_default();
     let mut views: Vec<NodeView> =
         cluster.live_nodes().map(|node| live_view(cluster, node, of(&node.pool), now)).collect();
+    for view in &mut views {
+        view.switches = wires.get(&view.name).into_iter().flatten().map(|switch| (*switch).clone()).collect();
+    }
     for (pool, growth) in growth(cluster) {
         views.extend(growth.offers.iter().map(|offer| absent_view(cluster, pool, offer, growth.room, of(pool), now)));
     }
@@ -126,6 +130,7 @@ fn live_view(cluster: &Cluster, node: &Node, partitions: Vec<PartitionName>, now
         agent_version: measured.map(|measured| measured.agent_version.clone()).unwrap_or_default(),
         os: measured.map(|measured| measured.os.clone()).unwrap_or_default(),
         count: 1,
+        switches: Vec::new(),
     }
 }
 
@@ -182,6 +187,7 @@ fn absent_view(
         agent_version: String::new(),
         os: String::new(),
         count: room,
+        switches: Vec::new(),
     }
 }
 

@@ -31,7 +31,7 @@ message! {
     NodeView {
         name, pool, partitions, condition, contact, reason, reason_by, reason_at, shape: required, cpus_used,
         memory_used_mib, gpus_used, jobs, instance, offer, kind, price, cost, created_at, ready_at, address, hostname,
-        agent_version, os, count,
+        agent_version, os, count, switches,
     }
     NodeActionResult { node, refusal }
     PartitionView {
