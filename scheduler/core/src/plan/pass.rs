@@ -283,7 +283,8 @@ impl Planner<'_> {
         if let Some((at, rank, fit)) = waiting {
             let candidate = &candidates[rank];
             let until = at + candidate.time(limit);
-            self.pass.promises_left[candidate.partition_index] -= 1;
+            let left = &mut self.pass.promises_left[candidate.partition_index];
+            *left = left.saturating_sub(1);
             for (slot, pick) in fit.slots.iter().zip(&fit.picks) {
                 self.view.fleet.reserve(*slot, Reserved { from: at, until, kept: pick.need });
             }
