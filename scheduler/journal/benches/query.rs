@@ -1,6 +1,7 @@
 //! What questions cost with many finished jobs, and what a start costs.
 //!
-//! `SQUALL_BENCH_JOBS` says how many (100,000 where it does not), over a year, of 100 users of whom one owns half.
+//! `SQUALL_BENCH_JOBS` says how many (100,000 where it does not), over a year, of 100 users of whom one owns half. With
+//! `SQUALL_BENCH_KEEP` they are written to a folder that does not exist yet, and kept for `tests/bench/accounting.py`.
 #![allow(clippy::unwrap_used, reason = "a benchmark is a test")]
 
 #[path = "../tests/story/mod.rs"]
@@ -67,6 +68,9 @@ fn own(batch: &mut Batch, user: Uid) {
 
 fn queries(criterion: &mut Criterion) {
     let base = std::env::var_os("SQUALL_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    if let Some(kept) = std::env::var_os("SQUALL_BENCH_KEEP") {
+        return keep(Path::new(&kept));
+    }
     let dir = tempfile::tempdir_in(base).unwrap();
     let (from, to) = fill(dir.path());
     let begun = Instant::now();
@@ -112,6 +116,15 @@ fn queries(criterion: &mut Criterion) {
         bencher.iter(|| reader.ledger(&LedgerQuery::default()).unwrap());
     });
     offline(dir.path(), &reader);
+}
+
+/// With a snapshot, as a controller leaves it.
+fn keep(dir: &Path) {
+    std::fs::create_dir(dir).unwrap();
+    fill(dir);
+    let (journal, recovered) = Journal::open(dir, Options::default()).unwrap();
+    journal.snapshot_ticket().write(&recovered.cluster).unwrap();
+    journal.close().unwrap();
 }
 
 /// What happens seldom is timed once.

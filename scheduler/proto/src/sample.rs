@@ -77,6 +77,7 @@ wrapped!(
     NodeName,
     AccountName,
     QosName,
+    SwitchName,
     InstanceId,
     OfferName,
     GpuModel,

@@ -208,6 +208,7 @@ names!(
     NodeName,
     AccountName,
     QosName,
+    SwitchName,
     InstanceId,
     OfferName,
     GpuModel,

@@ -13,7 +13,7 @@ pub use tokens::*;
 use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
 use crate::{
     AccountName, Attempt, CapacityKind, EndState, Gid, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd, NodeName,
-    PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, Timestamp, Uid,
+    PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, SwitchName, Timestamp, Uid,
 };
 use serde::{Deserialize, Serialize};
 
