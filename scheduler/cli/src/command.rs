@@ -23,12 +23,13 @@ pub enum Command {
     Sbcast,
     Sstat,
     Strigger,
+    Scrontab,
     Squall,
 }
 
 impl Command {
     /// All that are links to the one binary.
-    pub const LINKED: [Command; 18] = [
+    pub const LINKED: [Command; 19] = [
         Command::Sbatch,
         Command::Srun,
         Command::Salloc,
@@ -47,6 +48,7 @@ impl Command {
         Command::Sbcast,
         Command::Sstat,
         Command::Strigger,
+        Command::Scrontab,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -69,6 +71,7 @@ impl Command {
             Command::Sbcast => "sbcast",
             Command::Sstat => "sstat",
             Command::Strigger => "strigger",
+            Command::Scrontab => "scrontab",
             Command::Squall => "squall",
         }
     }

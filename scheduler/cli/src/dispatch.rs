@@ -97,6 +97,7 @@ pub fn run_with(invocation: &mut Invocation<'_>, parsed: Parsed, own: Own) -> Re
         Command::Sbcast => crate::sbcast::run(invocation, parsed),
         Command::Sstat => crate::sstat::run(invocation, parsed),
         Command::Strigger => crate::strigger::run(invocation, parsed),
+        Command::Scrontab => crate::scrontab::run(invocation, parsed),
         Command::Squall => own(invocation, &parsed),
     }
 }

@@ -26,6 +26,7 @@ mod sbcast;
 mod scancel;
 mod scontrol;
 pub mod script;
+pub mod scrontab;
 mod sdiag;
 mod seff;
 pub mod select;

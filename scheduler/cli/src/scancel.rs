@@ -169,6 +169,7 @@ fn act(invocation: &mut Invocation<'_>, wish: &Wish, given: &Given, filter: &Job
     let ends_job = wish.ends_job(given);
     let signal = wish.signal.unwrap_or(SIGKILL);
     let action = match (ends_job, given.has("batch"), given.has("full")) {
+        (true, _, _) if given.has("cron") => JobAction::CancelCron,
         (true, _, _) => JobAction::Cancel,
         (false, true, _) => JobAction::Signal { signal, target: SignalTarget::BatchShell },
         (false, false, true) => JobAction::Signal { signal, target: SignalTarget::All },

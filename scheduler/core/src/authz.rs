@@ -30,6 +30,8 @@ pub enum Verb {
     /// Hear and speak to the steps of a job, see what they use, and put files on its nodes.
     VisitJob,
     FinishAllocation,
+    /// Set a crontab, or read it.
+    EditCrontab,
     /// Make, list and revoke the tokens with which a user comes over the network.
     UseTokens,
 
@@ -91,7 +93,7 @@ enum Rule {
 
 impl Verb {
     /// All of them, for tests over every rule.
-    pub const ALL: [Verb; 24] = [
+    pub const ALL: [Verb; 25] = [
         Verb::Ping,
         Verb::ReadCluster,
         Verb::ReadJobs,
@@ -104,6 +106,7 @@ impl Verb {
         Verb::StartStep,
         Verb::VisitJob,
         Verb::FinishAllocation,
+        Verb::EditCrontab,
         Verb::UseTokens,
         Verb::RaisePriority,
         Verb::SuspendJob,
@@ -123,7 +126,7 @@ impl Verb {
             Verb::Ping | Verb::ReadCluster | Verb::ReadJobs | Verb::ReadAccounting => Rule::Anyone,
             Verb::ReadLedger | Verb::ReadConfig | Verb::Submit => Rule::Anyone,
             Verb::ChangeJob | Verb::ReadScript | Verb::StartStep => Rule::Owner,
-            Verb::VisitJob | Verb::FinishAllocation => Rule::Owner,
+            Verb::VisitJob | Verb::FinishAllocation | Verb::EditCrontab => Rule::Owner,
             Verb::UseTokens => Rule::Oneself,
             Verb::ChangeAccounts => Rule::Entrusted,
             Verb::RaisePriority | Verb::SuspendJob | Verb::ChangeNode | Verb::Reconfigure => Rule::Admin,
@@ -148,6 +151,7 @@ impl Verb {
             Verb::StartStep => "to start a step in",
             Verb::VisitJob => "to visit the nodes of",
             Verb::FinishAllocation => "to give back the allocation of",
+            Verb::EditCrontab => "to see or set the crontab of the owner of",
             Verb::UseTokens => "to make, list or revoke tokens of",
             Verb::RaisePriority => "to raise the priority of",
             Verb::SuspendJob => "to suspend or resume",

@@ -18,6 +18,7 @@ pub fn check(cluster: &Cluster) -> Vec<String> {
     check_arrays(cluster, &mut found);
     check_money(cluster, &mut found);
     check_tallies(cluster, &mut found);
+    check_crontabs(cluster, &mut found);
     if !cluster.index_is_true() {
         found.push("a look-up does not agree with the tables".to_owned());
     }
@@ -161,6 +162,19 @@ fn check_money(cluster: &Cluster, found: &mut Vec<String>) {
         };
         if node.charged > cost {
             found.push(format!("receipts charge {} of node {}, which cost {cost}", node.charged, node.name));
+        }
+    }
+}
+
+/// An entry of a crontab is a job of its user that may run again.
+fn check_crontabs(cluster: &Cluster, found: &mut Vec<String>) {
+    for (uid, crontab) in cluster.crontabs.iter() {
+        let mut jobs = BTreeSet::new();
+        for entry in &crontab.entries {
+            let alien = cluster.jobs.get(&entry.job).is_some_and(|job| job.spec.cron.is_none() || job.spec.uid != *uid);
+            if alien || !jobs.insert(entry.job) {
+                found.push(format!("job {} is no entry of the crontab of uid {uid}", entry.job));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::accounts::{Accounts, Tallies, Tally, holders_of};
 use crate::budget::BudgetState;
 use crate::config::ClusterConfig;
+use crate::crontab::Crontab;
 use crate::due::{Calendar, Due, is_without_money, job_due, node_due};
 use crate::index::Index;
 use crate::job::{ArrayRecord, Job, Role};
@@ -13,7 +14,7 @@ use crate::table::Table;
 use imbl::OrdMap;
 use minicbor::{Decode, Encode};
 use squall_types::{
-    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, OrderId, PoolName, Span, SubmitToken, Timestamp,
+    BudgetName, Epoch, IndexSet, JobId, MicroUsd, NodeId, OrderId, PoolName, Span, SubmitToken, Timestamp, Uid,
 };
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -32,6 +33,8 @@ pub struct Cluster {
     pub budgets: Table<BudgetName, BudgetState>,
     /// Shared, so that whoever remembers them sees at a glance whether they changed.
     pub accounts: Arc<Accounts>,
+    /// By user; nobody has an empty one.
+    pub crontabs: Arc<BTreeMap<Uid, Crontab>>,
     /// How jobs ended that are no longer in memory, for dependencies on them.
     pub past: Arc<Past>,
     /// Tokens of jobs that were purged, by when.

@@ -43,6 +43,15 @@ impl Caller {
     }
 }
 
+/// An entry of a crontab, and the lines that it stands on, from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedEntry {
+    pub spec: Box<JobSpec>,
+    pub token: SubmitToken,
+    pub first_line: u32,
+    pub last_line: u32,
+}
+
 /// One request. Bulk requests are cut into single ones by the engine, so that none is longer than a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -65,6 +74,8 @@ pub enum Command {
     },
     Cancel {
         job: JobRef,
+        /// What belongs to a crontab as well.
+        cron: bool,
     },
     Hold {
         job: JobRef,
@@ -85,6 +96,12 @@ pub enum Command {
     Update {
         job: JobRef,
         update: Box<JobUpdate>,
+    },
+    /// All of its entries or none.
+    SetCrontab {
+        uid: Uid,
+        text: String,
+        entries: Vec<WantedEntry>,
     },
     /// All of them or none.
     EditAccounts {

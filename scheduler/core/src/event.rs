@@ -4,6 +4,7 @@
 
 use crate::accounts::AccountsChange;
 use crate::config::ClusterConfig;
+use crate::crontab::Crontab;
 use crate::job::{HeldBy, JobEnd, Outcome, TermState};
 use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner};
 use crate::order::QuotaHold;
@@ -13,9 +14,9 @@ use squall_types::agent::{StepEnd, StopWhy};
 use squall_types::ids::Run;
 use squall_types::offer::LaunchFailure;
 use squall_types::{
-    Allocation, AttemptEnd, BudgetName, Epoch, IndexSet, InstanceId, JobId, JobSpec, LaunchOrder, MeasuredNode,
-    MicroUsd, NodeId, NodeName, Offer, OfferName, OrderId, PartitionName, PoolName, Reason, Shape, Span, StepId,
-    SubmitToken, Timestamp, Uid,
+    Allocation, AttemptEnd, BudgetName, EndState, Epoch, ExitStatus, IndexSet, InstanceId, JobId, JobSpec, LaunchOrder,
+    MeasuredNode, MicroUsd, NodeId, NodeName, Offer, OfferName, OrderId, PartitionName, PoolName, Reason, Shape, Span,
+    StepId, SubmitToken, Timestamp, Uid,
 };
 
 /// The format of the records that this release writes.
@@ -187,6 +188,9 @@ pub enum What {
         failure: bool,
         #[n(5)]
         charges: Vec<Charge>,
+        /// The job of a crontab has run to its end, and waits for its next time.
+        #[n(6)]
+        ended: Option<RunEnd>,
     },
     #[n(22)]
     JobHeld {
@@ -274,6 +278,14 @@ pub enum What {
     JobResumed {
         #[n(0)]
         run: Run,
+    },
+    /// What a user wants to be run again and again; empty where that is nothing.
+    #[n(32)]
+    CrontabSet {
+        #[n(0)]
+        uid: Uid,
+        #[n(1)]
+        crontab: Box<Crontab>,
     },
 
     // Nodes and orders.
@@ -524,6 +536,15 @@ pub enum What {
         #[n(0)]
         pool: PoolName,
     },
+}
+
+/// How a run of a job ended that runs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct RunEnd {
+    #[n(0)]
+    pub state: EndState,
+    #[n(1)]
+    pub exit: ExitStatus,
 }
 
 /// A part of a node's cost that a job's receipt bears.

@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod cost;
+pub mod crontab;
 mod decide;
 mod due;
 pub mod duties;

@@ -4,11 +4,12 @@ use crate::accounts::{Accounts, AccountsChange};
 use crate::budget::BudgetState;
 use crate::cluster::{Cluster, Counters, Past};
 use crate::config::ClusterConfig;
+use crate::crontab::Crontab;
 use crate::job::{ArrayRecord, Job};
 use crate::node::Node;
 use crate::order::{Order, PoolState};
 use minicbor::{Decode, Encode};
-use squall_types::{BudgetName, JobId, PoolName, SubmitToken, Timestamp};
+use squall_types::{BudgetName, JobId, PoolName, SubmitToken, Timestamp, Uid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,6 +47,9 @@ struct Stored {
     #[n(12)]
     #[cbor(default)]
     accounts: Vec<AccountsChange>,
+    #[n(13)]
+    #[cbor(default)]
+    crontabs: Vec<(Uid, Crontab)>,
 }
 
 /// A snapshot that cannot be read.
@@ -73,6 +77,7 @@ impl Cluster {
             past: self.past.as_ref().clone(),
             spent_tokens: self.spent_tokens.iter().map(|(key, job)| (key.clone(), *job)).collect(),
             accounts: self.accounts.rows(),
+            crontabs: self.crontabs.iter().map(|(uid, crontab)| (*uid, crontab.clone())).collect(),
         };
         minicbor::to_vec(&stored).expect("writing to memory cannot fail")
     }
@@ -97,6 +102,7 @@ impl Cluster {
             accounts.take_in(row);
         }
         cluster.accounts = Arc::new(accounts);
+        cluster.crontabs = Arc::new(stored.crontabs.into_iter().collect());
         for (name, state) in stored.pools {
             cluster.pools.insert(name, state);
         }

@@ -88,8 +88,8 @@ fn a_hundred_thousand_elements_are_one_record_until_they_start() {
         Command::Release { job: all() },
         Command::Hold { job: all() },
         Command::Update { job: all(), update },
-        Command::Cancel { job: some(array, 10, 59_999) },
-        Command::Cancel { job: some(array, 70_000, u32::MAX) },
+        Command::Cancel { job: some(array, 10, 59_999), cron: false },
+        Command::Cancel { job: some(array, 70_000, u32::MAX), cron: false },
     ] {
         let (events, _) = site.decide(command.clone());
         assert_eq!(events.len(), 1, "{command:?} is one event, however many elements it is about");
@@ -97,7 +97,7 @@ fn a_hundred_thousand_elements_are_one_record_until_they_start() {
     site.is_one_record(array, &[(0, 9), (60_000, 69_999)]);
     assert_eq!(site.cluster.jobs.len(), 1);
     // The last of those that are there, and many that never were.
-    site.decide(Command::Cancel { job: some(array, 0, 9) });
+    site.decide(Command::Cancel { job: some(array, 0, 9), cron: false });
     site.is_one_record(array, &[(60_000, 69_999)]);
 }
 

@@ -1,11 +1,13 @@
 //! What follows from single decisions, on machines that are one's own.
 
+use squall_core::command::WantedEntry;
 use squall_core::config::{PartitionConfig, PoolConfig};
 use squall_core::job::{HeldBy, JobPhase};
 use squall_core::plan::plan;
 use squall_core::{Caller, Cluster, ClusterConfig, Command, Reply, check, decide, next_wakeup};
 use squall_types::agent::EndCause;
 use squall_types::api::JobRef;
+use squall_types::cron::CronSpec;
 use squall_types::*;
 
 struct Desk {
@@ -321,7 +323,7 @@ fn to_suspend_or_resume_twice_changes_nothing_and_users_may_do_neither() {
         let decision = decide(&desk.cluster, desk.now, &admin, command).expect("nothing is wrong with it");
         assert_eq!(decision.events, [], "{command:?}");
     }
-    desk.decide(Command::Cancel { job: all_of(job) });
+    desk.decide(Command::Cancel { job: all_of(job), cron: false });
     assert_eq!(desk.refused(&admin, &suspend), "Job/step already completing or completed");
 }
 
@@ -335,7 +337,7 @@ fn a_suspended_job_that_is_requeued_is_held_and_one_that_is_cancelled_ends() {
     }
     desk.pass(Span::from_mins(1));
     desk.decide(Command::Requeue { job: all_of(again), hold: false });
-    desk.decide(Command::Cancel { job: all_of(over) });
+    desk.decide(Command::Cancel { job: all_of(over), cron: false });
     desk.pass(Span::from_mins(1));
     desk.end(again);
     desk.end(over);
@@ -344,4 +346,115 @@ fn a_suspended_job_that_is_requeued_is_held_and_one_that_is_cancelled_ends() {
     // The kill itself is no part of the suspension.
     let ended = &desk.cluster.jobs.get(&over).expect("known").phase;
     assert!(matches!(ended, JobPhase::Ended(end) if end.suspended == Span::from_mins(1)), "{ended:?}");
+}
+
+fn entry(times: &str, name: &str, line: u32) -> WantedEntry {
+    let cron = CronSpec { times: times.to_owned(), zone: "UTC0".to_owned() };
+    let spec = JobSpec {
+        name: name.to_owned(),
+        uid: Uid(7),
+        script: Some(BlobDigest([0; 32])),
+        time_limit: Some(Span::from_hours(1)),
+        cron: Some(Box::new(cron)),
+        ..JobSpec::default()
+    };
+    let token = SubmitToken(format!("{times} {name} {line}"));
+    WantedEntry { spec: Box::new(spec), token, first_line: line, last_line: line }
+}
+
+impl Desk {
+    fn crontab(&mut self, entries: &[WantedEntry]) -> Vec<JobId> {
+        let lines = entries.iter().map(|entry| format!("{}\n", entry.spec.name));
+        let (uid, text) = (Uid(7), lines.collect());
+        self.decide(Command::SetCrontab { uid, text, entries: entries.to_vec() });
+        let crontab = self.cluster.crontabs.get(&uid);
+        crontab.map(|crontab| crontab.entries.iter().map(|entry| entry.job).collect()).unwrap_or_default()
+    }
+
+    fn job(&self, id: JobId) -> &squall_core::job::Job {
+        self.cluster.jobs.get(&id).expect("known")
+    }
+}
+
+#[test]
+fn a_job_of_a_crontab_runs_again_and_again_and_once_after_times_that_were_missed() {
+    let mut desk = Desk::new(&["a"]);
+    desk.now = Timestamp::from_secs(7_200 - 30);
+    let [job] = desk.crontab(&[entry("*/10 * * * *", "x", 1)])[..] else { panic!("one job") };
+    desk.pass(Span::from_secs(29));
+    assert!(desk.job(job).is_pending());
+    desk.pass(Span::from_secs(1));
+    assert!(desk.runs(job), "at two o'clock");
+    desk.pass(Span::from_mins(25));
+    desk.end(job);
+    let waits = desk.job(job);
+    assert_eq!((waits.is_pending(), waits.not_before), (true, Some(Timestamp::from_secs(7_200 + 30 * 60))));
+    // Nobody was there for half a day.
+    desk.now += Span::from_hours(12);
+    desk.pass(Span::ZERO);
+    assert_eq!((desk.runs(job), desk.job(job).attempt.count()), (true, 2));
+    desk.end(job);
+    desk.pass(Span::from_mins(1));
+    assert!(desk.job(job).is_pending(), "what was missed is missed");
+}
+
+#[test]
+fn entries_that_stay_as_they_are_keep_their_jobs() {
+    let mut desk = Desk::new(&["a"]);
+    let before = desk.crontab(&[entry("@hourly", "x", 1), entry("@daily", "y", 2), entry("@daily", "y", 3)]);
+    let after = desk.crontab(&[entry("@daily", "y", 1), entry("@weekly", "x", 2), entry("@daily", "y", 5)]);
+    assert_eq!((after[0], after[2]), (before[1], before[2]));
+    assert!(desk.job(before[0]).is_ended() && !before.contains(&after[1]));
+    assert_eq!(desk.crontab(&[]), []);
+    assert!(after.iter().all(|job| desk.job(*job).is_ended()));
+    assert!(desk.cluster.crontabs.is_empty());
+}
+
+#[test]
+fn what_runs_of_a_crontab_that_goes_ends_and_does_not_come_back() {
+    let mut desk = Desk::new(&["a"]);
+    let job = desk.crontab(&[entry("* * * * *", "x", 1)])[0];
+    desk.pass(Span::from_mins(1));
+    assert!(desk.runs(job));
+    desk.crontab(&[]);
+    assert!(desk.runs(job));
+    desk.end(job);
+    assert!(desk.job(job).is_ended());
+}
+
+#[test]
+fn a_job_of_a_crontab_is_cancelled_only_with_its_line() {
+    let mut desk = Desk::new(&["a"]);
+    let jobs = desk.crontab(&[entry("* * * * *", "x", 1), entry("@daily", "y", 2)]);
+    let user = Caller::User(Uid(7));
+    let cancel = |cron| Command::Cancel { job: all_of(jobs[0]), cron };
+    assert_eq!(desk.refused(&user, &cancel(false)), "Cannot cancel scrontab jobs without --cron flag.");
+    desk.pass(Span::from_mins(1));
+    desk.decide(cancel(true));
+    desk.end(jobs[0]);
+    assert!(desk.job(jobs[0]).is_ended(), "it does not come back");
+    let crontab = &desk.cluster.crontabs[&Uid(7)];
+    assert_eq!((crontab.text.as_str(), crontab.entries.len()), ("#DISABLED: x\ny\n", 1));
+}
+
+#[test]
+fn a_crontab_is_taken_whole_or_not_at_all_and_by_its_user_alone() {
+    let mut desk = Desk::new(&["a"]);
+    let set =
+        |entries: &[WantedEntry]| Command::SetCrontab { uid: Uid(7), text: String::new(), entries: entries.to_vec() };
+    let mut much = entry("@daily", "much", 2);
+    much.spec.ask.cpus = CpuAsk::PerTask(5);
+    let refused = set(&[entry("@daily", "x", 1), much]);
+    assert_eq!(desk.refused(&Caller::User(Uid(7)), &refused), "Requested node configuration is not available");
+    assert_eq!((desk.cluster.live_job_count(), desk.cluster.crontabs.len()), (0, 0));
+    assert_eq!(desk.refused(&Caller::User(Uid(8)), &set(&[])), "Access/permission denied");
+    let never = set(&[entry("0 0 30 2 *", "x", 1)]);
+    assert_eq!(desk.refused(&Caller::User(Uid(7)), &never), "Invalid job specification");
+    let alone =
+        Command::Submit { spec: entry("@daily", "x", 1).spec, token: SubmitToken("t".into()), test_only: false };
+    assert_eq!(desk.refused(&Caller::User(Uid(7)), &alone), "Invalid job specification");
+    let job = desk.crontab(&[entry("@daily", "x", 1)])[0];
+    let update = Box::new(squall_types::api::JobUpdate { nice: Some(5), ..Default::default() });
+    let update = Command::Update { job: all_of(job), update };
+    assert_eq!(desk.refused(&Caller::User(Uid(7)), &update), "Cannot modify scrontab jobs through scontrol");
 }

@@ -75,7 +75,8 @@ impl Engine {
     fn act(&mut self, caller: &Caller, job: &JobRef, action: &JobAction) -> Option<Refusal> {
         let job = job.clone();
         let command = match action {
-            JobAction::Cancel => Command::Cancel { job },
+            JobAction::Cancel => Command::Cancel { job, cron: false },
+            JobAction::CancelCron => Command::Cancel { job, cron: true },
             JobAction::Hold => Command::Hold { job },
             JobAction::Release => Command::Release { job },
             JobAction::Requeue { hold } => Command::Requeue { job, hold: *hold },

@@ -138,7 +138,7 @@ impl World {
             ..JobUpdate::default()
         };
         let command = match self.rng.random_range(0..5) {
-            0 => Command::Cancel { job },
+            0 => Command::Cancel { job, cron: false },
             1 => Command::Hold { job },
             2 => Command::Release { job },
             3 => Command::Requeue { job, hold: self.rng.random_bool(0.3) },

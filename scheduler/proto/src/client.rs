@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{ExitStatus, JobId};
+use squall_types::{ExitStatus, JobId, Uid};
 use std::time::Duration;
 use tonic::transport::Channel;
 
@@ -85,6 +85,19 @@ impl Client {
 
     pub async fn submit(&self, request: SubmitRequest) -> Result<SubmitReply, ClientError> {
         self.link.call(request, async |mut stub, ask| stub.submit(ask).await).await
+    }
+
+    /// `None` is whoever asks.
+    pub async fn crontab(&self, user: Option<Uid>) -> Result<String, ClientError> {
+        let reply: CrontabReply =
+            self.link.call(CrontabQuery { user }, async |mut stub, ask| stub.crontab(ask).await).await?;
+        Ok(reply.text)
+    }
+
+    /// All of the entries are taken, or none. What there is to be said about them.
+    pub async fn set_crontab(&self, request: CrontabRequest) -> Result<Vec<String>, ClientError> {
+        let reply: TextList = self.link.call(request, async |mut stub, ask| stub.set_crontab(ask).await).await?;
+        Ok(reply.texts)
     }
 
     pub async fn job_pages(&self, filter: JobFilter) -> Result<Pages<JobView>, ClientError> {

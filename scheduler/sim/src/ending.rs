@@ -94,6 +94,10 @@ impl World {
             let job = JobRef { job, elements: None };
             self.request(Wanted::Change { caller: admin.clone(), job, change: JobChange::Resume });
         }
+        let crontabs: Vec<Uid> = self.shadow.crontabs.keys().copied().collect();
+        for uid in crontabs {
+            self.request(Wanted::Crontab { uid, entries: Vec::new() });
+        }
         self.lift_limits();
         let closed: Vec<NodeName> =
             self.shadow.live_nodes().filter(|node| !node.holds.is_empty()).map(|node| node.name.clone()).collect();

@@ -30,6 +30,7 @@ impl World {
                 }
                 self.request(Wanted::Node { name, action });
             }
+            Act::Crontab { uid, entries } => self.request(Wanted::Crontab { uid, entries }),
             Act::Accounts(edits) => self.request(Wanted::Accounts { edits }),
             Act::Configure(config) => {
                 self.config = *config;

@@ -5,12 +5,14 @@ use crate::machine::Origin;
 use crate::scenario::USERS;
 use crate::tally::Fault;
 use crate::world::World;
+use squall_core::command::WantedEntry;
 use squall_core::{Caller, Command, Reply};
 use squall_engine::{Answer, Ask, Input, RequestId};
 use squall_types::accounts::AccountsEdit;
 use squall_types::api::{JobAction, JobFilter, JobRef, JobUpdate, NodeAction, StepRequest};
+use squall_types::cron::CronSpec;
 use squall_types::ids::Run;
-use squall_types::{ExitStatus, NodeName, OrderId, Span, SubmitToken, Uid};
+use squall_types::{BlobDigest, CpuAsk, ExitStatus, JobSpec, NodeName, OrderId, Span, SubmitToken, Uid};
 
 /// How long a client waits for an answer, in seconds, before it asks again.
 const PATIENCE: (i64, i64) = (5, 30);
@@ -24,6 +26,7 @@ pub enum Wanted {
     CancelAll { uid: Uid },
     Node { name: NodeName, action: NodeAction },
     Accounts { edits: Vec<AccountsEdit> },
+    Crontab { uid: Uid, entries: Vec<&'static str> },
     Join { machine: MachineId, agent: AgentId },
     Finish { caller: Caller, run: Run },
     Step { caller: Caller, run: Run, left: u32 },
@@ -92,7 +95,7 @@ impl World {
             return self.tally.count(Fault::RequestLost, kind(&wanted));
         }
         let Some(leader) = self.leader else { return };
-        let (caller, ask) = self.words(&wanted);
+        let (caller, ask) = self.words(id, &wanted);
         let request = RequestId(self.fresh_id());
         if let Some(process) = self.processes.get_mut(&leader) {
             process.requests.insert(request, id);
@@ -100,7 +103,7 @@ impl World {
         self.feed(leader, Input::Request { id: request, caller, ask });
     }
 
-    fn words(&self, wanted: &Wanted) -> (Caller, Ask) {
+    fn words(&self, id: RpcId, wanted: &Wanted) -> (Caller, Ask) {
         let one = |caller: &Caller, command| (caller.clone(), Ask::One(command));
         match wanted {
             Wanted::Submit { work } => {
@@ -113,7 +116,7 @@ impl World {
             Wanted::Change { caller, job, change } => {
                 let job = job.clone();
                 let command = match change {
-                    JobChange::Cancel => Command::Cancel { job },
+                    JobChange::Cancel => Command::Cancel { job, cron: false },
                     JobChange::Hold => Command::Hold { job },
                     JobChange::Release => Command::Release { job },
                     JobChange::Requeue { hold } => Command::Requeue { job, hold: *hold },
@@ -129,6 +132,12 @@ impl World {
             }
             Wanted::Node { name, action } => {
                 one(&Caller::Admin(Uid(0)), Command::Node { node: name.clone(), action: action.clone() })
+            }
+            Wanted::Crontab { uid, entries } => {
+                let lines = entries.iter().zip(1u32..);
+                let entries = lines.map(|(times, line)| entry(*uid, id, times, line)).collect();
+                let text = format!("of request {}\n", id.0);
+                one(&Caller::User(*uid), Command::SetCrontab { uid: *uid, text, entries })
             }
             Wanted::Accounts { edits } => {
                 let uids = USERS.iter().map(|(name, uid)| ((*name).to_owned(), *uid)).collect();
@@ -243,6 +252,22 @@ pub fn token(work: usize) -> SubmitToken {
     SubmitToken(format!("submission {work}"))
 }
 
+/// A short job that runs again and again.
+fn entry(uid: Uid, request: RpcId, times: &str, line: u32) -> WantedEntry {
+    let cron = CronSpec { times: times.to_owned(), zone: "UTC0".to_owned() };
+    let spec = JobSpec {
+        name: format!("cron {line}"),
+        uid,
+        script: Some(BlobDigest([1; 32])),
+        time_limit: Some(Span::from_mins(5)),
+        ask: squall_types::Ask { cpus: CpuAsk::PerTask(1), ..Default::default() },
+        cron: Some(Box::new(cron)),
+        ..JobSpec::default()
+    };
+    let token = SubmitToken(format!("entry {line} of {}", request.0));
+    WantedEntry { spec: Box::new(spec), token, first_line: line, last_line: line }
+}
+
 fn join(order: Option<OrderId>, name: NodeName, instance: Option<squall_types::InstanceId>, key: String) -> Command {
     Command::Join { order, name: Some(name), instance, key }
 }
@@ -253,6 +278,7 @@ fn kind(wanted: &Wanted) -> &'static str {
         Wanted::Change { .. } | Wanted::CancelAll { .. } => "change a job",
         Wanted::Node { .. } => "change a node",
         Wanted::Accounts { .. } => "change accounts",
+        Wanted::Crontab { .. } => "set a crontab",
         Wanted::Join { .. } => "join",
         Wanted::Finish { .. } | Wanted::Step { .. } => "run a step",
     }

@@ -2,10 +2,12 @@
 //!
 //! The wire form is in `squall-proto`; commands and controller see only these.
 
+mod crontab;
 mod ledger;
 mod steps;
 mod tokens;
 
+pub use crontab::*;
 pub use ledger::*;
 pub use steps::*;
 pub use tokens::*;
@@ -378,6 +380,8 @@ pub enum JobAction {
     /// Stops the processes of what runs; it keeps what it holds.
     Suspend,
     Resume,
+    /// `scancel --cron`: what belongs to a crontab as well, and its line there.
+    CancelCron,
 }
 
 /// How one of the jobs of an action went.

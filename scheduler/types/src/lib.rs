@@ -10,6 +10,7 @@ pub mod agent;
 pub mod api;
 pub mod ask;
 pub mod constraint;
+pub mod cron;
 pub mod dependency;
 pub mod did_you_mean;
 pub mod gres;

@@ -1,5 +1,6 @@
 //! A job as submitted. Identity is filled in by the controller from the channel, never by the client.
 
+use crate::cron::CronSpec;
 use crate::{
     AccountName, Ask, BlobDigest, Constraint, Dependency, Gid, HourlyPrice, IndexSet, MicroUsd, PartitionName, QosName,
     Span, Timestamp, Uid,
@@ -180,6 +181,9 @@ pub struct JobSpec {
     #[n(48)]
     #[cbor(default)]
     pub groups: Vec<String>,
+    /// Of a crontab: it waits again whenever it has ended.
+    #[n(49)]
+    pub cron: Option<Box<CronSpec>>,
 }
 
 /// `--array=0-99%4`.

@@ -7,16 +7,16 @@ pub use find::{Found, find, personal_state};
 pub use remote::Remote;
 
 use squall_proto::ClientError;
-use squall_types::JobId;
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::agent::ExitStatus;
 use squall_types::api::{
-    AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, Explanation, JobAction, JobDetail,
-    JobFilter, JobNews, JobRef, JobView, JoinTokenFor, LedgerPage, LedgerQuery, NodeAction, NodeActionResult, NodeView,
-    PartitionView, PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest, UserTokenAsk, UserTokenReply,
-    VisitGrant,
+    AccountingPage, AccountingQuery, ActionResult, ClusterSummary, ConfigEntry, CrontabRequest, Explanation, JobAction,
+    JobDetail, JobFilter, JobNews, JobRef, JobView, JoinTokenFor, LedgerPage, LedgerQuery, NodeAction,
+    NodeActionResult, NodeView, PartitionView, PingReply, StepGrant, StepRequest, SubmitReply, SubmitRequest,
+    UserTokenAsk, UserTokenReply, VisitGrant,
 };
 use squall_types::offer::JoinTicket;
+use squall_types::{JobId, Uid};
 use std::ops::ControlFlow;
 
 /// What cannot be reached where nothing says where it is.
@@ -36,6 +36,9 @@ pub enum Heard {
 pub trait Controller {
     fn ping(&self) -> Result<PingReply, ClientError>;
     fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError>;
+    /// `None` is whoever asks.
+    fn crontab(&self, user: Option<Uid>) -> Result<String, ClientError>;
+    fn set_crontab(&self, request: &CrontabRequest) -> Result<Vec<String>, ClientError>;
     fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, ClientError>;
     /// Tells `each` of the same jobs in parts, as they come, so that not all of them are in memory at once.
     fn each_jobs(&self, filter: &JobFilter, each: &mut dyn FnMut(Vec<JobView>)) -> Result<(), ClientError> {

@@ -5,11 +5,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use squall_proto::ClientError;
 use squall_proto::client::Client;
-use squall_types::JobId;
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
+use squall_types::{JobId, Uid};
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -90,6 +90,14 @@ impl Controller for Remote {
 
     fn submit(&self, request: &SubmitRequest) -> Result<SubmitReply, ClientError> {
         self.call(async |client| client.submit(request.clone()).await)
+    }
+
+    fn crontab(&self, user: Option<Uid>) -> Result<String, ClientError> {
+        self.call(async |client| client.crontab(user).await)
+    }
+
+    fn set_crontab(&self, request: &CrontabRequest) -> Result<Vec<String>, ClientError> {
+        self.call(async |client| client.set_crontab(request.clone()).await)
     }
 
     fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, ClientError> {

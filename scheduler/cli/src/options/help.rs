@@ -66,6 +66,7 @@ fn operands(command: Command) -> &'static str {
         Command::Sbcast => "SOURCE DEST",
         Command::Sstat => "-j job[.stepid]",
         Command::Strigger => "--get",
+        Command::Scrontab => "[-u USER] [-e | -l | -r | FILE | -]",
         Command::Squeue | Command::Sinfo | Command::Sacct => "",
         Command::Sshare | Command::Sprio | Command::Sdiag => "",
     }

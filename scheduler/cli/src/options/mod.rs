@@ -3,6 +3,7 @@
 //! A row says everything about an option: its names, what it takes, the input variable that sets it, its help, and
 //! its effect. Nothing else in this crate knows how an option is spelled.
 
+mod crontab;
 mod files;
 mod given;
 mod help;
@@ -116,6 +117,7 @@ pub fn sections(command: Command) -> &'static [Section] {
         }
         Command::Sattach | Command::Sbcast | Command::Sstat => running::SECTIONS,
         Command::Strigger => trigger::SECTIONS,
+        Command::Scrontab => crontab::SECTIONS,
         Command::Squall => query::SQUALL,
     }
 }

@@ -238,6 +238,7 @@ static SCANCEL_ROWS: &[Opt] = &[
         .on(SC)
         .env_named(&[(Scancel, "SCANCEL_USER")])
         .help("act only on jobs of this user"),
+    opt("cron").on(SC).help("jobs of crontabs as well: their lines there\nbecome comments"),
     opt("verbose").short('v').on(SC).env_named(&[(Scancel, "SCANCEL_VERBOSE")]).help("say what is done"),
     opt("wckey")
         .value("wckey")

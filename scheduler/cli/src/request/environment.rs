@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -80,6 +81,15 @@ pub fn exported(invocation: &Invocation<'_>, given: &Given) -> Result<Vec<u8>, F
         set("SLURM_EXPORT_ENV", export.as_bytes());
     }
     encoded(invocation.name(), &variables)
+}
+
+/// What cron gives to what it runs, and the variables of the crontab; nothing of where the crontab was edited.
+pub fn bare(user: &str, home: &Path, variables: &[(String, String)]) -> Vec<u8> {
+    let home = home.to_string_lossy();
+    let base = [("HOME", &*home), ("LOGNAME", user), ("USER", user), ("SHELL", "/bin/sh"), ("PATH", BARE_PATH)];
+    let mut all: BTreeMap<&str, &str> = base.into_iter().collect();
+    all.extend(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    all.into_iter().flat_map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()
 }
 
 fn encoded(command: &str, variables: &Variables) -> Result<Vec<u8>, Failure> {

@@ -5,7 +5,7 @@ mod place;
 mod size;
 mod value;
 
-pub use environment::{exported, login_environment};
+pub use environment::{bare, exported, login_environment};
 pub use place::names as names_of_nodes;
 pub use value::{invalid, number, whole_number};
 

@@ -92,6 +92,9 @@ fn who_and_what(record: &mut Record, detail: &JobDetail) {
     let throttle = spec.array.as_ref().and_then(|array| array.limit);
     let throttle = throttle.map(|limit| format!(" ArrayTaskThrottle={limit}")).unwrap_or_default();
     record.line(format!("JobId={id}{array}{throttle} JobName={}", view.name));
+    if let Some(cron) = &spec.cron {
+        record.line(format!("CronJob=Yes CrontabSpec=\"{}\"", cron.times));
+    }
     let group = select::group_name(view.gid);
     record.line(format!("UserId={}({}) GroupId={group}({}) MCS_label=N/A", view.user, view.uid, view.gid));
     let wckey = if spec.wckey.is_empty() { String::new() } else { format!(" WCKey={}", spec.wckey) };

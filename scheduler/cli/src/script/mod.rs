@@ -4,6 +4,7 @@ mod directives;
 mod words;
 
 pub use directives::directives;
+pub use words::words;
 
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;

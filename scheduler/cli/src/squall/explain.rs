@@ -123,6 +123,18 @@ static ENTRIES: &[Entry] = &[
          the other in PATH.",
     ),
     entry(
+        "SQ0018",
+        "The crontab cannot be read",
+        "Nothing has changed. An entry is five fields of times, or a word like @daily, and a command on one line; #SCRON \
+         lines before it are options of sbatch, but none that say when it begins.",
+    ),
+    entry(
+        "SQ0018",
+        "The crontab cannot be read",
+        "Nothing has changed. An entry is five fields of times, or a word like @daily, and a command; #SCRON lines before it\n\
+         are options of sbatch, but none that say when it begins.",
+    ),
+    entry(
         "SQ1001",
         "The job is not known",
         "No job has this number, or it ended longer ago than ended jobs are kept at hand (MinJobAge). `sacct -j JOB` knows\n\
@@ -146,6 +158,13 @@ static ENTRIES: &[Entry] = &[
         "The job is suspended",
         "Its processes hear no signal before it is resumed. scancel without a signal ends it all the same; scontrol resume is for admins.",
     ),
+    entry(
+        "SQ1016",
+        "The job belongs to a crontab",
+        "It would come back. scancel --cron cancels it and makes its line in the crontab a comment; scrontab -e edits it.",
+    ),
+    entry("SQ1017", "The job belongs to a crontab", "Its crontab says what it is: change it there, with scrontab -e."),
+    entry("SQ1018", "The user is not known", "The controller's machine has to know a user whose jobs it is to run."),
     entry("SQ1020", "No step can start", "A step needs a running job, and a node of that job that it may use."),
     entry(
         "SQ1021",

@@ -101,6 +101,7 @@ fn about(command: Command) -> &'static str {
         Command::Seff => "how much of what a job was given it used",
         Command::Sattach => "hear a step that runs, and speak to it",
         Command::Sbcast => "copy a file to all nodes of a job",
+        Command::Scrontab => "jobs that are run again and again, as cron does",
         Command::Strigger => "the programs that would run when something happens, of which there are none",
         Command::Sstat => "what steps that run use now",
         Command::Squall => "what Slurm has no command for",

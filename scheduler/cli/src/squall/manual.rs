@@ -10,6 +10,7 @@ pub fn chapters(command: Command) -> &'static [Chapter] {
         Command::Sacctmgr => SACCTMGR,
         Command::Sreport => SREPORT,
         Command::Scontrol => SCONTROL,
+        Command::Scrontab => SCRONTAB,
         _ => &[],
     }
 }
@@ -27,6 +28,53 @@ static SCONTROL: &[Chapter] = &[(
         ("requeue JOB", "of a suspended job: it is held until somebody releases it"),
     ],
 )];
+
+static SCRONTAB: &[Chapter] = &[
+    (
+        "Lines of a crontab",
+        &[
+            ("minute hour day-of-month month day-of-week COMMAND", "an entry: a job that runs COMMAND at these times"),
+            (
+                "@hourly COMMAND",
+                "a word in place of the five fields: @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, @elevenses, @fika, @teatime",
+            ),
+            ("#SCRON OPTIONS", "options of sbatch for the entry that follows, on as many lines as it takes"),
+            ("NAME=value", "a variable for all entries that follow"),
+            ("# anything", "a comment, as is #DISABLED: before the lines of a job that was cancelled"),
+        ],
+    ),
+    (
+        "Times",
+        &[
+            (
+                "*, 5, 1,2, 1-5, */10, mon, jan",
+                "lists, ranges, steps and names; where both fields of days say something, either will do",
+            ),
+            (
+                "time zone",
+                "that of the machine where the crontab was set, or of TZ there. What the clocks leave out comes when they have been put forward, what they repeat comes once",
+            ),
+        ],
+    ),
+    (
+        "Jobs",
+        &[
+            (
+                "one job for each entry",
+                "with one number for all of its runs: when a run has ended it waits for its next time. Two runs never overlap, and times that were missed meanwhile are missed, but for one run when the cluster is back",
+            ),
+            (
+                "directory and environment",
+                "the home of the user, and what cron gives: HOME, LOGNAME, USER, SHELL, PATH",
+            ),
+            (
+                "another crontab",
+                "leaves the jobs of unchanged entries alone. Those of others are cancelled or, where they run, do not come back",
+            ),
+            ("scancel --cron JOB", "cancels the job of an entry, which becomes a comment"),
+        ],
+    ),
+];
 
 static SACCTMGR: &[Chapter] = &[
     (

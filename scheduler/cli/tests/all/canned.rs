@@ -26,6 +26,7 @@ pub struct Canned {
     pub no_edits: Option<ClientError>,
     pub explanation: Explanation,
     pub script: Vec<u8>,
+    pub crontab: String,
     /// Answers to submissions, in order; the last is kept.
     pub submissions: RefCell<Vec<Result<SubmitReply, ClientError>>>,
     pub results: Vec<ActionResult>,
@@ -41,6 +42,7 @@ pub struct Canned {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
     Submit(Box<SubmitRequest>),
+    Crontab(Box<CrontabRequest>),
     Jobs(JobFilter),
     Job(JobRef),
     Act(JobFilter, JobAction),
@@ -104,6 +106,16 @@ impl Controller for Canned {
             1 => answers[0].clone(),
             _ => answers.remove(0),
         }
+    }
+
+    fn crontab(&self, user: Option<Uid>) -> Result<String, ClientError> {
+        self.sound()?;
+        Ok(if user.is_some() { String::new() } else { self.crontab.clone() })
+    }
+
+    fn set_crontab(&self, request: &CrontabRequest) -> Result<Vec<String>, ClientError> {
+        self.note(Asked::Crontab(Box::new(request.clone())))?;
+        Ok(Vec::new())
     }
 
     fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobView>, ClientError> {

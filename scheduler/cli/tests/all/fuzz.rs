@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 use squall::command::Command;
 use squall::moment::{self, Past};
-use squall::{options, select, terminal};
+use squall::{options, scrontab, select, terminal};
+use squall_types::cron::{CronSpec, Zone};
 use squall_types::indices::{ArrayLimits, parse_array};
 use squall_types::pattern::{self, PatternValues};
 use squall_types::span_text::{TimeLimit, parse_span};
@@ -216,6 +217,32 @@ static TARGETS: &[Target] = &[
             // Other commands have targets of their own, and some of them wait for what never comes here.
             if ["sattach", "sbcast", "sstat", "strigger"].contains(&words[0].as_str()) {
                 Desk::new(Canned::default()).run_words(&words);
+            }
+        },
+    },
+    Target {
+        name: "crontab",
+        seeds: &[
+            "A=1\n#SCRON -t 5 -J 'a b'\n*/5 1-2,4 * jan mon-fri ./run\n",
+            "@daily a \\\n b",
+            "59 23 29 2 7 x",
+            "CET-1CEST,M3.5.0,M10.5.0/3",
+        ],
+        feed: |text| {
+            let zone: Zone = text.parse().unwrap_or(Zone::UTC);
+            let mut at = 0;
+            for entry in scrontab::read(text, zone).unwrap_or_default() {
+                assert!(at < entry.first_line && entry.first_line <= entry.last_line, "{entry:?}");
+                at = entry.last_line;
+                let spec = CronSpec { times: entry.times.clone(), zone: "UTC0".to_owned() };
+                let first = spec.next(squall_types::Timestamp(1_700_000_000_000));
+                let again = first.and_then(|first| spec.next(first));
+                assert!(first < again, "{entry:?}");
+            }
+            for rule in [text.to_owned(), format!("AAA3BBB,{text}")] {
+                let spec = CronSpec { times: "30 2 * * *".to_owned(), zone: rule };
+                let next = spec.next(squall_types::Timestamp(1_700_000_000_000));
+                assert!(next.is_none_or(|next| next.0 > 1_700_000_000_000), "{spec:?}");
             }
         },
     },

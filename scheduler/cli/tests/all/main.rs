@@ -11,6 +11,7 @@ mod sample;
 mod sbatch;
 mod scancel;
 mod scontrol;
+mod scrontab;
 #[cfg(feature = "embed")]
 mod simulate;
 mod sinfo;

@@ -19,6 +19,19 @@ fn desk() -> Desk {
         .file("colon.sh", "#!/bin/sh\n#SBATCH -n1 : -n2\nhostname\n")
         .file("het.sh", "#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n2\nhostname\n")
         .file("latin1.sh", b"#!/bin/sh\n#SBATCH --comment=gr\xfcn\nhostname\n")
+        .file("minute.cron", "# mine\n61 * * * * run\n")
+        .file("weekday.cron", "0 0 * * fri-mon run\n")
+        .file("never.cron", "0 0 30 2 * run\n")
+        .file("word.cron", "@fortnightly run\n")
+        .file("empty.cron", "*/10 * * * *\n")
+        .file("dangling.cron", "@daily run\n#SCRON --time=5\n")
+        .file("open.cron", "#SCRON -J 'open\n@daily run\n")
+        .file("option.cron", "\n#SCRON --foo\n@daily run\n")
+        .file("array.cron", "#SCRON --array=1-3\n@daily run\n")
+        .file("value.cron", "#SCRON --time=soon\n@daily run\n")
+        .file("stray.cron", "#SCRON stray\n@daily run\n")
+        .file("large.cron", "# padding\n".repeat(7_000))
+        .file("latin1.cron", b"@daily gr\xfcn\n")
         .file("pbs.sh", "#!/bin/sh\n#PBS -N name\nhostname\n")
         .file("large.sh", format!("#!/bin/sh\n{}", "# padding\n".repeat(430_000)))
 }
@@ -191,4 +204,26 @@ fn options_whose_meaning_cannot_be_kept() {
 fn a_cluster_of_another_name_is_not_here() {
     let shown = desk().transcript("sbatch -M nosuch job.sh");
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn crontabs_that_mean_nothing() {
+    insta::assert_snapshot!(refused(&[
+        "scrontab minute.cron",
+        "scrontab weekday.cron",
+        "scrontab never.cron",
+        "scrontab word.cron",
+        "scrontab empty.cron",
+        "scrontab dangling.cron",
+        "scrontab open.cron",
+        "scrontab option.cron",
+        "scrontab array.cron",
+        "scrontab value.cron",
+        "scrontab stray.cron",
+        "scrontab large.cron",
+        "scrontab latin1.cron",
+        "scrontab nofile.cron",
+        "scrontab -u nobody-of-that-name -l",
+        "scrontab -l -r",
+    ]));
 }

@@ -17,7 +17,7 @@ use squall_proto::server::{Channel, ClientApi, Failure, Outgoing, Parts};
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{ExitStatus, JobId, NodeName, hostlist};
+use squall_types::{ExitStatus, JobId, NodeName, Uid, hostlist};
 
 /// Nodes that are changed at the same time by one command.
 const NODES_AT_ONCE: usize = 32;
@@ -38,6 +38,14 @@ impl ClientApi for Service {
 
     async fn submit(&self, channel: Channel, request: SubmitRequest) -> Result<SubmitReply, Failure> {
         self.submit_job(&channel, request).await
+    }
+
+    async fn crontab(&self, channel: Channel, user: Option<Uid>) -> Result<String, Failure> {
+        self.crontab_of(&channel, user).await
+    }
+
+    async fn set_crontab(&self, channel: Channel, request: CrontabRequest) -> Result<Vec<String>, Failure> {
+        self.change_crontab(&channel, request).await
     }
 
     async fn jobs(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobView>, Failure> {

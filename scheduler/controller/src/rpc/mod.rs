@@ -7,6 +7,7 @@ mod access;
 mod accounts;
 mod caller;
 mod clients;
+mod crontabs;
 mod hook;
 mod lists;
 mod nodes;

@@ -8,7 +8,7 @@ use squall_core::{Command, Rejection, Reply};
 use squall_journal::PreparedBlob;
 use squall_proto::server::{Channel, Failure};
 use squall_types::api::{SubmitReply, SubmitRequest};
-use squall_types::{JobId, JobKind, MailEvents};
+use squall_types::{Gid, JobId, JobKind, JobSpec, MailEvents, SubmitToken, Uid};
 use std::sync::Arc;
 
 const NO_MAIL: &str = "no mail is sent: the cluster's configuration names no controller.mail_program";
@@ -16,12 +16,40 @@ const NO_MAIL: &str = "no mail is sent: the cluster's configuration names no con
 const SMALL: usize = 64 << 10;
 const FAILED: &str = "Batch job submission failed: ";
 
+/// A submission with everything that the channel and this machine know of it.
+pub(super) struct Admitted {
+    pub spec: JobSpec,
+    pub token: SubmitToken,
+    pub blobs: Vec<PreparedBlob>,
+    pub notes: Vec<String>,
+}
+
 impl Service {
     pub(super) async fn submit_job(&self, channel: &Channel, request: SubmitRequest) -> Result<SubmitReply, Failure> {
         let Who { caller, gid } = self.who(channel, Verb::Submit)?;
         let uid = caller.uid().ok_or_else(|| Failure::Denied("only users submit jobs".to_owned()))?;
         allow(&caller, Verb::Submit, Object::Job { uid }).map_err(refused)?;
-        let SubmitRequest { mut spec, script, environment, token, test_only } = request;
+        let test_only = request.test_only;
+        let Admitted { spec, token, blobs, notes: mut said } = self.admit(channel, (uid, gid), request).await?;
+        let command = Command::Submit { spec: Box::new(spec), token, test_only };
+        match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
+            Reply::Submitted { job, notes } => {
+                said.extend(notes);
+                Ok(SubmitReply { job, estimate: None, notes: said })
+            }
+            Reply::Estimated { estimate } => Ok(SubmitReply { job: JobId(0), estimate: Some(estimate), notes: said }),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// A submission in the name of this user, as it may go to the core.
+    pub(super) async fn admit(
+        &self,
+        channel: &Channel,
+        (uid, gid): (Uid, Gid),
+        request: SubmitRequest,
+    ) -> Result<Admitted, Failure> {
+        let SubmitRequest { mut spec, script, environment, token, test_only: _ } = request;
         (spec.uid, spec.gid, spec.user) = (uid, gid, self.users.name(uid).await);
         let config = self.published().cluster.config.clone();
         spec.groups = self.users.groups(uid, gid, &config).await;
@@ -36,7 +64,7 @@ impl Service {
             ));
         }
         let hook = self.settings().settings.submit_hook.clone();
-        let mut said = self.hooks.look_at(&hook, &mut spec, script.as_deref()).await.map_err(refused)?;
+        let mut notes = self.hooks.look_at(&hook, &mut spec, script.as_deref()).await.map_err(refused)?;
         let (script, environment) = if script.as_ref().map_or(0, Vec::len) + environment.len() <= SMALL {
             prepare(script, environment)?
         } else {
@@ -46,19 +74,10 @@ impl Service {
         spec.script = script.as_ref().map(PreparedBlob::digest);
         spec.environment = environment.as_ref().map(PreparedBlob::digest);
         let unheard = spec.mail != MailEvents::default() && self.settings().settings.controller.mail_program.is_none();
+        notes.extend(unheard.then(|| NO_MAIL.to_owned()));
         let given = channel.traceparent.as_deref().or(spec.trace_parent.as_deref());
         spec.trace_parent = Some(trace_parent_for(given, self.authority.cluster(), &token));
-        let command = Command::Submit { spec: Box::new(spec), token, test_only };
-        let blobs = script.into_iter().chain(environment).collect();
-        match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
-            Reply::Submitted { job, notes } => {
-                said.extend(notes);
-                said.extend(unheard.then(|| NO_MAIL.to_owned()));
-                Ok(SubmitReply { job, estimate: None, notes: said })
-            }
-            Reply::Estimated { estimate } => Ok(SubmitReply { job: JobId(0), estimate: Some(estimate), notes: said }),
-            _ => Err(unexpected()),
-        }
+        Ok(Admitted { spec, token, blobs: script.into_iter().chain(environment).collect(), notes })
     }
 
     /// The script of a job, for its owner.

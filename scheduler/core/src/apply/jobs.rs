@@ -1,6 +1,7 @@
 //! Events of jobs, arrays and steps.
 
 use crate::cluster::{Cluster, Outcomes, TOKEN_KEPT};
+use crate::crontab::Crontab;
 use crate::event::{Charge, What};
 use crate::job::{ArrayRecord, Claim, Job, JobPhase, Part, Placement, Role};
 use imbl::OrdMap;
@@ -157,7 +158,7 @@ impl Cluster {
                 self.counters.jobs_ended += 1;
                 self.count_ended(*job, end.state);
             }
-            What::JobRequeued { job, not_before, hold, reason, failure, charges } => {
+            What::JobRequeued { job, not_before, hold, reason, failure, charges, ended } => {
                 self.charge(charges);
                 let cost = charges.iter().map(|charge| charge.amount).sum();
                 self.edit_job(*job, |job| {
@@ -167,6 +168,11 @@ impl Cluster {
                     job.last_reason = *reason;
                     job.failures = if *failure { job.failures.saturating_add(1) } else { job.failures };
                     job.charged += cost;
+                    if ended.is_some() {
+                        // It ran well, and its age begins with its next time.
+                        job.failures = 0;
+                        job.eligible_at = Some(*not_before);
+                    }
                 });
                 self.count_active(*job, -1);
             }
@@ -201,6 +207,14 @@ impl Cluster {
             }
             What::JobSuspended { run } => self.edit_attempt(*run, |placement| placement.suspend(at)),
             What::JobResumed { run } => self.edit_attempt(*run, |placement| placement.resume(at)),
+            What::CrontabSet { uid, crontab } => {
+                let crontabs = Arc::make_mut(&mut self.crontabs);
+                if **crontab == Crontab::default() {
+                    crontabs.remove(uid);
+                } else {
+                    crontabs.insert(*uid, crontab.as_ref().clone());
+                }
+            }
             // Accounting alone keeps steps.
             What::StepStarted { run, step, .. } => {
                 self.edit_job(run.job, |job| job.next_step = step.0.saturating_add(1));

@@ -46,6 +46,7 @@ ReadScript       yyyyyyyy yy------ y------- y------- -------- --------
 StartStep        yyyyyyyy yy------ y------- y------- -------- --------
 VisitJob         yyyyyyyy yy------ y------- y------- -------- --------
 FinishAllocation yyyyyyyy yy------ y------- y------- -------- --------
+EditCrontab      yyyyyyyy yy------ y------- y------- -------- --------
 UseTokens        yyyyyyyy ----yy-- ----y--- -------- -------- --------
 RaisePriority    yyyyyyyy yyyyyyyy -------- -------- -------- --------
 SuspendJob       yyyyyyyy yyyyyyyy -------- -------- -------- --------

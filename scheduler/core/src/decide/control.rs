@@ -65,15 +65,19 @@ impl Draft {
         authz::allow(caller, Verb::ChangeJob, Object::Job { uid })
     }
 
-    pub fn cancel(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
+    pub fn cancel(&mut self, caller: &Caller, job: &JobRef, cron: bool) -> Result<Reply, Rejection> {
         let targets = self.targets(job)?;
         for target in &targets {
             let (Target::Record(id) | Target::Waiting(id, _)) = target;
             self.may_change(caller, *id)?;
+            self.may_cancel_cron(*id, cron)?;
         }
         for target in targets {
             match target {
-                Target::Record(id) => self.cancel_record(id, caller.uid()),
+                Target::Record(id) => {
+                    self.forget_entry(id);
+                    self.cancel_record(id, caller.uid());
+                }
                 Target::Waiting(array, indices) => {
                     self.emit(What::ElementsCancelled { array, indices, by: caller.uid() });
                     self.wake_dependants(array);
@@ -188,7 +192,8 @@ impl Draft {
                 true => Some(if caller.is_admin() { HeldBy::Admin } else { HeldBy::User }),
                 false => None,
             };
-            let outcome = Outcome::Requeue { not_before: self.now, hold, reason: Reason::None, failure: false };
+            let not_before = self.next_time(id).unwrap_or(self.now);
+            let outcome = Outcome::Requeue { not_before, hold, reason: Reason::None, failure: false };
             match &record.phase {
                 JobPhase::Bound(_) | JobPhase::Running { .. } => self.stop(run, StopWhy::Requeued, outcome),
                 JobPhase::Pending if hold.is_some() => {

@@ -1,7 +1,7 @@
 //! A decision being made: the events so far, and the state as they leave it.
 
 use crate::cluster::Cluster;
-use crate::event::{Event, What};
+use crate::event::{Event, RunEnd, What};
 use crate::job::{Job, JobPhase, Outcome, Part, Placement};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
@@ -46,12 +46,18 @@ impl Draft {
         }
         let (placement, outcome) = (placement.clone(), outcome.clone());
         match outcome {
-            Outcome::End { state, exit, reason, by } => {
-                self.end(run.job, state, exit, reason, by, Some(&placement));
-            }
+            Outcome::End { state, exit, reason, by } => match self.next_time(run.job) {
+                Some(not_before) => {
+                    let (charges, ended) = (self.charges(run.job, &placement), Some(RunEnd { state, exit }));
+                    let (hold, failure) = (None, false);
+                    self.emit(What::JobRequeued { job: run.job, not_before, hold, reason, failure, charges, ended });
+                    self.wake_dependants(run.job);
+                }
+                None => self.end(run.job, state, exit, reason, by, Some(&placement)),
+            },
             Outcome::Requeue { not_before, hold, reason, failure } => {
-                let charges = self.charges(run.job, &placement);
-                self.emit(What::JobRequeued { job: run.job, not_before, hold, reason, failure, charges });
+                let (charges, ended) = (self.charges(run.job, &placement), None);
+                self.emit(What::JobRequeued { job: run.job, not_before, hold, reason, failure, charges, ended });
                 self.wake_dependants(run.job);
             }
         }

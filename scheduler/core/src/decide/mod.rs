@@ -4,6 +4,7 @@ mod accounts;
 mod admission;
 mod agents;
 mod control;
+mod crontab;
 mod dependencies;
 mod draft;
 mod ends;
@@ -71,13 +72,14 @@ pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Comm
         Command::Configure { config } => draft.configure(config)?,
         Command::Restore { gap } => draft.restore(*gap),
         Command::Submit { spec, token, test_only } => draft.submit(caller, spec, token, *test_only)?,
-        Command::Cancel { job } => draft.cancel(caller, job)?,
+        Command::Cancel { job, cron } => draft.cancel(caller, job, *cron)?,
         Command::Hold { job } => draft.hold(caller, job)?,
         Command::Release { job } => draft.release(caller, job)?,
         Command::Requeue { job, hold } => draft.requeue(caller, job, *hold)?,
         Command::Suspend { job } => draft.suspend(caller, job)?,
         Command::Resume { job } => draft.resume(caller, job)?,
         Command::Update { job, update } => draft.update(caller, job, update)?,
+        Command::SetCrontab { uid, text, entries } => draft.set_crontab(caller, *uid, text, entries)?,
         Command::EditAccounts { edits, uids } => draft.edit_accounts(caller, edits, uids)?,
         Command::FinishAllocation { run, exit } => draft.finish_allocation(caller, *run, *exit)?,
         Command::StartStep { request } => draft.start_step(caller, request)?,

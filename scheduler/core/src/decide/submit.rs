@@ -33,6 +33,12 @@ impl Draft {
         test_only: bool,
     ) -> Result<Reply, Rejection> {
         authz::allow(caller, Verb::Submit, Object::Job { uid: spec.uid })?;
+        if spec.cron.is_some() {
+            return Err(Rejection::new("SQ1032", "Invalid job specification")
+                .asked("a job that runs again and again")
+                .limit("such jobs are entries of a crontab")
+                .try_this("scrontab -e"));
+        }
         // A repeated submission is the same job, whatever happened to the first answer.
         if let Some(job) = self.cluster.job_of_token(token)
             && !crate::canary::active("token_ignored")
@@ -40,31 +46,47 @@ impl Draft {
             return Ok(Reply::Submitted { job, notes: Vec::new() });
         }
         let mut spec = spec.clone();
-        let id = self.cluster.counters.next_job.max(self.cluster.config.first_job);
-        self.check_room(&spec)?;
-        self.check_sizes(&spec)?;
-        self.check_promises(&spec)?;
-        self.check_account(&mut spec)?;
-        self.choose_partitions(&mut spec)?;
-        self.check_qos(&mut spec)?;
-        self.check_partitions(&mut spec)?;
-        self.fill_in(&mut spec);
-        if spec.nice < 0 || spec.priority.is_some() {
-            authz::allow(caller, Verb::RaisePriority, Object::Job { uid: spec.uid })?;
-        }
-        self.check_array(&spec)?;
-        self.check_dependency(&spec, id)?;
-        self.feasible(&spec, id)?;
-        self.check_limits(&spec, None)?;
+        let id = self.admit(caller, &mut spec)?;
         if test_only {
             let estimate = self.estimate(&spec, id);
             return Ok(Reply::Estimated { estimate });
         }
+        self.enter(id, spec, token);
+        Ok(Reply::Submitted { job: id, notes: Vec::new() })
+    }
+
+    /// Completes it, and says what speaks against it.
+    pub(super) fn admit(&self, caller: &Caller, spec: &mut JobSpec) -> Result<JobId, Rejection> {
+        let id = self.cluster.counters.next_job.max(self.cluster.config.first_job);
+        self.check_room(spec)?;
+        self.check_sizes(spec)?;
+        self.check_promises(spec)?;
+        self.complete(spec)?;
+        if spec.nice < 0 || spec.priority.is_some() {
+            authz::allow(caller, Verb::RaisePriority, Object::Job { uid: spec.uid })?;
+        }
+        self.check_array(spec)?;
+        self.check_dependency(spec, id)?;
+        self.feasible(spec, id)?;
+        self.check_limits(spec, None)?;
+        Ok(id)
+    }
+
+    /// Fills in what the submission left to the cluster, as far as it may have it.
+    pub(super) fn complete(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+        self.check_account(spec)?;
+        self.choose_partitions(spec)?;
+        self.check_qos(spec)?;
+        self.check_partitions(spec)?;
+        self.fill_in(spec);
+        Ok(())
+    }
+
+    pub(super) fn enter(&mut self, id: JobId, spec: JobSpec, token: &SubmitToken) {
         let terms = resolve(&self.cluster, &spec, id);
         let eligible_at = eligible_at(&self.pending(&spec, id, &terms), self.now);
         let token = token.clone();
         self.emit(What::JobSubmitted { job: id, spec: Box::new(spec), token, terms, eligible_at });
-        Ok(Reply::Submitted { job: id, notes: Vec::new() })
     }
 
     /// The record as it would stand in the queue.

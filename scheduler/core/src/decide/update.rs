@@ -30,6 +30,12 @@ impl Draft {
                 .asked(format!("to change job {id}"))
                 .limit("it has ended"));
         }
+        if job.spec.cron.is_some() {
+            return Err(Rejection::new("SQ1017", "Cannot modify scrontab jobs through scontrol")
+                .asked(format!("to change job {id}"))
+                .limit("it is an entry of its user's crontab, which says what it is")
+                .try_this("scrontab -e"));
+        }
         let mut spec = job.spec.as_ref().clone();
         self.merge(caller, &job, &mut spec, update)?;
         if spec == *job.spec {

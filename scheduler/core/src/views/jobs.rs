@@ -186,7 +186,8 @@ fn restarts(job: &Job) -> u32 {
 
 /// When it may start at the earliest, where the user has said so.
 fn begins_at(job: &Job, now: Timestamp) -> Option<Timestamp> {
-    job.spec.begin_at.filter(|at| job.is_pending() && *at > now)
+    let again = job.not_before.filter(|_| job.spec.cron.is_some());
+    job.spec.begin_at.max(again).filter(|at| job.is_pending() && *at > now)
 }
 
 /// When the last node that a claim waits for is due; not known while one of them is only ordered.

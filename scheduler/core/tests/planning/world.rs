@@ -263,7 +263,7 @@ impl World {
             Act::Submit(want) => self.submit(want),
             Act::Advance(secs) => self.now += Span::from_secs(*secs),
             Act::News(index) => self.news(index),
-            Act::Cancel(index) => self.on_job(index, |job| Command::Cancel { job }),
+            Act::Cancel(index) => self.on_job(index, |job| Command::Cancel { job, cron: false }),
             Act::Hold(index) => self.on_job(index, |job| Command::Hold { job }),
             Act::Release(index) => self.on_job(index, |job| Command::Release { job }),
             Act::Suspend(index) => self.on_job(index, |job| Command::Suspend { job }),

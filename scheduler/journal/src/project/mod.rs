@@ -18,7 +18,7 @@ use crate::{JournalError, meta};
 use ledger::KnownNode;
 use rows::{AttemptRow, Grant, JobRow, NodeRow, Phase, Place, StepRow};
 use rusqlite::Connection;
-use squall_core::event::{Event, What};
+use squall_core::event::{Event, RunEnd, What};
 use squall_core::job::HeldBy;
 use squall_types::agent::{ExitStatus, Usage};
 use squall_types::ids::Run;
@@ -111,9 +111,14 @@ impl Writer<'_> {
                     job.row.cost = end.cost;
                 })
             }
-            What::JobRequeued { job, reason, failure, charges, .. } => {
+            What::JobRequeued { job, reason, failure, charges, ended, not_before, .. } => {
                 let cost = self.charge(seq, *job, charges)?;
-                self.requeued(*job, *reason, *failure, cost, at)
+                self.requeued(*job, *reason, *failure, cost, *ended, at)?;
+                // The job of a crontab waits for its next time.
+                match ended {
+                    Some(_) => self.edit(*job, |job| job.row.eligible_at = Some(*not_before)),
+                    None => Ok(()),
+                }
             }
             What::JobHeld { job, by } => {
                 let reason = match by {
@@ -329,18 +334,21 @@ impl Writer<'_> {
         reason: Reason,
         failure: bool,
         cost: MicroUsd,
+        ended: Option<RunEnd>,
         at: Timestamp,
     ) -> Result<(), JournalError> {
         let Some(job) = self.job(JobKey::of(id))? else { return Ok(()) };
         self.totals.requeued += 1;
         let end = match reason {
+            _ if ended.is_some() => ended.map_or(EndState::Completed, |end| end.state),
             Reason::JobLaunchFailure | Reason::ProvisionerFailed => EndState::BootFail,
             _ if failure => EndState::NodeFail,
             _ => EndState::Preempted,
         };
         let run = Run { job: id, attempt: job.row.attempt };
+        let exit = ended.map(|end| end.exit).unwrap_or_default();
         let (started_at, grant, suspended) = (job.row.started_at, job.row.grant, job.row.suspended);
-        self.insert_attempt(run, &AttemptRow { end, reason, started_at, ended_at: at, grant, cost, suspended })?;
+        self.insert_attempt(run, &AttemptRow { end, reason, started_at, ended_at: at, grant, cost, suspended, exit })?;
         self.edit(id, |job| {
             job.row.phase = Phase::Pending;
             job.row.reason = reason;

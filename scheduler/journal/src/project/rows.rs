@@ -184,6 +184,9 @@ pub(crate) struct AttemptRow {
     #[n(6)]
     #[cbor(default)]
     pub suspended: Span,
+    #[n(7)]
+    #[cbor(default)]
+    pub exit: ExitStatus,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

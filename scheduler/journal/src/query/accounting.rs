@@ -138,7 +138,7 @@ pub(crate) fn attempts(connection: &Connection, db: &Path, job: JobId) -> Result
         job.row.cost = row.cost;
         job.row.suspended = row.suspended;
         job.row.suspended_since = None;
-        job.row.exit = Default::default();
+        job.row.exit = row.exit;
         job.row.cancelled_by = None;
         accounted(&job, &spec)
     };

@@ -189,7 +189,10 @@ impl Story {
         self.push(batch, What::PartGone { run, node });
         let charges = vec![Charge { node, what: ChargeKind::Run, amount: MicroUsd(5) }];
         let (reason, not_before) = (Reason::NodeFailure, self.now);
-        self.push(batch, What::JobRequeued { job, not_before, hold: None, reason, failure: true, charges });
+        self.push(
+            batch,
+            What::JobRequeued { job, not_before, hold: None, reason, failure: true, charges, ended: None },
+        );
         self.waiting.insert(job, JobSpec::default());
     }
 

@@ -9,6 +9,8 @@ message! {
     PingReply { cluster, hostname, version, epoch, now }
     SubmitRequest { spec: required, script, environment, token, test_only }
     SubmitReply { job, estimate, notes }
+    CrontabRequest { user, text, entries }
+    CronEntry { first_line, last_line, submission: required }
     Estimate { start_at, nodes, cpus, partition, purchase, hourly }
     JobFilter { jobs, users, names, accounts, partitions, qos, states, all_states, nodes }
     JobView {
@@ -83,7 +85,7 @@ choice! {
 
 choice! {
     JobAction in job_action::Action (action) {
-        units { Cancel, Hold, Release, Suspend, Resume }
+        units { Cancel, Hold, Release, Suspend, Resume, CancelCron }
         values { Update }
         records {
             Signal as SignalAction { signal, target: required },

@@ -4,7 +4,7 @@ use crate::wire::{message, put, take};
 use squall_types::accounts::AccountsEdit;
 use squall_types::api::{ConfigEntry, JobAction, JobFilter, NodeAction, PartitionView};
 use squall_types::visit::LiveStep;
-use squall_types::{BlobDigest, ExitStatus, JobId, Run};
+use squall_types::{BlobDigest, ExitStatus, JobId, Run, Uid};
 
 macro_rules! envelope {
     ($($name:ident { $($field:ident: $type:ty $(, $kind:ident)?;)* })*) => { $(
@@ -18,6 +18,8 @@ envelope! {
     ActRequest { filter: JobFilter, required; action: JobAction, required; }
     ScriptRequest { job: JobId; }
     ScriptReply { script: Vec<u8>; }
+    CrontabQuery { user: Option<Uid>; }
+    CrontabReply { text: String; }
     WatchJobRequest { job: JobId; }
     VisitRequest { job: JobId; }
     LiveStepsAsk { credential: Vec<u8>; }

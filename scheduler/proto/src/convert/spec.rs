@@ -4,6 +4,7 @@ use crate::limits::{MAX_CONSTRAINT_DEPTH, MAX_LIST};
 use crate::pb::{self, constraint::Kind};
 use crate::wire::{Problem, Wire, WireError, choice, message, put, take, words};
 use squall_types::constraint::CountedFeature;
+use squall_types::cron::CronSpec;
 use squall_types::spec::ArraySpec;
 use squall_types::*;
 
@@ -17,12 +18,13 @@ message! {
     DependencyTerm { kind: required, target }
     Dependency { terms, any }
     ArraySpec { indices: required, limit, step }
+    CronSpec { times, zone }
     JobSpec {
         name, uid, gid, user, account, partitions, qos, kind, script, environment, arguments, work_dir, stdin, stdout,
         stderr, open_mode, umask, ask: required, constraint, node_list, exclude, time_limit, begin_at, end_by, array,
         dependency: required, hold, priority, nice, requeue, signal, comment, wckey, mail: required, mail_user,
         submit_host, submit_line, allow_spot, max_price, max_cost, trace_parent, cancel_if_never, reservation,
-        licenses, step_options, no_kill, wishes, command, groups,
+        licenses, step_options, no_kill, wishes, command, groups, cron,
     }
 }
 

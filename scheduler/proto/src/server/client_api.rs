@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{ExitStatus, JobId};
+use squall_types::{ExitStatus, JobId, Uid};
 use std::sync::Arc;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -35,6 +35,10 @@ pub trait ClientApi: Send + Sync + 'static {
 
     async fn ping(&self, channel: Channel) -> Result<PingReply, Failure>;
     async fn submit(&self, channel: Channel, request: SubmitRequest) -> Result<SubmitReply, Failure>;
+    /// `None` is whoever asks.
+    async fn crontab(&self, channel: Channel, user: Option<Uid>) -> Result<String, Failure>;
+    /// All of the entries are taken, or none. What there is to be said about them.
+    async fn set_crontab(&self, channel: Channel, request: CrontabRequest) -> Result<Vec<String>, Failure>;
     async fn jobs(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobView>, Failure>;
     async fn job(&self, channel: Channel, job: JobRef) -> Result<Parts<JobDetail>, Failure>;
     /// Acts on all jobs that the filter takes; one result each.
@@ -109,6 +113,16 @@ impl<A: ClientApi> Squall for Adaptor<A> {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Result<Response<pb::SubmitReply>, Status> {
         let (channel, submission) = open(request)?;
         answer(self.0.submit(channel, submission).await)
+    }
+
+    async fn crontab(&self, request: Request<pb::CrontabQuery>) -> Result<Response<pb::CrontabReply>, Status> {
+        let (channel, CrontabQuery { user }) = open(request)?;
+        answer(self.0.crontab(channel, user).await.map(|text| CrontabReply { text }))
+    }
+
+    async fn set_crontab(&self, request: Request<pb::CrontabRequest>) -> Result<Response<pb::TextList>, Status> {
+        let (channel, crontab) = open(request)?;
+        answer(self.0.set_crontab(channel, crontab).await.map(|texts| TextList { texts }))
     }
 
     async fn jobs(&self, request: Request<pb::JobFilter>) -> Result<Response<Self::JobsStream>, Status> {

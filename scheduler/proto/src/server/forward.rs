@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{ExitStatus, JobId};
+use squall_types::{ExitStatus, JobId, Uid};
 
 /// Answers every call by making the same call through the client that `choose` finds for the caller: one that bears the
 /// credential of the caller's job, or vouches for the caller. The caller's trace context goes along.
@@ -45,6 +45,14 @@ where
 
     async fn submit(&self, channel: Channel, request: SubmitRequest) -> Result<SubmitReply, Failure> {
         Ok(self.client(&channel)?.submit(request).await?)
+    }
+
+    async fn crontab(&self, channel: Channel, user: Option<Uid>) -> Result<String, Failure> {
+        Ok(self.client(&channel)?.crontab(user).await?)
+    }
+
+    async fn set_crontab(&self, channel: Channel, request: CrontabRequest) -> Result<Vec<String>, Failure> {
+        Ok(self.client(&channel)?.set_crontab(request).await?)
     }
 
     async fn jobs(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobView>, Failure> {

@@ -159,6 +159,12 @@ impl ClientApi for Answers {
     async fn config_show(&self, _: Channel) -> Result<Vec<ConfigEntry>, Failure> {
         Ok(vec![ConfigEntry { key: "cluster.name".into(), value: "test".into(), source: "default".into() }])
     }
+    async fn crontab(&self, _: Channel, user: Option<Uid>) -> Result<String, Failure> {
+        Ok(format!("# of {user:?}\n"))
+    }
+    async fn set_crontab(&self, _: Channel, request: CrontabRequest) -> Result<Vec<String>, Failure> {
+        Ok(request.entries.into_iter().map(|entry| entry.submission.spec.name).collect())
+    }
     async fn reconfigure(&self, _: Channel) -> Result<Vec<String>, Failure> {
         Err(Failure::Standby("this controller does not lead".into()))
     }

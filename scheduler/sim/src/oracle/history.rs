@@ -26,6 +26,8 @@ pub struct JobFacts {
     pub held: bool,
     pub ended: Option<EndState>,
     pub first_started_at: Option<Timestamp>,
+    /// Of a crontab: its next time.
+    pub next_at: Option<Timestamp>,
     /// After this many events no attempt may be bound any more: somebody was told that it is cancelled.
     pub cancelled_at: Option<u64>,
 }
@@ -126,12 +128,9 @@ impl History {
             What::PartEnded { run, node, .. } | What::PartGone { run, node } => {
                 self.dead.insert((*run, *node));
             }
-            What::JobRequeued { job, hold, .. } => {
+            What::JobRequeued { job, hold, ended, not_before, .. } => {
                 self.all_dead(*job, "is requeued");
-                if let Some(facts) = self.alive(*job, "is requeued") {
-                    facts.bound = false;
-                    facts.held |= hold.is_some();
-                }
+                self.requeued(*job, hold.is_some(), ended.map(|_| *not_before), at);
             }
             What::JobHeld { job, .. } => self.hold(*job, true),
             What::JobReleased { job } => self.hold(*job, false),
@@ -304,6 +303,18 @@ impl History {
         }
     }
 
+    /// `again` is the next time of a job of a crontab that has run to its end.
+    fn requeued(&mut self, job: JobId, hold: bool, again: Option<Timestamp>, at: Timestamp) {
+        let Some(facts) = self.alive(job, "is requeued") else { return };
+        facts.bound = false;
+        facts.held |= hold;
+        facts.next_at = again.or(facts.next_at);
+        let next = facts.spec.cron.as_ref().and_then(|cron| cron.next(at));
+        if let Some(again) = again.filter(|again| next != Some(*again)) {
+            self.wrong(format!("job {job} is to run again at {}, its next time is {next:?}", again.0));
+        }
+    }
+
     fn hold(&mut self, job: JobId, held: bool) {
         if let Some(facts) = self.jobs.get_mut(&job) {
             facts.held = held;
@@ -334,7 +345,7 @@ impl History {
     /// J8: at most as many elements as the array may have, and no dependency fires early.
     fn may_begin(&mut self, job: JobId, at: Timestamp) {
         let Some(facts) = self.jobs.get(&job) else { return };
-        let begin_at = facts.spec.begin_at;
+        let begin_at = facts.spec.begin_at.max(facts.next_at);
         if facts.held {
             self.wrong(format!("job {job} begins although it is held"));
         }
@@ -375,6 +386,7 @@ impl JobFacts {
             held: false,
             ended: None,
             first_started_at: None,
+            next_at: None,
             cancelled_at: None,
         }
     }

@@ -28,6 +28,11 @@ pub enum Act {
     },
     Configure(Box<ClusterConfig>),
     Accounts(Vec<AccountsEdit>),
+    /// What a user wants from then on, by the times of each entry.
+    Crontab {
+        uid: Uid,
+        entries: Vec<&'static str>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +76,13 @@ pub fn draw(
             if dice.chance(600) {
                 acts.push((from + dice.secs(30, 300), Act::Node { nth, action: NodeAction::Resume }));
             }
+        }
+    }
+    if dice.chance(if kinds.clients { 200 } else { 50 }) {
+        for _ in 0..dice.between(1, 3) {
+            let entries = (0..dice.below(4)).map(|_| *dice.pick(&TIMES)).collect();
+            let when = start + dice.secs(1, length.as_secs());
+            acts.push((when, Act::Crontab { uid: Uid(1000), entries }));
         }
     }
     if kinds.config {
@@ -125,6 +137,9 @@ fn change(dice: &mut Dice, kinds: &Kinds, number: usize, one: &Work, at: Timesta
         acts.push((when, act(number, element, Change::Update(Box::new(update)), true)));
     }
 }
+
+/// Of entries of crontabs.
+const TIMES: [&str; 3] = ["* * * * *", "*/3 * * * *", "@hourly"];
 
 fn act(work: usize, element: Option<u32>, change: Change, admin: bool) -> Act {
     Act::Change { work, element, change, admin }

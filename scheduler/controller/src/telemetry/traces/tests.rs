@@ -305,6 +305,7 @@ fn a_job_that_is_requeued_waits_and_runs_again_in_the_same_trace() {
             reason: Reason::NodeFailure,
             failure: true,
             charges: vec![],
+            ended: None,
         },
     );
     tape.gone(0, 1, GoneWhy::Lost);

@@ -80,7 +80,10 @@ fn a_running_job_pays_its_share_of_its_nodes() {
     let charge =
         crate::event::Charge { node: NodeId(2), what: crate::event::ChargeKind::Run, amount: MicroUsd(1_000_000) };
     let charges = vec![charge];
-    stage.happens(400, What::JobRequeued { job, not_before: at(450), hold: None, reason, failure: true, charges });
+    stage.happens(
+        400,
+        What::JobRequeued { job, not_before: at(450), hold: None, reason, failure: true, charges, ended: None },
+    );
     let view = one(&stage, 1, 420);
     assert_eq!((view.state, view.reason, view.restarts), (JobState::Pending, Reason::BeginTime, 1));
     assert_eq!(view.cost, MicroUsd(1_000_000));
