@@ -212,7 +212,7 @@ pub async fn empty(client: &Client, patience: Duration) -> Emptied {
 async fn once(client: &Client) -> Result<(usize, usize), ClientError> {
     let jobs = client.jobs(JobFilter::default()).await?.len();
     if jobs > 0 {
-        client.act(JobFilter::default(), JobAction::Cancel).await?;
+        client.act(JobFilter::default(), JobAction::CancelCron).await?;
     }
     let nodes: Vec<NodeView> =
         client.nodes().await?.into_iter().filter(|node| node.condition != NodeCondition::PoweredDown).collect();

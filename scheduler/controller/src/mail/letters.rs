@@ -3,6 +3,7 @@
 //! A pure state machine: events in, letters out. An array is told of as one, when its first element begins and when its
 //! last one is over.
 
+use squall_core::event::RunEnd;
 use squall_core::job::JobEnd;
 use squall_core::{Cluster, Event, What};
 use squall_types::{EndState, JobId, JobSpec, MailEvents, Span, Timestamp, span_text};
@@ -120,6 +121,7 @@ impl Letters {
                 None
             }
             What::JobStarted { run } => self.began(run.job, at),
+            What::JobRequeued { job, ended: Some(end), .. } => self.run_ended(*job, *end, at),
             What::JobRequeued { job, .. } => self.requeued(*job, at),
             What::JobEnded { job, end, .. } => self.ended(*job, end, at),
             What::ElementsCancelled { array, indices, .. } => {
@@ -151,6 +153,17 @@ impl Letters {
         let text = format!("Requeued, Run time {}", span_text::clock(followed.ran(at)));
         followed.started_at = None;
         if followed.wish.events.requeue { followed.letter(job, &text) } else { None }
+    }
+
+    /// A run of a crontab's job is over. That is told like the end of any job, and so will the next one be.
+    fn run_ended(&mut self, job: JobId, end: RunEnd, at: Timestamp) -> Option<Letter> {
+        let followed = self.jobs.get_mut(&job)?;
+        let next = Followed { started_at: None, submitted_at: at, ..followed.clone() };
+        followed.codes = Some((end.exit.code, end.exit.code));
+        followed.states.push(end.state);
+        let letter = self.over(job, 1, at);
+        self.jobs.insert(job, next);
+        letter
     }
 
     fn ended(&mut self, job: JobId, end: &JobEnd, at: Timestamp) -> Option<Letter> {
@@ -283,6 +296,36 @@ mod tests {
             ]
         );
         assert!(letters.jobs.is_empty(), "what is over is forgotten");
+    }
+
+    #[test]
+    fn every_run_of_a_crontabs_job_is_told_of() {
+        let mut letters = Letters::default();
+        let again = |state, code| What::JobRequeued {
+            job: JobId(7),
+            not_before: Timestamp(0),
+            hold: None,
+            reason: squall_types::Reason::None,
+            failure: false,
+            charges: Vec::new(),
+            ended: Some(RunEnd { state, exit: ExitStatus { code, signal: 0 } }),
+        };
+        let events = vec![
+            submitted(7, spec(ALL, "")),
+            started(7),
+            again(EndState::Completed, 0),
+            started(7),
+            again(EndState::Failed, 3),
+        ];
+        assert_eq!(
+            told(&mut letters, events),
+            [
+                "ann: Slurm Job_id=7 Name=train Began, Queued time 00:00:01",
+                "ann: Slurm Job_id=7 Name=train Ended, Run time 00:00:01, COMPLETED, ExitCode 0",
+                "ann: Slurm Job_id=7 Name=train Began, Queued time 00:00:01",
+                "ann: Slurm Job_id=7 Name=train Failed, Run time 00:00:01, FAILED, ExitCode 3",
+            ]
+        );
     }
 
     #[test]
