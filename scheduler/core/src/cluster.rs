@@ -135,6 +135,7 @@ impl Cluster {
             pools: Table::default(),
             budgets: Table::default(),
             accounts: Arc::new(Accounts::default()),
+            crontabs: Arc::default(),
             past: Arc::new(Past::default()),
             spent_tokens: OrdMap::new(),
             index: Index::default(),

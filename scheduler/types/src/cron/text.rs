@@ -124,7 +124,7 @@ impl Field {
     }
 
     fn read(&self, text: &str) -> Result<u64, CronError> {
-        let parts = text.split(',').map(|part| self.part(part).ok_or_else(|| self.wrong(text)));
+        let mut parts = text.split(',').map(|part| self.part(part).ok_or_else(|| self.wrong(text)));
         parts.try_fold(0, |set, part| Ok(set | part?))
     }
 
