@@ -15,7 +15,7 @@ use squall_types::api::{CronEntry, CrontabRequest, MAX_CRONTAB, SubmitRequest};
 use squall_types::cron::{CronSpec, Zone};
 use squall_types::{JobKind, JobSpec, Uid};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -125,8 +125,7 @@ fn edit(invocation: &mut Invocation<'_>, owner: &Owner) -> Result<i32, Failure> 
             ));
         }
         // Some editors write a new file in place of the one that they were given.
-        let mut written = File::open(file.path()).map_err(|error| failed("what was edited is gone", &error))?;
-        written.rewind().map_err(|error| failed("what was edited is gone", &error))?;
+        let written = File::open(file.path()).map_err(|error| failed("what was edited is gone", &error))?;
         let outcome = match limited(written, "what was edited") {
             Ok(text) if text == shown => {
                 writeln!(invocation.err, "scrontab: no changes")?;

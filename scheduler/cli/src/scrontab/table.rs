@@ -45,7 +45,7 @@ pub fn read(text: &str, zone: Zone) -> Result<Vec<Entry>, Wrong> {
     let mut variables: Vec<(String, String)> = Vec::new();
     // The first line of options, and all of them so far.
     let mut waiting: Option<(u32, Vec<String>)> = None;
-    let mut lines = text.lines().zip(1u32..).peekable();
+    let mut lines = text.lines().zip(1u32..);
     while let Some((line, number)) = lines.next() {
         let trimmed = line.trim_start();
         if let Some(rest) =
