@@ -158,6 +158,7 @@ static ENTRIES: &[Entry] = &[
         "The job is suspended",
         "Its processes hear no signal before it is resumed. scancel without a signal ends it all the same; scontrol resume is for admins.",
     ),
+    entry("SQ1015", "The job is not suspended", "Only what is suspended can be resumed; this one runs."),
     entry(
         "SQ1016",
         "The job belongs to a crontab",

@@ -33,7 +33,7 @@ impl Service {
         }
         let (mut entries, mut blobs, mut said) = (Vec::with_capacity(count), Vec::new(), Vec::new());
         for CronEntry { first_line, last_line, submission } in request.entries {
-            let Admitted { spec, token, blobs: more, notes } = self.admit(channel, (uid, gid), submission).await?;
+            let Admitted { spec, token, blobs: more, notes } = self.admit_job(channel, (uid, gid), submission).await?;
             entries.push(WantedEntry { spec: Box::new(spec), token, first_line, last_line });
             blobs.extend(more);
             said.extend(notes.into_iter().filter(|note| !said.contains(note)).collect::<Vec<_>>());

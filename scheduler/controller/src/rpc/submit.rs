@@ -30,7 +30,7 @@ impl Service {
         let uid = caller.uid().ok_or_else(|| Failure::Denied("only users submit jobs".to_owned()))?;
         allow(&caller, Verb::Submit, Object::Job { uid }).map_err(refused)?;
         let test_only = request.test_only;
-        let Admitted { spec, token, blobs, notes: mut said } = self.admit(channel, (uid, gid), request).await?;
+        let Admitted { spec, token, blobs, notes: mut said } = self.admit_job(channel, (uid, gid), request).await?;
         let command = Command::Submit { spec: Box::new(spec), token, test_only };
         match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
             Reply::Submitted { job, notes } => {
@@ -43,7 +43,7 @@ impl Service {
     }
 
     /// A submission in the name of this user, as it may go to the core.
-    pub(super) async fn admit(
+    pub(super) async fn admit_job(
         &self,
         channel: &Channel,
         (uid, gid): (Uid, Gid),

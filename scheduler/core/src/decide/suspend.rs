@@ -55,8 +55,14 @@ impl Draft {
         let Some(job) = self.job(id) else { return Ok(()) };
         let (run, is_suspended) = (job.run(), job.is_suspended());
         match &job.phase {
-            JobPhase::Running { .. } if is_suspended == (wanted == Wanted::Suspended) => {}
-            JobPhase::Running { .. } if wanted == Wanted::Suspended => self.emit(What::JobSuspended { run }),
+            JobPhase::Running { .. } if wanted == Wanted::Suspended => {
+                if !is_suspended {
+                    self.emit(What::JobSuspended { run });
+                }
+            }
+            JobPhase::Running { .. } if !is_suspended => {
+                return Err(Rejection::new("SQ1015", "Job is not suspended").asked(asked).limit("it runs"));
+            }
             JobPhase::Running { .. } => {
                 self.emit(What::JobResumed { run });
                 self.outlast(id);
