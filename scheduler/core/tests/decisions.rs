@@ -406,6 +406,9 @@ fn entries_that_stay_as_they_are_keep_their_jobs() {
     let after = desk.crontab(&[entry("@daily", "y", 1), entry("@weekly", "x", 2), entry("@daily", "y", 5)]);
     assert_eq!((after[0], after[2]), (before[1], before[2]));
     assert!(desk.job(before[0]).is_ended() && !before.contains(&after[1]));
+    // The first request arrives once more.
+    desk.crontab(&[entry("@hourly", "x", 1), entry("@daily", "y", 2), entry("@daily", "y", 3)]);
+    assert!(after.iter().all(|job| desk.job(*job).is_pending()));
     assert_eq!(desk.crontab(&[]), []);
     assert!(after.iter().all(|job| desk.job(*job).is_ended()));
     assert!(desk.cluster.crontabs.is_empty());

@@ -32,6 +32,7 @@ const KEPT: &[(u64, &str)] = &[
     (8081, "a declaration came late, when the machine's row had another id"),
     (3752, "what nobody knows after a restored backup was kept for ever"),
     (69, "a start promised to a gang was remembered though its nodes had become free at once"),
+    (446, "a crontab that was set once more, late, became a second job with the token of the first"),
 ];
 
 #[test]

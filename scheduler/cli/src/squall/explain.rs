@@ -129,12 +129,6 @@ static ENTRIES: &[Entry] = &[
          lines before it are options of sbatch, but none that say when it begins.",
     ),
     entry(
-        "SQ0018",
-        "The crontab cannot be read",
-        "Nothing has changed. An entry is five fields of times, or a word like @daily, and a command; #SCRON lines before it\n\
-         are options of sbatch, but none that say when it begins.",
-    ),
-    entry(
         "SQ1001",
         "The job is not known",
         "No job has this number, or it ended longer ago than ended jobs are kept at hand (MinJobAge). `sacct -j JOB` knows\n\

@@ -7,6 +7,7 @@ mod accounts;
 mod agent;
 mod configuration;
 mod conversation;
+mod crontabs;
 mod joining;
 mod load;
 mod programs;

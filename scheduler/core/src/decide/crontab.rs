@@ -32,6 +32,10 @@ impl Draft {
     ) -> Result<Reply, Rejection> {
         authz::allow(caller, Verb::EditCrontab, Object::Job { uid })?;
         check_size(text, wanted)?;
+        // A request that is repeated late has been done, whatever became of it since.
+        if wanted.iter().any(|entry| self.cluster.job_of_token(&entry.token).is_some()) {
+            return Ok(Reply::Done);
+        }
         let before = self.cluster.crontabs.get(&uid).cloned().unwrap_or_default();
         let mut left: Vec<JobId> =
             before.entries.iter().map(|entry| entry.job).filter(|job| self.lives(*job)).collect();
