@@ -93,7 +93,7 @@ pub struct Past {
     pub completed: IndexSet,
     #[n(1)]
     pub failed: IndexSet,
-    /// How the elements of arrays ended that somebody still waits for.
+    /// How the elements of arrays ended that somebody still waits for, or that were purged lately.
     #[n(2)]
     pub elements: BTreeMap<JobId, Outcomes>,
 }

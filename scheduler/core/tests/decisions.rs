@@ -462,3 +462,25 @@ fn a_crontab_is_taken_whole_or_not_at_all_and_by_its_user_alone() {
     let update = Command::Update { job: all_of(job), update };
     assert_eq!(desk.refused(&Caller::User(Uid(7)), &update), "Cannot modify scrontab jobs through scontrol");
 }
+
+#[test]
+fn an_element_of_an_array_that_is_no_longer_in_memory_is_remembered_as_it_ended() {
+    let mut desk = Desk::new(&["a", "b"]);
+    let array = desk.submit(|spec| {
+        spec.array = Some(squall_types::spec::ArraySpec { indices: (0..2).collect(), limit: None, step: 1 });
+    });
+    desk.pass(Span::from_secs(1));
+    let element = |desk: &Desk, index| desk.cluster.element(array, index).expect("it runs").id;
+    let (good, bad) = (element(&desk, 0), element(&desk, 1));
+    desk.end(good);
+    desk.decide(Command::Cancel { job: JobRef { job: array, elements: Some(IndexSet::from_iter([1])) }, cron: false });
+    desk.end(bad);
+    desk.pass(Span::from_hours(1));
+    assert!(desk.cluster.arrays.get(&array).is_none(), "it is purged");
+    let mut after = |text: &str| desk.submit(|spec| spec.dependency = text.parse().expect("a dependency"));
+    let may = [after(&format!("afterok:{array}_0")), after(&format!("afternotok:{array}_1"))];
+    let never = [after(&format!("afternotok:{array}_0")), after(&format!("afterok:{array}_1"))];
+    assert!(never.iter().all(|job| desk.job(*job).dependency_never()));
+    desk.pass(Span::from_secs(1));
+    assert!(may.iter().all(|job| desk.runs(*job)));
+}

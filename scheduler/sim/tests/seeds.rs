@@ -33,6 +33,8 @@ const KEPT: &[(u64, &str)] = &[
     (3752, "what nobody knows after a restored backup was kept for ever"),
     (69, "a start promised to a gang was remembered though its nodes had become free at once"),
     (446, "a crontab that was set once more, late, became a second job with the token of the first"),
+    (489, "an element of an array that was purged counted as the whole array, part of which had failed"),
+    (6312, "the same, for `afterok`, so that what waited for a good element waited for ever"),
 ];
 
 #[test]

@@ -9,6 +9,12 @@ use squall_types::ids::Run;
 use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, SubmitToken, Timestamp, Uid};
 use std::sync::Arc;
 
+/// Of so many arrays that are no longer in memory, the latest, it is remembered how each element ended; of all others
+/// only whether all ended well.
+const ARRAYS_REMEMBERED: usize = 1_000;
+/// Of an array whose elements ended in more turns than this, nothing of that is remembered.
+const RANGES_REMEMBERED: usize = 1_000;
+
 impl Cluster {
     /// `false` where the event is about something else.
     pub(super) fn apply_to_jobs(&mut self, what: &What, at: Timestamp) -> bool {
@@ -302,7 +308,10 @@ impl Cluster {
         if empty && self.jobs.get(&array).is_none() {
             let Some(record) = self.arrays.remove(&array) else { return };
             self.remember(array, record.failed.is_empty());
-            if self.dependants_of(array).next().is_some() {
+            // A later job may still name one of the elements.
+            let ranges = [&record.completed, &record.failed].map(|set| set.ranges().len());
+            let mixed = !ranges.contains(&0) && ranges.iter().sum::<usize>() <= RANGES_REMEMBERED;
+            if mixed || self.dependants_of(array).next().is_some() {
                 let outcomes = Outcomes { completed: record.completed.clone(), failed: record.failed.clone() };
                 Arc::make_mut(&mut self.past).elements.insert(array, outcomes);
             }
@@ -323,7 +332,8 @@ impl Cluster {
             self.forget_token(&key.1);
         }
         let unneeded = |array: &JobId| self.dependants_of(*array).next().is_none();
-        let unneeded: Vec<JobId> = self.past.elements.keys().copied().filter(unneeded).collect();
+        let spare = self.past.elements.len().saturating_sub(ARRAYS_REMEMBERED);
+        let unneeded: Vec<JobId> = self.past.elements.keys().copied().filter(unneeded).take(spare).collect();
         if !unneeded.is_empty() {
             let past = Arc::make_mut(&mut self.past);
             past.elements.retain(|array, _| !unneeded.contains(array));
