@@ -328,7 +328,11 @@ fn a_receiver_that_hangs_up_changes_nothing() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (called, calls) = std::sync::mpsc::channel();
-    std::thread::spawn(move || listener.incoming().for_each(|_| drop(called.send(()))));
+    std::thread::spawn(move || {
+        listener.incoming().for_each(|_| {
+            let _ = called.send(());
+        })
+    });
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("squall.toml");
     std::fs::write(&file, configuration(dir.path())).unwrap();
