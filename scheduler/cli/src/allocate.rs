@@ -21,26 +21,36 @@ pub fn what_failed(command: &str) -> &'static str {
     if command == "salloc" { "Job submit/allocate failed" } else { "Unable to allocate resources" }
 }
 
-/// Submits an interactive job; nothing runs in it until a step is started.
+/// A component of an interactive job: what was given for it, what it is called, and what runs in it.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub given: &'a Given,
+    pub name: &'a str,
+    pub words: &'a [String],
+}
+
+/// Submits an interactive job, of at least one component; nothing runs in it until a step is started.
 ///
 /// # Errors
 /// Why there is none.
-pub fn submit(
-    invocation: &Invocation<'_>,
-    given: &Given,
-    name: &str,
-    words: &[String],
-) -> Result<SubmitReply, Failure> {
-    let mut spec = request::job_spec(invocation, given, Kind { kind: JobKind::Interactive, name })?;
-    // Output belongs to the steps, the first word is what runs.
-    (spec.stdin, spec.stdout, spec.stderr) = (None, None, None);
-    spec.command = words.first().cloned().unwrap_or_default();
+pub fn submit(invocation: &Invocation<'_>, components: &[Asked<'_>]) -> Result<SubmitReply, Failure> {
+    let spec = |asked: &Asked<'_>| {
+        let Asked { given, name, words } = asked;
+        let mut spec = request::job_spec(invocation, given, Kind { kind: JobKind::Interactive, name })?;
+        // Output belongs to the steps, the first word is what runs.
+        (spec.stdin, spec.stdout, spec.stderr) = (None, None, None);
+        spec.command = words.first().cloned().unwrap_or_default();
+        Ok(spec)
+    };
+    let mut more = components.iter().map(spec).collect::<Result<Vec<_>, Failure>>()?;
+    let given = components[0].given;
     let request = SubmitRequest {
-        spec,
+        spec: more.remove(0),
         script: None,
         environment: request::exported(invocation, given)?,
         token: request::submit_token(invocation.command)?,
         test_only: given.has("test-only"),
+        more,
     };
     submission::submit(invocation, &request)
         .map_err(|error| Failure::call(invocation.name(), what_failed(invocation.name()), &error))
@@ -99,7 +109,7 @@ pub fn wait(
 
 /// Whoever waited is gone: nobody would use the nodes. What comes of it nobody is left to hear.
 fn cancel(invocation: &Invocation<'_>, job: JobId) {
-    let filter = JobFilter { jobs: vec![JobRef { job, elements: None }], ..JobFilter::default() };
+    let filter = JobFilter { jobs: vec![JobRef::from(job)], ..JobFilter::default() };
     let _ = invocation.controller.act(&filter, &JobAction::Cancel);
 }
 

@@ -5,6 +5,7 @@ mod allocate;
 mod asked;
 mod books;
 pub mod command;
+mod components;
 pub mod controller;
 mod demo;
 pub mod dispatch;

@@ -1,6 +1,7 @@
 //! `salloc`: an allocation, and a command or shell that uses it.
 
-use crate::allocate;
+use crate::allocate::{self, Asked};
+use crate::components::Components;
 use crate::controller::{Controller, Heard};
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
@@ -23,14 +24,17 @@ const SIGHUP: i32 = 1;
 /// # Errors
 /// Why there was no allocation, or nothing to run in it.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let components = Components::of(invocation.command, parsed)?;
+    let given = components.any(invocation.environment.text());
     given.refuse_what_cannot_be_kept()?;
     let quiet = given.has("quiet");
     let patience = allocate::patience("salloc", &given)?;
     let kill = kill_signal(&given)?;
     let no_shell = given.has("no-shell");
     let name = if no_shell { "no-shell" } else { "interactive" };
-    let job = allocate::submit(invocation, &given, name, &parsed.rest)?.job;
+    let each = components.each(invocation.environment.text(), &[]);
+    let asked: Vec<Asked<'_>> = each.iter().map(|given| Asked { given, name, words: &components.rest }).collect();
+    let job = allocate::submit(invocation, &asked)?.job;
     let view = allocate::wait(invocation, job, patience, quiet)?;
     say(invocation, quiet, &format!("salloc: Granted job allocation {job}"))?;
     if given.has("bell") && !given.has("no-bell") {
@@ -39,10 +43,13 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     if no_shell {
         return Ok(0);
     }
-    let whole = JobRef { job, elements: None };
-    let detail = invocation.controller.job(&whole).ok().and_then(|details| details.into_iter().next());
-    let variables = variables(invocation, &given, &view, detail.as_ref());
-    let ran = in_allocation(invocation, job, parsed.rest, variables, kill);
+    let whole = JobRef::from(job);
+    let details = invocation.controller.job(&whole).unwrap_or_default();
+    let mut variables = variables(invocation, &each[0], &view, details.first());
+    if each.len() > 1 {
+        variables.extend(of_components(invocation, &each, &details));
+    }
+    let ran = in_allocation(invocation, job, components.rest, variables, kill);
     let exit = ran.as_ref().map_or(ExitStatus { code: 1, signal: 0 }, |exit| *exit);
     say(invocation, quiet, &format!("salloc: Relinquishing job allocation {job}"))?;
     let given_back = allocate::give_back(invocation, job, exit);
@@ -119,6 +126,18 @@ fn variables(
         set("DISTRIBUTION", distribution.to_owned());
     }
     variables
+}
+
+/// What a program finds of each component of a heterogeneous job: of what differs, in Slurm's words.
+fn of_components(invocation: &Invocation<'_>, each: &[Given], details: &[JobDetail]) -> BTreeMap<String, String> {
+    const OF_ALL: [&str; 4] = ["SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_CLUSTER_NAME", "SLURM_DISTRIBUTION"];
+    let mut found = BTreeMap::from([("SLURM_HET_SIZE".to_owned(), details.len().to_string())]);
+    for (group, (given, detail)) in each.iter().zip(details).enumerate() {
+        let own = variables(invocation, given, &detail.view, Some(detail));
+        let own = own.into_iter().filter(|(name, _)| !OF_ALL.contains(&name.as_str()));
+        found.extend(own.map(|(name, value)| (format!("{name}_HET_GROUP_{group}"), value)));
+    }
+    found
 }
 
 /// `4(x2),1`.

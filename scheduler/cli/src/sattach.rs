@@ -76,7 +76,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
 
 /// Over, or never there.
 fn not_there(invocation: &Invocation<'_>, job: squall_types::JobId) -> Failure {
-    let known = invocation.controller.job(&squall_types::api::JobRef { job, elements: None }).is_ok();
+    let known = invocation.controller.job(&squall_types::api::JobRef::from(job)).is_ok();
     let why = if known { OVER } else { "Invalid job id specified" };
     Failure::error("sattach", format_args!("{NO_STEP}: {why}"))
 }

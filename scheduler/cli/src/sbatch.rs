@@ -1,5 +1,6 @@
 //! `sbatch`: a script becomes a job.
 
+use crate::components::Components;
 use crate::controller::Heard;
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
@@ -25,8 +26,9 @@ const ARRAY_POLL: Duration = Duration::from_secs(2);
 /// # Errors
 /// Why there is no job, or what it ended with under `--wait`.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
-    let (script, arguments) = match the_script(invocation, &given, parsed.rest) {
+    let components = Components::of(invocation.command, parsed)?;
+    let given = components.any(invocation.environment.text());
+    let (script, arguments) = match the_script(invocation, &given, components.rest.clone()) {
         Ok(found) => found,
         // A wrong option is the likelier reason: `sbatch -n job.sh` takes the script for a number.
         Err(failure) => return Err(request::job_spec(invocation, &given, batch("")).err().unwrap_or(failure)),
@@ -37,16 +39,24 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     {
         return Err(for_another_system(&script, foreign));
     }
-    let given = given.and_script(directives.set);
-    let mut spec = request::job_spec(invocation, &given, batch(&script.name))?;
+    if directives.outdated {
+        let text = "the \"packjob\" component separator is being deprecated. Please, use \"hetjob\" instead.";
+        writeln!(invocation.err, "sbatch: Warning: {text}")?;
+    }
+    let each = components.each(invocation.environment.text(), &directives.components);
+    let given = given.and_script(directives.components.concat());
+    let specs = each.iter().map(|given| request::job_spec(invocation, given, batch(&script.name)));
+    let mut more = specs.collect::<Result<Vec<_>, _>>()?;
+    more.iter_mut().for_each(|spec| spec.command.clone_from(&script.path));
+    let mut spec = more.remove(0);
     spec.arguments = arguments;
-    spec.command = script.path;
     let request = SubmitRequest {
-        environment: request::exported(invocation, &given)?,
+        environment: request::exported(invocation, &each[0])?,
         script: Some(script.body),
         token: request::submit_token(invocation.command)?,
         test_only: given.has("test-only"),
         spec,
+        more,
     };
     let cluster = cluster(invocation, &given)?;
     let reply = submission::submit(invocation, &request).map_err(|error| Failure::call("sbatch", FAILED, &error))?;
@@ -193,7 +203,7 @@ fn code_of(view: &JobView) -> i32 {
 }
 
 fn wait_for_array(invocation: &mut Invocation<'_>, job: JobId) -> Result<i32, Failure> {
-    let whole = JobRef { job, elements: None };
+    let whole = JobRef::from(job);
     let filter = JobFilter { jobs: vec![whole], all_states: true, ..JobFilter::default() };
     loop {
         match invocation.controller.jobs(&filter) {

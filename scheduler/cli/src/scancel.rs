@@ -158,6 +158,9 @@ fn signal_step(invocation: &mut Invocation<'_>, wish: &Wish, step: &Named) -> Re
 }
 
 fn shown(named: &Named) -> String {
+    if let Some(offset) = named.job.component {
+        return format!("{}+{offset}", named.job.job);
+    }
     match &named.job.elements {
         None => named.job.job.to_string(),
         Some(one) if one.len() == 1 => format!("{}_{one}", named.job.job),
@@ -243,7 +246,7 @@ fn confirmed(invocation: &mut Invocation<'_>, wish: &Wish, filter: JobFilter) ->
         let mut answer = String::new();
         answers.read_line(&mut answer)?;
         if answer.trim().eq_ignore_ascii_case("y") || answer.trim().eq_ignore_ascii_case("yes") {
-            let id = crate::show::ids::job_id(job.job, job.array.as_ref(), 0);
+            let id = crate::show::ids::job_id(job.job, job.array.as_ref(), job.het, 0);
             chosen.extend(select::job(&id).map(|named| named.job));
         }
     }
@@ -255,7 +258,7 @@ fn question(wish: &Wish, job: &JobView) -> String {
         None => "Cancel".to_owned(),
         Some(signal) => format!("Signal {signal}"),
     };
-    let id = crate::show::ids::job_id(job.job, job.array.as_ref(), 0);
+    let id = crate::show::ids::job_id(job.job, job.array.as_ref(), job.het, 0);
     let (name, partition) = (escaped(&job.name), escaped(&job.partition));
     format!("{verb} job_id={id} name={name} partition={partition} [y/n]? ")
 }

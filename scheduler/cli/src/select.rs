@@ -13,11 +13,15 @@ pub struct Named {
     pub step: Option<StepId>,
 }
 
-/// `123`, `123_4`, `123_[1-3,7]`, `123_*`, each perhaps with `.0`, `.batch` or `.extern`.
+/// `123`, `123_4`, `123_[1-3,7]`, `123_*`, `123+1`, each perhaps with `.0`, `.batch` or `.extern`.
 pub fn job(text: &str) -> Option<Named> {
     let (job, step) = match text.split_once('.') {
         None => (text, None),
         Some((job, step)) => (job, Some(step_id(step)?)),
+    };
+    let (job, component) = match job.split_once('+') {
+        None => (job, None),
+        Some((job, offset)) => (job, Some(offset.parse().ok().filter(|_| is_number(offset) && is_number(job))?)),
     };
     let (id, elements) = match job.split_once('_') {
         None => (job, None),
@@ -29,11 +33,15 @@ pub fn job(text: &str) -> Option<Named> {
             (id, Some(parse_indices(bare, ArrayLimits::DEFAULT).ok()?))
         }
     };
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_number(id) {
         return None;
     }
     let id = id.parse().ok().filter(|id| *id > 0)?;
-    Some(Named { job: JobRef { job: JobId(id), elements }, step })
+    Some(Named { job: JobRef { job: JobId(id), elements, component }, step })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn step_id(text: &str) -> Option<StepId> {
@@ -177,8 +185,25 @@ mod tests {
         assert_eq!(named("123_*"), Some((123, None, None)));
         assert_eq!(named("123.batch"), Some((123, None, Some(StepId::BATCH))));
         assert_eq!(named("123_4.0"), Some((123, Some("4".into()), Some(StepId(0)))));
-        for wrong in ["", "abc", "0", "-1", "1_", "1_[", "1_x", "1.", "1.x", "99999999999", "1_[0-99999999999]", "１"]
-        {
+        assert_eq!(job("123+1.0").map(|named| (named.job.component, named.step)), Some((Some(1), Some(StepId(0)))));
+        for wrong in [
+            "",
+            "abc",
+            "0",
+            "-1",
+            "1_",
+            "1_[",
+            "1_x",
+            "1.",
+            "1.x",
+            "99999999999",
+            "1_[0-99999999999]",
+            "１",
+            "1+",
+            "+1",
+            "1+x",
+            "1_2+1",
+        ] {
             assert_eq!(named(wrong), None, "{wrong}");
         }
         assert_eq!(split_ids("1,2_[3,4] 5"), ["1", "2_[3,4]", "5"]);

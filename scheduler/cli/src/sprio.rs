@@ -22,7 +22,12 @@ const DEFAULT: &str = "%.15i %9r %.10Y %.10N";
 const LONG: &str = "%.15i %9r %.8u %.10Y %.10N %10o %10n";
 
 static FIELDS: [Field; 7] = [
-    Field { letter: 'i', name: "JobID", heading: "JOBID", value: |job| ids::job_id(job.job, job.array.as_ref(), 0) },
+    Field {
+        letter: 'i',
+        name: "JobID",
+        heading: "JOBID",
+        value: |job| ids::job_id(job.job, job.array.as_ref(), job.het, 0),
+    },
     Field { letter: 'r', name: "Partition", heading: "PARTITION", value: |job| job.partition.clone() },
     Field { letter: 'u', name: "User", heading: "USER", value: |job| job.user.clone() },
     Field { letter: 'Y', name: "Priority", heading: "PRIORITY", value: |job| job.priority.to_string() },

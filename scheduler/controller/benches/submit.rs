@@ -78,6 +78,7 @@ fn request(number: usize, load: Load) -> SubmitRequest {
         environment,
         token: SubmitToken::new(format!("t{number}")),
         test_only: false,
+        more: Vec::new(),
     }
 }
 

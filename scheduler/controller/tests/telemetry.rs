@@ -260,7 +260,7 @@ async fn a_jobs_trace_arrives_from_submission_to_end_with_the_launch_in_it() {
     assert_eq!(same["squall_jobs{partition=\"cloud\",state=\"configuring\"}"], 1.0, "{same:?}");
     assert!(same["squall_provider_call_seconds_count{pool=\"cloud\",verb=\"launch\",outcome=\"ok\"}"] >= 1.0);
 
-    let filter = JobFilter { jobs: vec![JobRef { job, elements: None }], ..JobFilter::default() };
+    let filter = JobFilter { jobs: vec![JobRef::from(job)], ..JobFilter::default() };
     client.act(filter, JobAction::Cancel).await.unwrap();
     let told = Command::new("kill").arg(daemon.0.id().to_string()).status().unwrap();
     assert!(told.success());

@@ -2,7 +2,7 @@
 
 use crate::accounts::{Holder, qos_of};
 use crate::cluster::Cluster;
-use crate::job::{Job, JobPhase, Part, Role};
+use crate::job::{Job, JobPhase, Outcome, Part, Role};
 use crate::node::{Node, NodeState};
 use squall_types::accounts::Membership;
 use squall_types::ids::Run;
@@ -16,6 +16,7 @@ pub fn check(cluster: &Cluster) -> Vec<String> {
     cluster.live_nodes().for_each(|node| check_node(cluster, node, &mut found));
     cluster.jobs.values().for_each(|job| check_job(cluster, job, &mut found));
     check_arrays(cluster, &mut found);
+    check_together(cluster, &mut found);
     check_money(cluster, &mut found);
     check_tallies(cluster, &mut found);
     check_crontabs(cluster, &mut found);
@@ -137,6 +138,36 @@ fn check_arrays(cluster: &Cluster, found: &mut Vec<String>) {
                 array.live, array.active
             ));
         }
+    }
+}
+
+/// Components of a heterogeneous job are placed together, run together, and end with their leader.
+fn check_together(cluster: &Cluster, found: &mut Vec<String>) {
+    for leader in cluster.live_jobs() {
+        let Some(place) = leader.het() else { continue };
+        let whole: Vec<&Job> = cluster.components(place).collect();
+        let all = |which: fn(&JobPhase) -> bool| whole.iter().all(|job| which(&job.phase));
+        let any = |which: fn(&JobPhase) -> bool| whole.iter().any(|job| which(&job.phase));
+        let claims = |phase: &JobPhase| matches!(phase, JobPhase::Configuring(_));
+        let prepares = |phase: &JobPhase| matches!(phase, JobPhase::Bound(_));
+        let waits = |phase: &JobPhase| {
+            let returns = matches!(phase, JobPhase::Stopping { outcome: Outcome::Requeue { .. }, .. });
+            returns || matches!(phase, JobPhase::Pending)
+        };
+        let words = if any(claims) && !all(claims) {
+            "claims for some of its components"
+        } else if any(prepares) && !all(prepares) {
+            "prepares some of its components"
+        } else if any(|phase| matches!(phase, JobPhase::Pending)) && !all(waits) {
+            "waits with some of its components"
+        } else if any(|phase| matches!(phase, JobPhase::Running { .. }))
+            && !matches!(cluster.jobs.get(&place.leader).map(|job| &job.phase), Some(JobPhase::Running { .. }))
+        {
+            "runs without its leader"
+        } else {
+            continue;
+        };
+        found.push(format!("heterogeneous job {} {words}", place.leader));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::ClusterConfig;
 use crate::crontab::Crontab;
 use crate::due::{Calendar, Due, is_without_money, job_due, node_due};
 use crate::index::Index;
-use crate::job::{ArrayRecord, Job, Role};
+use crate::job::{ArrayRecord, Job};
 use crate::node::{Node, NodeState};
 use crate::order::{Order, OrderState, PoolState};
 use crate::queue::QueueKey;
@@ -150,7 +150,7 @@ impl Cluster {
         self.index.calendar.set(Due::Job(id), job_due(&self.config, &job));
         self.index.look_at_job(&self.config, &self.accounts, before.as_deref(), Some(&job));
         self.recount(before.as_deref(), Some(&job));
-        if !matches!(job.role, Role::Element { array, .. } if array != id) {
+        if job.bears_token() {
             self.index.answers_to(&job.token, id);
         }
         let moved = before.filter(|before| discriminant(&before.phase) != discriminant(&job.phase));

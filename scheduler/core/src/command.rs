@@ -72,6 +72,12 @@ pub enum Command {
         token: SubmitToken,
         test_only: bool,
     },
+    /// A heterogeneous job, component by component.
+    SubmitTogether {
+        specs: Vec<JobSpec>,
+        token: SubmitToken,
+        test_only: bool,
+    },
     Cancel {
         job: JobRef,
         /// What belongs to a crontab as well.

@@ -3,9 +3,9 @@
 use crate::cluster::Cluster;
 use crate::event::What;
 use crate::job::{Job, JobPhase, Part, Placement};
-use squall_types::agent::{ArrayPlace, AssignedPhase, AssignmentDetail, PeerNode, StopWhy};
+use squall_types::agent::{ArrayPlace, AssignedPhase, AssignmentDetail, Component, PeerNode, StopWhy};
 use squall_types::ids::Run;
-use squall_types::{Assignment, NodeId, Span};
+use squall_types::{Assignment, JobSpec, NodeId, Span};
 
 /// All duties of a node, by run. Parts that are dead are none.
 pub fn assignments(cluster: &Cluster, node: NodeId) -> Vec<Assignment> {
@@ -40,19 +40,6 @@ pub fn assignment(cluster: &Cluster, node: NodeId, run: Run) -> Option<Assignmen
 }
 
 fn detail(cluster: &Cluster, job: &Job, placement: &Placement, rank: u32) -> AssignmentDetail {
-    let peer = |held: &squall_types::Allocation| {
-        let node = cluster.nodes.get(&held.node);
-        PeerNode {
-            name: node.map(|node| node.name.clone()).unwrap_or_default(),
-            address: node
-                .and_then(|node| node.measured.as_ref())
-                .map(|measured| measured.address.clone())
-                .unwrap_or_default(),
-            cpus: held.cpus,
-            tasks: held.tasks,
-            gpus: held.gpus.len() as u16,
-        }
-    };
     let array = job.array().zip(job.index()).and_then(|(array, index)| {
         let record = cluster.arrays.get(&array)?;
         Some(ArrayPlace {
@@ -66,7 +53,7 @@ fn detail(cluster: &Cluster, job: &Job, placement: &Placement, rank: u32) -> Ass
     });
     AssignmentDetail {
         spec: job.spec.as_ref().clone(),
-        nodes: placement.allocations.iter().map(peer).collect(),
+        nodes: peers(cluster, placement),
         rank,
         time_limit: placement.time_limit,
         array,
@@ -74,7 +61,38 @@ fn detail(cluster: &Cluster, job: &Job, placement: &Placement, rank: u32) -> Ass
         partition: placement.partition.to_string(),
         cluster: cluster.config.cluster.clone(),
         kill_wait: cluster.config.timing.kill_wait,
+        components: components(cluster, job, rank),
     }
+}
+
+/// All nodes of a placement, in rank order.
+fn peers(cluster: &Cluster, placement: &Placement) -> Vec<PeerNode> {
+    let peer = |held: &squall_types::Allocation| {
+        let node = cluster.nodes.get(&held.node);
+        PeerNode {
+            name: node.map(|node| node.name.clone()).unwrap_or_default(),
+            address: node
+                .and_then(|node| node.measured.as_ref())
+                .map(|measured| measured.address.clone())
+                .unwrap_or_default(),
+            cpus: held.cpus,
+            tasks: held.tasks,
+            gpus: held.gpus.len() as u16,
+        }
+    };
+    placement.allocations.iter().map(peer).collect()
+}
+
+/// What the script of a heterogeneous job is told of its components. All of them were bound before it began.
+fn components(cluster: &Cluster, job: &Job, rank: u32) -> Vec<Component> {
+    let Some(place) = job.het().filter(|place| place.is_leader() && rank == 0) else { return Vec::new() };
+    let component = |job: &Job| {
+        let placement = job.placement()?;
+        let spec = JobSpec { script: None, environment: None, ..job.spec.as_ref().clone() };
+        let partition = placement.partition.to_string();
+        Some(Component { job: job.id, spec, nodes: peers(cluster, placement), partition })
+    };
+    cluster.components(place).filter_map(component).collect()
 }
 
 /// The nodes whose duties an event may have changed; call it before and after applying.

@@ -14,9 +14,9 @@ use squall_types::agent::{StepEnd, StopWhy};
 use squall_types::ids::Run;
 use squall_types::offer::LaunchFailure;
 use squall_types::{
-    Allocation, AttemptEnd, BudgetName, EndState, Epoch, ExitStatus, IndexSet, InstanceId, JobId, JobSpec, LaunchOrder,
-    MeasuredNode, MicroUsd, NodeId, NodeName, Offer, OfferName, OrderId, PartitionName, PoolName, Reason, Shape, Span,
-    StepId, SubmitToken, Timestamp, Uid,
+    Allocation, AttemptEnd, BudgetName, EndState, Epoch, ExitStatus, HetPlace, IndexSet, InstanceId, JobId, JobSpec,
+    LaunchOrder, MeasuredNode, MicroUsd, NodeId, NodeName, Offer, OfferName, OrderId, PartitionName, PoolName, Reason,
+    Shape, Span, StepId, SubmitToken, Timestamp, Uid,
 };
 
 /// The format of the records that this release writes.
@@ -86,6 +86,10 @@ pub enum What {
         terms: Vec<TermState>,
         #[n(4)]
         eligible_at: Option<Timestamp>,
+        /// Of a heterogeneous job; all of its components are submitted in one decision.
+        #[n(5)]
+        #[cbor(default)]
+        het: Option<HetPlace>,
     },
     /// An element gets a record of its own. The last one takes over the array's.
     #[n(11)]

@@ -8,11 +8,11 @@ use crate::node::NodeState;
 use crate::plan::fleet::Fleet;
 use crate::plan::market::{Market, Spending, admissible, affordable, candidates, missing_mount, time_limit};
 use crate::plan::place::{Room, most_units};
-use crate::plan::{Gate, claim_ready_at, feasible, gate, plan};
+use crate::plan::{Gate, PlannedOrder, Step, Target, claim_ready_at, feasible, gate, misfit_together, plan};
 use crate::views::{held_back, job_state};
 use squall_types::api::{Blocker, Estimate, Explanation};
 use squall_types::span_text::clock;
-use squall_types::{HourlyPrice, JobId, JobSpec, Reason, Timestamp};
+use squall_types::{HourlyPrice, JobId, Reason, Timestamp};
 
 /// Everything that stands in a job's way. Empty for a job that is not known.
 pub fn explain(cluster: &Cluster, now: Timestamp, id: JobId) -> Explanation {
@@ -55,6 +55,8 @@ fn suspended(cluster: &Cluster, now: Timestamp, placement: &Placement) -> Blocke
 }
 
 fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {
+    // The leader of a heterogeneous job stands in the queue for all of it.
+    let job = cluster.together(job).next().unwrap_or(job);
     let mut block = |reason, text: String, until| told.blockers.push(Blocker { reason, text, until });
     if let Gate::Shut { reason, until } = gate(cluster, job, now) {
         block(reason, gate_text(job, reason, until, now), until);
@@ -72,21 +74,28 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
             None,
         );
     }
-    let held_back = held_back(cluster, job);
+    let held_back = cluster.together(job).find_map(|component| held_back(cluster, component));
     if let Some(breach) = &held_back {
         block(breach.rule.reason(), breach.text(), None);
     }
-    if let Some(misfit) = feasible::misfit(cluster, &job.spec) {
+    if let Some(misfit) = cluster.together(job).find_map(|component| feasible::misfit(cluster, &component.spec)) {
         block(Reason::BadConstraints, format!("asked: {}; limit: {}", misfit.asked, misfit.limit), None);
         told.would_start_with.extend((!misfit.try_this.is_empty()).then_some(misfit.try_this));
         return;
+    }
+    if job.het().is_some() {
+        let specs: Vec<_> = cluster.together(job).map(|component| component.spec.as_ref().clone()).collect();
+        if let Some(misfit) = misfit_together(cluster, now, &specs) {
+            block(Reason::BadConstraints, format!("asked: {}; limit: {}", misfit.asked, misfit.limit), None);
+            return;
+        }
     }
     if held_back.is_some() {
         // Nothing is sought or bought for it before that.
         return;
     }
     let ahead: Vec<JobId> = cluster.queue().take_while(|other| other.id != job.id).map(|other| other.id).collect();
-    capacity(cluster, now, job, told);
+    cluster.together(job).for_each(|component| capacity(cluster, now, component, told));
     if !ahead.is_empty() && !told.blockers.is_empty() {
         let names = ahead.iter().take(5).map(JobId::to_string).collect::<Vec<_>>().join(", ");
         let more = if ahead.len() > 5 { ", …" } else { "" };
@@ -110,7 +119,7 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
 /// Whether `aftercorr` lets an element go, or any of those that wait together.
 fn elements_may_go(cluster: &Cluster, job: &Job, now: Timestamp) -> bool {
     match &job.role {
-        Role::Single => true,
+        Role::Single | Role::Component(_) => true,
         Role::Element { index, .. } => element_may_go(cluster, job, *index, now),
         Role::Pending { indices } => !elements_that_may_go(cluster, job, indices, now).is_empty(),
     }
@@ -182,7 +191,7 @@ fn capacity(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation
 }
 
 fn configuring(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation) {
-    let claimed = job.claim().into_iter().flat_map(|claim| &claim.allocations);
+    let claimed = cluster.together(job).flat_map(Job::allocations);
     for node in claimed.filter_map(|held| cluster.nodes.get(&held.node)) {
         let since = clock(now.since(node.created_at));
         let typical = clock(node.offer.typical_boot);
@@ -232,46 +241,57 @@ fn gate_text(job: &Job, reason: Reason, until: Option<Timestamp>, now: Timestamp
     }
 }
 
-/// `--test-only`: where and when it would start, and what would have to be bought.
-pub fn estimate(cluster: &Cluster, now: Timestamp, spec: &JobSpec, id: JobId) -> Estimate {
-    use crate::plan::Step;
+/// `--test-only`: where and when it would start, and what would have to be bought; of a heterogeneous job, all of it.
+pub fn estimate(cluster: &Cluster, now: Timestamp, id: JobId) -> Estimate {
     let planned = plan(cluster, now);
-    let mut estimate =
-        Estimate { partition: spec.partitions.first().cloned().unwrap_or_default(), ..Estimate::default() };
-    let mine = |target: &crate::plan::Target| match target {
-        crate::plan::Target::Job(job) | crate::plan::Target::Element { array: job, .. } => *job == id,
+    let Some(job) = cluster.jobs.get(&id) else { return Estimate::default() };
+    let partition = job.spec.partitions.first().cloned().unwrap_or_default();
+    let mut estimate = Estimate { partition, ..Estimate::default() };
+    let steps = || planned.steps.iter().flat_map(Step::each);
+    let whole: Vec<JobId> = cluster.together(job).map(|job| job.id).collect();
+    let mine = |target: &Target| match target {
+        Target::Job(job) | Target::Element { array: job, .. } => whole.contains(job),
     };
-    for step in &planned.steps {
-        let (target, partition, allocations) = match step {
-            Step::Bind { target, partition, allocations, .. } | Step::Claim { target, partition, allocations } => {
-                (target, partition, allocations)
-            }
-            _ => continue,
+    let mut bought: Vec<&PlannedOrder> = Vec::new();
+    for step in steps() {
+        let (Step::Bind { target, partition, allocations, .. } | Step::Claim { target, partition, allocations }) = step
+        else {
+            continue;
         };
         if !mine(target) {
             continue;
         }
         let nodes = allocations.iter().filter_map(|held| cluster.nodes.get(&held.node));
-        estimate.nodes = nodes.map(|node| node.name.clone()).collect();
-        estimate.cpus = allocations.iter().map(|held| held.cpus).sum();
-        estimate.partition = partition.clone();
-        estimate.start_at = Some(now);
-        if matches!(step, Step::Claim { .. }) {
-            let bought = planned.steps.iter().find_map(|step| match step {
-                Step::Order(order) if allocations.iter().any(|held| order.nodes.contains(&held.node)) => Some(order),
-                _ => None,
-            });
-            let offer = bought.and_then(|order| {
-                cluster.pools.get(&order.pool)?.offers.get(&order.offer).map(|known| (order, &known.offer))
-            });
-            if let Some((order, offer)) = offer {
-                estimate.start_at = Some(now + offer.typical_boot);
-                estimate.hourly = HourlyPrice(offer.price.0.saturating_mul(order.nodes.len() as i64));
-                estimate.purchase = format!("{} × {}", order.nodes.len(), offer.name);
+        estimate.nodes.extend(nodes.map(|node| node.name.clone()));
+        if estimate.start_at.is_none() {
+            estimate.partition = partition.clone();
+        }
+        estimate.cpus += allocations.iter().map(|held| held.cpus).sum::<u32>();
+        estimate.start_at = estimate.start_at.max(Some(now));
+        let orders = steps().filter_map(|step| match step {
+            Step::Order(order) if allocations.iter().any(|held| order.nodes.contains(&held.node)) => Some(order),
+            _ => None,
+        });
+        for order in orders.filter(|_| matches!(step, Step::Claim { .. })) {
+            if !bought.contains(&order) {
+                bought.push(order);
             }
         }
-        return estimate;
+        // Of an array the first element that is tried.
+        if job.het().is_none() {
+            break;
+        }
     }
-    estimate.start_at = planned.notes.get(&id).and_then(|note| note.start_at);
+    let mut purchases = Vec::new();
+    for order in bought {
+        let known = cluster.pools.get(&order.pool).and_then(|pool| pool.offers.get(&order.offer));
+        let Some(offer) = known.map(|known| &known.offer) else { continue };
+        estimate.start_at = estimate.start_at.max(Some(now + offer.typical_boot));
+        let price = offer.price.0.saturating_mul(order.nodes.len() as i64);
+        estimate.hourly = HourlyPrice(estimate.hourly.0.saturating_add(price));
+        purchases.push(format!("{} × {}", order.nodes.len(), offer.name));
+    }
+    estimate.purchase = purchases.join(", ");
+    estimate.start_at = estimate.start_at.or(planned.notes.get(&id).and_then(|note| note.start_at));
     estimate
 }

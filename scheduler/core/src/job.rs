@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use squall_types::agent::{ExitStatus, StopWhy};
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, Attempt, AttemptEnd, DependencyTerm, EndState, IndexSet, JobId, JobSpec, MicroUsd, NodeId,
+    Allocation, Attempt, AttemptEnd, DependencyTerm, EndState, HetPlace, IndexSet, JobId, JobSpec, MicroUsd, NodeId,
     PartitionName, Reason, Span, SubmitToken, Timestamp, Uid,
 };
 use std::sync::Arc;
@@ -80,6 +80,9 @@ pub enum Role {
         #[n(1)]
         index: u32,
     },
+    /// A part of a heterogeneous job. Only its leader stands in the queue.
+    #[n(3)]
+    Component(#[n(0)] HetPlace),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
@@ -327,7 +330,7 @@ impl Job {
     /// The array that it belongs to, whichever part of it this record is.
     pub fn array(&self) -> Option<JobId> {
         match &self.role {
-            Role::Single => None,
+            Role::Single | Role::Component(_) => None,
             Role::Pending { .. } => Some(self.id),
             Role::Element { array, .. } => Some(*array),
         }
@@ -336,6 +339,23 @@ impl Job {
     pub fn index(&self) -> Option<u32> {
         match self.role {
             Role::Element { index, .. } => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Whether a repeated submission is answered with its id: one record of all that were submitted together.
+    pub fn bears_token(&self) -> bool {
+        match self.role {
+            Role::Single | Role::Pending { .. } => true,
+            Role::Element { array, .. } => array == self.id,
+            Role::Component(place) => place.is_leader(),
+        }
+    }
+
+    /// Where it stands in a heterogeneous job, if it belongs to one.
+    pub fn het(&self) -> Option<HetPlace> {
+        match self.role {
+            Role::Component(place) => Some(place),
             _ => None,
         }
     }

@@ -16,9 +16,11 @@ pub struct QueueKey {
 }
 
 impl QueueKey {
-    /// `None` for a job that waits for something other than resources, a begin time or a limit.
+    /// `None` for a job that waits for something other than resources, a begin time or a limit, and for a component of a
+    /// heterogeneous job that its leader stands for.
     pub fn of(job: &Job, config: &ClusterConfig, accounts: &Accounts) -> Option<QueueKey> {
-        if !matches!(job.phase, JobPhase::Pending) || job.held.is_some() {
+        let follows = job.het().is_some_and(|place| !place.is_leader());
+        if !matches!(job.phase, JobPhase::Pending) || job.held.is_some() || follows {
             return None;
         }
         let eligible_at = job.eligible_at?;

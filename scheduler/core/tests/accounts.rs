@@ -161,7 +161,7 @@ fn refused(result: Result<impl std::fmt::Debug, Rejection>) -> (String, String) 
 fn anybody_may_submit_until_accounts_are_made_and_then_by_the_default_account_or_her_own() {
     let mut desk = Desk::new(config());
     let job = desk.submit(ANN, |spec| spec.account = "whatever".into()).expect("names are free");
-    desk.decide(Command::Cancel { job: JobRef { job, elements: None }, cron: false });
+    desk.decide(Command::Cancel { job: JobRef::from(job), cron: false });
     desk.edit(&["add account=lab", "add account=vision parent=lab", "add user=ann in=vision"]);
     assert_eq!(desk.submit(BOB, |_| {}).map(|_| ()), Ok(()), "the default account");
     let (slurm, text) = refused(desk.submit(BOB, |spec| spec.account = "lab".into()));
@@ -198,7 +198,7 @@ fn jobs_beyond_a_limit_wait_and_those_of_others_go_on() {
     assert_eq!(reason, Reason::AssocGrpCpuLimit);
     assert_eq!(text, "account \"lab\" allows 4 (GrpTRES=cpu), 3 are in use, this job needs 2");
     // An end makes room.
-    desk.decide(Command::Cancel { job: JobRef { job: others[0], elements: None }, cron: false });
+    desk.decide(Command::Cancel { job: JobRef::from(others[0]), cron: false });
     for job in [first, others[0]] {
         let run = desk.cluster.jobs.get(&job).unwrap().run();
         let node = desk.cluster.jobs.get(&job).unwrap().allocations()[0].node;
@@ -284,7 +284,7 @@ fn what_breaks_a_limit_by_itself_is_refused_in_slurms_words() {
     assert!(text.starts_with("a job of cpu=5; account \"lab\" allows 4 (MaxTRESPerJob=cpu)"), "{text}");
     // A quality of service goes before the account, and what nobody asked for takes what is allowed.
     let job = desk.submit(ANN, |spec| spec.qos = Some("wide".into())).expect("two hours are allowed");
-    desk.decide(Command::Cancel { job: JobRef { job, elements: None }, cron: false });
+    desk.decide(Command::Cancel { job: JobRef::from(job), cron: false });
     let job = desk.submit(ANN, |spec| spec.time_limit = None).expect("no time was asked for");
     assert_eq!(desk.cluster.jobs.get(&job).unwrap().spec.time_limit, Some(Span::from_mins(30)));
     let array = |spec: &mut JobSpec, count: u32| {
@@ -314,12 +314,12 @@ fn partitions_are_open_to_some_accounts_groups_and_qualities_of_service() {
     let job = desk.submit(ANN, member).expect("a member");
     desk.edit(&["add qos=slow", "modify account=root qos=normal,slow"]);
     let update = JobUpdate { qos: Some("slow".into()), ..JobUpdate::default() };
-    let command = Command::Update { job: JobRef { job, elements: None }, update: Box::new(update) };
+    let command = Command::Update { job: JobRef::from(job), update: Box::new(update) };
     let (slurm, text) = refused(desk.try_as(&Caller::User(ANN), command));
     assert_eq!(slurm, "Invalid qos specification");
     assert!(text.contains("closed to: slow"), "{text}");
     let update = JobUpdate { partition: Some(vec!["cloud".into()]), ..JobUpdate::default() };
-    let command = Command::Update { job: JobRef { job, elements: None }, update: Box::new(update) };
+    let command = Command::Update { job: JobRef::from(job), update: Box::new(update) };
     assert!(refused(desk.try_as(&Caller::User(ANN), command)).1.contains("closed to: default"));
 }
 
@@ -385,7 +385,7 @@ fn a_change_is_made_whole_or_not_at_all_and_leaves_no_loose_ends() {
     let job = desk.submit(ANN, |_| {}).unwrap();
     assert_eq!(desk.cluster.jobs.get(&job).unwrap().spec.account, "vision".into(), "her first is her default");
     assert!(desk.edit_as(&admin, &["remove account=vision"]).is_err(), "a job stands on it");
-    desk.decide(Command::Cancel { job: JobRef { job, elements: None }, cron: false });
+    desk.decide(Command::Cancel { job: JobRef::from(job), cron: false });
     desk.edit(&["remove account=vision"]);
     assert_eq!(desk.cluster.accounts.users.get(&ANN).unwrap().default_account, Some("lab".into()));
     desk.edit(&["remove user=ann in=lab"]);

@@ -73,14 +73,14 @@ impl Site {
 }
 
 fn some(job: JobId, first: u32, last: u32) -> JobRef {
-    JobRef { job, elements: Some(IndexSet::from_ranges(vec![(first, last)])) }
+    JobRef { job, elements: Some(IndexSet::from_ranges(vec![(first, last)])), component: None }
 }
 
 #[test]
 fn a_hundred_thousand_elements_are_one_record_until_they_start() {
     let mut site = Site::new(1);
     let array = site.array("many", |spec| spec.hold = true);
-    let all = || JobRef { job: array, elements: None };
+    let all = || JobRef::from(array);
     site.is_one_record(array, &[(0, ELEMENTS - 1)]);
     assert_eq!(site.cluster.jobs.len(), 1);
     let update = Box::new(JobUpdate { time_limit: Some(Span::from_mins(5)), ..JobUpdate::default() });

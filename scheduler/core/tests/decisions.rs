@@ -169,7 +169,7 @@ fn a_requeued_job_runs_again_and_what_waited_for_its_start_does_not_wait_anew() 
         spec.dependency = format!("after:{job}").parse().expect("a dependency");
         spec.begin_at = Some(Timestamp::from_secs(2_000));
     });
-    desk.decide(Command::Requeue { job: JobRef { job, elements: None }, hold: true });
+    desk.decide(Command::Requeue { job: JobRef::from(job), hold: true });
     desk.end(job);
     desk.pass(Span::from_secs(1_100));
     assert_eq!(desk.cluster.jobs.get(&job).expect("known").held, Some(HeldBy::Admin));
@@ -237,7 +237,7 @@ fn a_limit_that_is_lowered_lets_elements_that_run_go_on() {
     desk.pass(Span::from_secs(1));
     let update = Box::new(squall_types::api::JobUpdate { array_limit: Some(1), ..Default::default() });
     // Every decision is followed by a check of the whole state.
-    desk.decide(Command::Update { job: JobRef { job: array, elements: None }, update });
+    desk.decide(Command::Update { job: JobRef::from(array), update });
     let first = desk.cluster.element(array, 0).expect("it runs").id;
     desk.end(first);
     desk.pass(Span::from_secs(1));
@@ -267,7 +267,7 @@ fn attempts_that_a_backup_has_forgotten_are_not_repeated() {
     let mut desk = Desk::new(&["a"]);
     let job = desk.submit(|spec| spec.hold = true);
     desk.decide(Command::Restore { gap: 100 });
-    desk.decide(Command::Release { job: JobRef { job, elements: None } });
+    desk.decide(Command::Release { job: JobRef::from(job) });
     desk.pass(Span::from_secs(1));
     let attempt = desk.cluster.jobs.get(&job).expect("known").attempt;
     assert!(attempt > Attempt(1), "attempt 1 may have run after the backup was made");
@@ -284,7 +284,7 @@ impl Desk {
 }
 
 fn all_of(job: JobId) -> JobRef {
-    JobRef { job, elements: None }
+    JobRef::from(job)
 }
 
 #[test]
@@ -473,7 +473,10 @@ fn an_element_of_an_array_that_is_no_longer_in_memory_is_remembered_as_it_ended(
     let element = |desk: &Desk, index| desk.cluster.element(array, index).expect("it runs").id;
     let (good, bad) = (element(&desk, 0), element(&desk, 1));
     desk.end(good);
-    desk.decide(Command::Cancel { job: JobRef { job: array, elements: Some(IndexSet::from_iter([1])) }, cron: false });
+    desk.decide(Command::Cancel {
+        job: JobRef { job: array, elements: Some(IndexSet::from_iter([1])), component: None },
+        cron: false,
+    });
     desk.end(bad);
     desk.pass(Span::from_hours(1));
     assert!(desk.cluster.arrays.get(&array).is_none(), "it is purged");

@@ -106,8 +106,9 @@ impl Engine {
 }
 
 fn name(job: &JobRef) -> String {
-    match &job.elements {
-        None => job.job.to_string(),
-        Some(elements) => format!("{}_[{elements}]", job.job),
+    match (&job.elements, job.component) {
+        (None, None) => job.job.to_string(),
+        (None, Some(offset)) => format!("{}+{offset}", job.job),
+        (Some(elements), _) => format!("{}_[{elements}]", job.job),
     }
 }

@@ -32,7 +32,8 @@ impl Engine {
 
     /// Below the disk reserve new submissions are refused; everything else goes on.
     fn refuse_for_disk(&self, command: &Command) -> Option<Rejection> {
-        let text = self.disk_refusal.as_ref().filter(|_| matches!(command, Command::Submit { .. }))?;
+        let submits = matches!(command, Command::Submit { .. } | Command::SubmitTogether { .. });
+        let text = self.disk_refusal.as_ref().filter(|_| submits)?;
         let slurm = "Batch job submission failed: I/O error writing script/environment to file";
         Some(Rejection::new("SQ1034", slurm).asked("a new job").limit(text.clone()))
     }

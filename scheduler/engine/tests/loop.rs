@@ -81,7 +81,7 @@ fn a_cancelled_job_ends_and_its_nodes_are_free() {
     let job = world.submit("long", |spec| spec.ask.gpus = GpuAsk::PerNode(8, None)).expect("fits");
     world.run_until(world.now + Span::from_mins(2));
     assert!(matches!(world.engine.committed().jobs.get(&job).map(|job| &job.phase), Some(JobPhase::Running { .. })));
-    world.ask(Command::Cancel { job: JobRef { job, elements: None }, cron: false });
+    world.ask(Command::Cancel { job: JobRef::from(job), cron: false });
     let ended = world.engine.committed().jobs.get(&job).map(|job| job.phase.clone());
     assert!(matches!(ended, Some(JobPhase::Ended(end)) if end.state == EndState::Cancelled));
     assert!(world.engine.committed().live_nodes().all(|node| node.is_empty()));
@@ -111,7 +111,7 @@ fn a_node_that_is_powered_down_goes_when_its_job_has_ended_and_not_before() {
     assert!(matches!(world.ask(Command::Node { node, action: NodeAction::PowerDown }), Answer::Done(_)));
     world.run_until(world.now + Span::from_secs(30));
     assert_eq!(world.instances.len(), 1, "a job still runs there");
-    world.ask(Command::Cancel { job: JobRef { job, elements: None }, cron: false });
+    world.ask(Command::Cancel { job: JobRef::from(job), cron: false });
     world.run_until(world.now + Span::from_secs(30));
     assert_eq!(world.instances.len(), 0, "far sooner than the idle rule would have it");
 }

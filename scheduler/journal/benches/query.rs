@@ -91,7 +91,7 @@ fn queries(criterion: &mut Criterion) {
         eprintln!("{name}: {} jobs, more: {}", found.jobs.len(), !found.next.is_empty());
         criterion.bench_function(name, |bencher| bencher.iter(|| reader.accounting(&query).unwrap()));
     };
-    let one = vec![JobRef { job: JobId(jobs() / 2), elements: None }];
+    let one = vec![JobRef::from(JobId(jobs() / 2))];
     ask("one job with its steps", AccountingQuery { jobs: one, with_steps: true, ..AccountingQuery::default() });
     let (small, heavy) = (Uid(1_007), Uid(1_000));
     let (first, last) = (day(from), day(to - Span::from_hours(24)));

@@ -55,7 +55,8 @@ CREATE TABLE specs (
     sum INTEGER NOT NULL
 ) STRICT;
 
--- A job, an element, the elements of an array that wait, or a group of elements that never ran.
+-- A job, an element, the elements of an array that wait, or a group of elements that never ran. For a component of a
+-- heterogeneous job `array` is its leader and `element` its offset.
 CREATE TABLE jobs (
     key INTEGER PRIMARY KEY,
     array INTEGER,

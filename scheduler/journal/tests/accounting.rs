@@ -52,7 +52,7 @@ fn all(reader: &Reader, query: AccountingQuery) -> Vec<AccountedJob> {
 }
 
 fn one(reader: &Reader, job: u32) -> AccountedJob {
-    let jobs = vec![JobRef { job: JobId(job), elements: None }];
+    let jobs = vec![JobRef::from(JobId(job))];
     let mut found = all(reader, AccountingQuery { jobs, with_steps: true, ..AccountingQuery::default() });
     assert_eq!(found.len(), 1);
     found.remove(0)
@@ -194,7 +194,13 @@ fn elements_that_never_ran_are_one_row_and_are_found_by_any_of_their_names() {
     act(What::ElementsCancelled { array, indices: IndexSet::from_iter([900]), by: None });
     let reader = lab.reader();
     let ask = |job: u32, elements: Option<IndexSet>| {
-        all(&reader, AccountingQuery { jobs: vec![JobRef { job: JobId(job), elements }], ..AccountingQuery::default() })
+        all(
+            &reader,
+            AccountingQuery {
+                jobs: vec![JobRef { job: JobId(job), elements, component: None }],
+                ..AccountingQuery::default()
+            },
+        )
     };
     let whole = ask(1, None);
     let shown: Vec<(u32, String, JobState)> = whole.iter().map(|job| (job.job.0, shape(job), job.state)).collect();
@@ -264,7 +270,7 @@ fn a_question_that_no_page_answers_is_refused() {
         let error = lab.reader().accounting(&AccountingQuery { after: after.into(), ..AccountingQuery::default() });
         assert!(matches!(error, Err(JournalError::BadQuery(_))), "{error:?}");
     }
-    let jobs = vec![JobRef { job: JobId(1), elements: None }; 10_001];
+    let jobs = vec![JobRef::from(JobId(1)); 10_001];
     let error = lab.reader().accounting(&AccountingQuery { jobs, ..AccountingQuery::default() }).unwrap_err();
     assert!(error.to_string().contains("at most 10000"), "{error}");
 }
@@ -331,7 +337,7 @@ prop_compose! {
     ) -> AccountingQuery {
         let at = |seconds: i64| Timestamp::from_secs(1_700_000_000 + seconds);
         let range = |(a, b): (u32, u32)| IndexSet::from_ranges(vec![(a.min(b), a.max(b))]);
-        let jobs = jobs.into_iter().map(|(job, elements)| JobRef { job: JobId(job), elements: elements.map(range) });
+        let jobs = jobs.into_iter().map(|(job, elements)| JobRef { job: JobId(job), elements: elements.map(range), component: None });
         AccountingQuery {
             jobs: jobs.collect(), users, accounts, names, states,
             from: from.map(at), to: to.map(at), ..AccountingQuery::default()

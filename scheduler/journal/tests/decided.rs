@@ -131,7 +131,7 @@ impl World {
         let Some(job) = live.get(self.rng.random_range(0..live.len().max(1))).copied() else { return };
         let some = IndexSet::from_ranges(vec![(0, self.rng.random_range(0..3))]);
         let elements = self.rng.random_bool(0.3).then_some(some);
-        let job = JobRef { job, elements };
+        let job = JobRef { job, elements, component: None };
         let update = JobUpdate {
             comment: Some(format!("changed at {}", self.now.0)),
             time_limit: Some(Span::from_mins(20)),

@@ -80,7 +80,7 @@ async fn fifty_thousand_jobs_come_in_pages() {
 async fn a_list_that_breaks_off_is_an_error_and_not_a_shorter_list() {
     let (_place, target) = controller(0).await;
     let client = Client::connect(&target).await.unwrap();
-    let answer = client.job(JobRef { job: JobId(4), elements: None }).await;
+    let answer = client.job(JobRef::from(JobId(4))).await;
     assert_eq!(answer, Err(ClientError::Busy("the rest would take too long".into())));
 }
 
@@ -88,7 +88,7 @@ async fn a_list_that_breaks_off_is_an_error_and_not_a_shorter_list() {
 async fn each_job_of_an_action_has_its_own_result() {
     let (_place, target) = controller(0).await;
     let client = Client::connect(&target).await.unwrap();
-    let jobs = [3, 4].map(|job| JobRef { job: JobId(job), elements: None }).to_vec();
+    let jobs = [3, 4].map(|job| JobRef::from(JobId(job))).to_vec();
     let filter = JobFilter { jobs, ..JobFilter::default() };
     let results = client.act(filter, JobAction::Requeue { hold: true }).await.unwrap();
     assert_eq!(results.len(), 2);

@@ -43,6 +43,7 @@ bugs! {
     "array_limit_forgotten": "`%n` is ignored" => "J8:";
     // Resources.
     "double_gpu": "GPUs are granted from the first on, whoever has them" => "G1:", "is granted twice";
+    "components_apart": "one component of a heterogeneous job is placed without the others" => "H1:", "of its components";
     "gang_starts_early": "a gang runs when one of its nodes is ready" => "G3:", "before all of its parts are prepared";
     "shortfall_accepted": "a machine with less than was bought is used" => "G4:";
     "claims_uncounted": "jobs that wait for their machines count for no limit" => "A1:", "of what is limited";

@@ -39,6 +39,7 @@ impl World {
                 _ => {}
             }
         }
+        self.history.committed();
         let found = std::mem::take(&mut self.history.found);
         self.wrongs(found);
     }

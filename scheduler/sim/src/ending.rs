@@ -85,13 +85,13 @@ impl World {
         let held: Vec<JobId> =
             self.shadow.live_jobs().filter(|job| job.held.is_some()).map(|job| job.array().unwrap_or(job.id)).collect();
         for job in held {
-            let job = JobRef { job, elements: None };
+            let job = JobRef::from(job);
             self.request(Wanted::Change { caller: admin.clone(), job, change: JobChange::Release });
         }
         let suspended: Vec<JobId> =
             self.shadow.live_jobs().filter(|job| job.is_suspended()).map(|job| job.id).collect();
         for job in suspended {
-            let job = JobRef { job, elements: None };
+            let job = JobRef::from(job);
             self.request(Wanted::Change { caller: admin.clone(), job, change: JobChange::Resume });
         }
         let crontabs: Vec<Uid> = self.shadow.crontabs.keys().copied().collect();
@@ -124,10 +124,13 @@ impl World {
             .history
             .live_jobs()
             .filter(|(job, facts)| !facts.bound && !facts.claimed && self.history.waits_for_ever(**job))
-            .map(|(job, facts)| (facts.array.map_or(*job, |(array, _)| array), facts.spec.uid))
+            .map(|(job, facts)| {
+                let leader = self.history.together.place_of(*job).map_or(*job, |place| place.leader);
+                (facts.array.map_or(leader, |(array, _)| array), facts.spec.uid)
+            })
             .collect();
         for (job, uid) in hopeless {
-            let job = JobRef { job, elements: None };
+            let job = JobRef::from(job);
             self.request(Wanted::Change { caller: Caller::User(uid), job, change: JobChange::Cancel });
         }
     }

@@ -60,6 +60,12 @@ impl World {
             Change::Resume => JobChange::Resume,
             Change::Update(update) => JobChange::Update(update),
         };
-        self.request(Wanted::Change { caller, job: JobRef { job, elements }, change });
+        let (elements, component) = match (self.scenario.work[work].others.len(), &change) {
+            (0, _) => (elements, None),
+            // One component alone may be cancelled once they run; which one is as good as drawn.
+            (count, JobChange::Cancel) if !admin => (None, Some((work % (count + 1)) as u32)),
+            _ => (None, None),
+        };
+        self.request(Wanted::Change { caller, job: JobRef { job, elements, component }, change });
     }
 }

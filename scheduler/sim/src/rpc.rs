@@ -109,9 +109,13 @@ impl World {
             Wanted::Submit { work } => {
                 let array = |number: usize| self.scenario.work[number].spec.array.is_some();
                 let job_of = |number: usize| self.jobs.get(&number).map(|job| (*job, array(number)));
-                let spec = Box::new(self.scenario.work[*work].spec(job_of));
-                let caller = Caller::User(spec.uid);
-                one(&caller, Command::Submit { spec, token: token(*work), test_only: false })
+                let mut specs = self.scenario.work[*work].specs(job_of);
+                let (caller, token) = (Caller::User(specs[0].uid), token(*work));
+                let command = match specs.len() {
+                    1 => Command::Submit { spec: Box::new(specs.remove(0)), token, test_only: false },
+                    _ => Command::SubmitTogether { specs, token, test_only: false },
+                };
+                one(&caller, command)
             }
             Wanted::Change { caller, job, change } => {
                 let job = job.clone();
@@ -170,7 +174,7 @@ impl World {
                 found.into_iter().for_each(|text| self.wrong(text));
             }
             (Wanted::Change { job, change: JobChange::Cancel, .. }, Answer::Done(_)) => {
-                self.promises.cancelled(&mut self.history, job.job, job.elements.as_ref());
+                self.promises.cancelled(&mut self.history, job);
             }
             _ => {}
         }

@@ -100,6 +100,24 @@ pub struct AssignmentDetail {
     /// Between SIGTERM and SIGKILL when the agent itself ends the attempt at its time limit.
     #[n(8)]
     pub kill_wait: Span,
+    /// All components of its heterogeneous job in order, where its script runs; else none.
+    #[n(9)]
+    #[cbor(default)]
+    pub components: Vec<Component>,
+}
+
+/// A component of a heterogeneous job, as the script is told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Component {
+    #[n(0)]
+    pub job: crate::JobId,
+    #[n(1)]
+    pub spec: JobSpec,
+    /// In rank order.
+    #[n(2)]
+    pub nodes: Vec<PeerNode>,
+    #[n(3)]
+    pub partition: String,
 }
 
 /// A node of the gang as its peers know it.

@@ -14,8 +14,8 @@ pub use tokens::*;
 
 use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
 use crate::{
-    AccountName, Attempt, CapacityKind, EndState, Gid, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd, NodeName,
-    PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, SwitchName, Timestamp, Uid,
+    AccountName, Attempt, CapacityKind, EndState, Gid, HetPlace, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd,
+    NodeName, PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, SwitchName, Timestamp, Uid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub struct SubmitRequest {
     pub token: SubmitToken,
     /// `--test-only`: decide, store nothing.
     pub test_only: bool,
+    /// The other components of a heterogeneous job, of which `spec` is the first.
+    pub more: Vec<JobSpec>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,12 +69,20 @@ pub struct Estimate {
     pub hourly: HourlyPrice,
 }
 
-/// `123`, `123_4`, `123_[1-3]`: what commands name.
+/// `123`, `123_4`, `123_[1-3]`, `123+1`: what commands name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRef {
     pub job: JobId,
     /// Elements of the array; `None` is the job or the whole array.
     pub elements: Option<IndexSet>,
+    /// One component of the heterogeneous job; `None` is all of it.
+    pub component: Option<u32>,
+}
+
+impl From<JobId> for JobRef {
+    fn from(job: JobId) -> Self {
+        JobRef { job, elements: None, component: None }
+    }
 }
 
 /// Which jobs a command is about. All conditions must hold; an empty list is no condition.
@@ -146,6 +156,7 @@ pub enum ArrayView {
 pub struct JobView {
     pub job: JobId,
     pub array: Option<ArrayView>,
+    pub het: Option<HetPlace>,
     pub attempt: Attempt,
     pub restarts: u32,
     pub name: String,
@@ -443,6 +454,7 @@ pub struct AccountingPage {
 pub struct AccountedJob {
     pub job: JobId,
     pub array: Option<ArrayView>,
+    pub het: Option<HetPlace>,
     pub attempt: Attempt,
     pub restarts: u32,
     pub name: String,

@@ -14,6 +14,7 @@ pub mod cron;
 pub mod dependency;
 pub mod did_you_mean;
 pub mod gres;
+pub mod het;
 pub mod hostlist;
 pub mod ids;
 pub mod indices;
@@ -36,6 +37,7 @@ pub use agent::{AgentReport, Assignment, AttemptEnd, AttemptState, ExitStatus, M
 pub use ask::{Ask, CpuAsk, GpuAsk, MemoryAsk, NodeCount};
 pub use constraint::Constraint;
 pub use dependency::{Dependency, DependencyKind, DependencyTerm, TargetJob};
+pub use het::HetPlace;
 pub use ids::*;
 pub use indices::IndexSet;
 pub use money::{HourlyPrice, MicroUsd};

@@ -127,6 +127,9 @@ pub enum Reason {
     NodeFailure,
     #[n(28)]
     ProvisionerFailed,
+    /// Something of its last attempt is still being ended.
+    #[n(29)]
+    Cleaning,
     // Limits of accounts and their users, and of qualities of service.
     #[n(40)]
     AssocGrpJobsLimit,
@@ -224,6 +227,7 @@ impl Reason {
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
             Reason::NodeFailure => "NodeFailure",
             Reason::ProvisionerFailed => "ProvisionerFailed",
+            Reason::Cleaning => "Cleaning",
             Reason::AssocGrpJobsLimit => "AssocGrpJobsLimit",
             Reason::AssocGrpCpuLimit => "AssocGrpCpuLimit",
             Reason::AssocGrpMemLimit => "AssocGrpMemLimit",

@@ -4,7 +4,7 @@
 //! of the step. Input and output pass between the two and never through the controller.
 
 use crate::agent::ExitStatus;
-use crate::{OpenMode, SignalSpec, Span, StepId};
+use crate::{NodeName, OpenMode, SignalSpec, Span, StepId};
 
 /// What a client tells an agent. The first command on a connection is `Start` or `Attach`, and the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,19 @@ pub struct StepStart {
     /// After the connection to the agent was lost: how much news of this step the client has had from this node. The
     /// same start with it takes the step up again, which has gone on meanwhile.
     pub resume_after: Option<u64>,
+    /// The step is a part of one launch over several components of a heterogeneous job: what its tasks are told of all
+    /// of it. Says nothing about which of them run where.
+    pub whole: Option<WholeLaunch>,
+}
+
+/// One launch over several components.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeLaunch {
+    /// All nodes in rank order, and how many tasks each has.
+    pub nodes: Vec<NodeName>,
+    pub tasks_per_node: Vec<u32>,
+    /// Where among them the nodes of this part begin.
+    pub first_node: u32,
 }
 
 /// Where a standard stream of the tasks leads.

@@ -30,6 +30,7 @@ pub(crate) fn assignment(run: Run, gpus: &[u16], phase: AssignedPhase) -> Assign
             partition: String::new(),
             cluster: String::new(),
             kill_wait: GRACE,
+            components: Vec::new(),
         },
         credential: vec![],
     }

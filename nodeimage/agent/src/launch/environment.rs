@@ -6,7 +6,7 @@ use super::INSTANCE;
 use super::identity::Identity;
 use super::plan::entries;
 use crate::cell::{MARKER, PART_MARKER};
-use squall_types::agent::{AssignedPhase, Assignment};
+use squall_types::agent::{AssignedPhase, Assignment, Component};
 use squall_types::ask::{CpuAsk, GpuAsk, MemoryAsk};
 use squall_types::{JobKind, NodeName, Span, StepId, hostlist};
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub fn job(assignment: &Assignment, identity: &Identity, facts: &NodeFacts, subm
     variables.facts_of_job(assignment, identity);
     variables.facts_of_request(assignment);
     variables.facts_of_node(assignment, facts);
+    variables.facts_of_components(&assignment.detail.components);
     variables.0
 }
 
@@ -86,8 +87,11 @@ pub fn repeated(numbers: impl Iterator<Item = u32>) -> String {
 pub struct StepFacts {
     pub step: StepId,
     pub name: String,
-    /// All nodes of the step in rank order, with how many tasks each has.
+    /// All nodes of the step in rank order, with how many tasks each has; of one launch over several components, all of
+    /// its nodes.
     pub nodes: Vec<(NodeName, u32)>,
+    /// It is a part of such a launch.
+    pub is_part: bool,
     /// Which of them this is.
     pub node_rank: u32,
     pub tasks: u32,
@@ -108,6 +112,12 @@ pub fn step(variables: Variables, facts: &StepFacts) -> Variables {
     let list = host_list(facts.nodes.iter().map(|(node, _)| node));
     for name in ["SLURM_STEP_ID", "SLURM_STEPID"] {
         table.set(name, facts.step);
+    }
+    if facts.is_part {
+        // Who launches over several components sees one job on all of their nodes.
+        for name in ["SLURM_JOB_NODELIST", "SLURM_NODELIST"] {
+            table.set(name, &list);
+        }
     }
     table.set("SLURM_STEP_NODELIST", list);
     for name in ["SLURM_STEP_NUM_NODES", "SLURM_NNODES"] {
@@ -130,6 +140,19 @@ pub fn step(variables: Variables, facts: &StepFacts) -> Variables {
         table.set("SLURM_GPUS_ON_NODE", facts.devices.len());
     }
     table.0
+}
+
+/// Adds what the environment that a step was launched from says of the components of a heterogeneous job.
+pub fn of_components(mut variables: Variables, launched_from: &[u8]) -> Variables {
+    let is_about = |name: &[u8]| {
+        let text = String::from_utf8_lossy(name);
+        let sizes = ["SLURM_HET_SIZE", "SLURM_PACK_SIZE"];
+        let groups = ["_HET_GROUP_", "_PACK_GROUP_"];
+        sizes.contains(&&*text) || (text.starts_with("SLURM_") && groups.iter().any(|part| text.contains(part)))
+    };
+    let about = entries(launched_from).filter(|(name, _)| is_about(name));
+    variables.extend(about.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables
 }
 
 /// Adds what is true for one task, by its place among the tasks on this node.
@@ -293,12 +316,57 @@ impl Table {
         }
     }
 
+    /// What the script of a heterogeneous job is told of each component, also by the name that Slurm had for them first.
+    fn facts_of_components(&mut self, components: &[Component]) {
+        if components.is_empty() {
+            return;
+        }
+        for name in ["SLURM_HET_SIZE", "SLURM_PACK_SIZE"] {
+            self.set(name, components.len());
+        }
+        for (group, component) in components.iter().enumerate() {
+            for (name, value) in of_component(component) {
+                self.set(&format!("{name}_HET_GROUP_{group}"), &value);
+                self.set(&format!("{name}_PACK_GROUP_{group}"), &value);
+            }
+        }
+    }
+
     fn gpus(&mut self, facts: &NodeFacts) {
         if !facts.devices.is_empty() {
             self.set("SLURM_GPUS_ON_NODE", facts.devices.len());
         }
         set_devices(&mut self.0, facts.has_devices, &facts.devices);
     }
+}
+
+fn of_component(component: &Component) -> Vec<(&'static str, String)> {
+    let Component { job, spec, nodes, partition } = component;
+    let tasks: u32 = nodes.iter().map(|node| node.tasks).fold(0, u32::saturating_add);
+    let mut facts = vec![
+        ("SLURM_JOB_ID", job.to_string()),
+        ("SLURM_JOB_NAME", spec.name.clone()),
+        ("SLURM_JOB_ACCOUNT", spec.account.to_string()),
+        ("SLURM_JOB_PARTITION", partition.clone()),
+        ("SLURM_JOB_QOS", spec.qos.as_ref().map_or_else(|| "normal".to_owned(), ToString::to_string)),
+        ("SLURM_JOB_NODELIST", host_list(nodes.iter().map(|node| &node.name))),
+        ("SLURM_JOB_NUM_NODES", nodes.len().to_string()),
+        ("SLURM_JOB_CPUS_PER_NODE", repeated(nodes.iter().map(|node| node.cpus))),
+        ("SLURM_TASKS_PER_NODE", repeated(nodes.iter().map(|node| node.tasks))),
+    ];
+    if spec.ask.tasks.or(spec.ask.tasks_per_node).is_some() {
+        facts.extend(["SLURM_NTASKS", "SLURM_NPROCS"].map(|name| (name, tasks.max(1).to_string())));
+    }
+    if let CpuAsk::PerTask(each) = spec.ask.cpus {
+        facts.push(("SLURM_CPUS_PER_TASK", each.to_string()));
+    }
+    facts.extend(match spec.ask.memory {
+        MemoryAsk::PerCpu(mib) => Some(("SLURM_MEM_PER_CPU", mib.to_string())),
+        MemoryAsk::PerGpu(mib) => Some(("SLURM_MEM_PER_GPU", mib.to_string())),
+        MemoryAsk::PerNode(mib) => Some(("SLURM_MEM_PER_NODE", mib.to_string())),
+        MemoryAsk::Share => None,
+    });
+    facts
 }
 
 /// Which GPUs a process sees: those given to it, and none where it was given none.

@@ -10,7 +10,7 @@ use squall_types::agent::Assignment;
 use squall_types::api::StepNode;
 use squall_types::ids::Run;
 use squall_types::pattern::PatternValues;
-use squall_types::step::{StepStart, StepStdio};
+use squall_types::step::{StepStart, StepStdio, WholeLaunch};
 use squall_types::{OpenMode, StepId};
 use std::collections::BTreeSet;
 
@@ -98,6 +98,7 @@ impl Layout<'_> {
         let step = self.facts();
         let base = environment::job(self.assignment, &self.identity, &facts, &start.environment);
         let base = environment::step(base, &step);
+        let base = environment::of_components(base, &start.environment);
         let mut begun = BTreeSet::new();
         let mut plans = Vec::new();
         for (local, rank) in step.ranks.iter().copied().enumerate() {
@@ -127,14 +128,22 @@ impl Layout<'_> {
 
     fn facts(&self) -> StepFacts {
         let node = &self.granted.nodes[self.own];
+        let whole = self.start.whole.as_ref().filter(|whole| whole.nodes.len() == whole.tasks_per_node.len());
+        let own = || self.granted.nodes.iter().map(|node| (node.name.clone(), node.ranks.len() as u32)).collect();
+        let all = |whole: &WholeLaunch| whole.nodes.iter().cloned().zip(whole.tasks_per_node.iter().copied()).collect();
+        let nodes: Vec<_> = whole.map_or_else(own, all);
         let devices = &self.hands.machine.devices;
         let device = |gpu: &u16| devices.get(usize::from(*gpu)).cloned().unwrap_or_else(|| gpu.to_string());
         StepFacts {
             step: self.granted.step,
             name: self.start.name.clone(),
-            nodes: self.granted.nodes.iter().map(|node| (node.name.clone(), node.ranks.len() as u32)).collect(),
-            node_rank: self.own as u32,
-            tasks: self.granted.tasks,
+            tasks: match whole {
+                Some(_) => nodes.iter().map(|(_, tasks)| *tasks).fold(0, u32::saturating_add),
+                None => self.granted.tasks,
+            },
+            node_rank: (self.own as u32).saturating_add(whole.map_or(0, |whole| whole.first_node)),
+            nodes,
+            is_part: whole.is_some(),
             ranks: node.ranks.clone(),
             cpus: node.cpus,
             cpus_per_task: self.start.cpus_per_task,

@@ -124,6 +124,7 @@ impl Bench {
                 partition: "main".into(),
                 cluster: "squall".into(),
                 kill_wait: Span::from_secs(5),
+                components: Vec::new(),
             },
             credential: vec![],
         }

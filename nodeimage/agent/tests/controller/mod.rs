@@ -225,6 +225,7 @@ impl Controller {
                 partition: "main".into(),
                 cluster: CLUSTER.into(),
                 kill_wait: Span::from_secs(2),
+                components: Vec::new(),
             },
             credential: vec![],
         }

@@ -314,7 +314,10 @@ static SACCT_ROWS: &[Opt] = &[
     opt("uid").value("users").on(SA).same_as("user"),
     opt("verbose").short('v').on(SA).help("say more"),
     opt("wckeys").short('W').value("wckeys").on(SA).help("only jobs of these workload keys"),
-    opt("whole-hetjob").maybe("yes|no").on(SA).ignored("there are no heterogeneous jobs"),
+    opt("whole-hetjob")
+        .maybe("yes|no")
+        .on(SA)
+        .help("all components of a heterogeneous job where one\nis named, or only those that are"),
     opt("yaml").maybe("version").on(SA).help("print YAML"),
 ];
 

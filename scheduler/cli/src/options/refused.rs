@@ -32,10 +32,6 @@ pub static ROWS: &[Opt] = &[
         .value("n")
         .on(ALLOCATES)
         .refused("GPUs are counted by node, task or job, not by socket", "--gpus-per-node"),
-    opt("het-group").value("value").on(SRUN).refused(
-        "there are no heterogeneous jobs: the step would run in another part",
-        "one job for each part, with --dependency=after",
-    ),
     opt("multi-prog").on(SRUN).refused("all tasks of a step run one program", "a script that chooses by $SLURM_PROCID"),
     opt("no-allocate").short('Z').on(SRUN).refused("nothing runs outside a job", "srun without -Z"),
     opt("reboot").on(ALLOCATES).refused("nodes are not rebooted for a job", ""),

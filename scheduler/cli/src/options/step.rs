@@ -14,6 +14,10 @@ pub static ROWS: &[Opt] = &[
         .env("DISTRIBUTION")
         .help("distribution method for processes to nodes\n(type = block|cyclic)"),
     opt("epilog").value("program").on(SRUN).env("EPILOG").help("run \"program\" here after the job step"),
+    opt("het-group")
+        .value("value")
+        .on(SRUN)
+        .help("components of a heterogeneous job to run in,\nas numbers and ranges; the default is the first"),
     opt("jobid").value("id").on(SRUN).env("JOB_ID").help("run under already allocated job"),
     opt("kill-on-bad-exit")
         .short('K')

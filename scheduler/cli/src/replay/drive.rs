@@ -154,7 +154,7 @@ impl Look {
         let running = live.iter().filter(|job| job.state == JobState::Running);
         let over = running.clone().filter_map(|job| {
             let after = parts.get(*ours.get(&job.job)?)?.cancel_after?;
-            (summary.now >= job.start_at? + after).then_some(JobRef { job: job.job, elements: None })
+            (summary.now >= job.start_at? + after).then_some(JobRef::from(job.job))
         });
         let over: Vec<JobRef> = over.collect();
         if !over.is_empty() {

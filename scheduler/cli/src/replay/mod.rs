@@ -206,7 +206,7 @@ async fn cancel_own(client: &Client) -> String {
     let work = async {
         let jobs = client.jobs(JobFilter::default()).await?;
         let ours = jobs.iter().filter(|job| job.comment == "squall replay");
-        let ours: Vec<JobRef> = ours.map(|job| JobRef { job: job.job, elements: None }).collect();
+        let ours: Vec<JobRef> = ours.map(|job| JobRef::from(job.job)).collect();
         let count = ours.len();
         if count > 0 {
             client.act(JobFilter { jobs: ours, ..JobFilter::default() }, JobAction::Cancel).await?;

@@ -136,6 +136,7 @@ impl Part {
             environment: setting.environment.clone(),
             token: SubmitToken::new(format!("replay-{}-{id}", setting.run)),
             test_only: false,
+            more: Vec::new(),
         }
     }
 

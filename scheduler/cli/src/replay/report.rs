@@ -237,6 +237,7 @@ mod tests {
             suspended: Span::ZERO,
             suspended_since: None,
             array: None,
+            het: None,
             attempt: squall_types::Attempt(1),
             restarts: 0,
             name: String::new(),

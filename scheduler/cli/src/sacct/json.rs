@@ -43,6 +43,10 @@ fn record(job: &AccountedJob, now: Timestamp) -> Value {
         "cost_micro_usd": job.cost,
         "exit_code": exit(job.exit.code, job.exit.signal),
         "group": crate::select::group_name(job.gid),
+        "het": {
+            "job_id": job.het.map_or(0, |place| place.leader.0),
+            "job_offset": number(job.het.map(|place| u64::from(place.offset))),
+        },
         "job_id": job.job,
         "kill_request_user": job.cancelled_by,
         "name": job.name,

@@ -16,7 +16,7 @@ use fields::{FIELDS, Field, by_name};
 use query::Question;
 use row::Row;
 use squall_proto::ClientError;
-use squall_types::api::{AccountedJob, AccountingQuery};
+use squall_types::api::{AccountedJob, AccountingQuery, JobRef};
 use squall_types::did_you_mean;
 
 const DEFAULT: &str = "jobid,jobname,partition,account,alloccpus,state,exitcode";
@@ -51,11 +51,44 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         false => every_page(invocation.controller, question.query.clone())
             .map_err(|error| Failure::call("sacct", "Problem talking to the database", &error))?,
     };
+    whole_hetjobs(invocation, &given, &question, &mut jobs)?;
     jobs.retain(|job| question.takes(job));
     if let Some(notation) = crate::show::json::asked(&given, invocation.command)? {
         return json::print(invocation, notation, &jobs);
     }
     print(invocation, &given, &columns, &question, &jobs)
+}
+
+/// `--whole-hetjob`: all components wherever one of them is named, or none but those that are.
+fn whole_hetjobs(
+    invocation: &Invocation<'_>,
+    given: &Given,
+    question: &Question,
+    jobs: &mut Vec<AccountedJob>,
+) -> Result<(), Failure> {
+    if !given.has("whole-hetjob") || question.named.is_empty() {
+        return Ok(());
+    }
+    match given.text("whole-hetjob") {
+        Some("no") => jobs.retain(|job| job.het.is_none() || question.names_itself(job)),
+        None | Some("yes") => {
+            let leaders = jobs.iter().filter_map(|job| Some(JobRef::from(job.het?.leader)));
+            let mut query = question.query.clone();
+            query.jobs = leaders.filter(|leader| !question.query.jobs.contains(leader)).collect();
+            if query.jobs.is_empty() {
+                return Ok(());
+            }
+            let more = every_page(invocation.controller, query)
+                .map_err(|error| Failure::call("sacct", "Problem talking to the database", &error))?;
+            jobs.extend(more);
+            jobs.sort_by_key(|job| job.job);
+            jobs.dedup_by_key(|job| (job.job, job.array.clone()));
+        }
+        Some(text) => {
+            return Err(Failure::plain(format!("Unrecognized --whole-hetjob option: {}", escaped(text))));
+        }
+    }
+    Ok(())
 }
 
 fn print(

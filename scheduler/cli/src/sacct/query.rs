@@ -126,6 +126,15 @@ impl Question {
         Ok(())
     }
 
+    /// Whether a component of a heterogeneous job was named itself, and not only with all of it.
+    pub fn names_itself(&self, job: &AccountedJob) -> bool {
+        let itself = |named: &Named| match named.job.component {
+            None => named.job.job == job.job,
+            Some(offset) => job.het.is_some_and(|place| (place.leader, place.offset) == (named.job.job, offset)),
+        };
+        self.named.iter().any(itself)
+    }
+
     /// What the controller cannot choose by.
     pub fn takes(&self, job: &AccountedJob) -> bool {
         let within = |range: &Option<(u32, u32)>, count| range.is_none_or(|(min, max)| (min..=max).contains(&count));
@@ -148,9 +157,10 @@ impl Question {
                     squall_types::api::ArrayView::Element { array, .. }
                     | squall_types::api::ArrayView::Pending { array, .. },
                 ) => *array,
-                None => job.job,
+                None => job.het.map_or(job.job, |place| place.leader),
             };
-            named.job.job == job.job || named.job.job == array
+            let component = |offset| job.het.is_some_and(|place| place.offset == offset);
+            (named.job.job == job.job || named.job.job == array) && named.job.component.is_none_or(component)
         };
         let mine: Vec<&Named> = self.named.iter().filter(of_job).collect();
         if mine.is_empty() || mine.iter().any(|named| named.step.is_none()) {

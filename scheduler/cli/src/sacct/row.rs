@@ -38,7 +38,7 @@ impl Row<'_> {
     }
 
     pub fn id(&self) -> String {
-        self.suffixed(ids::job_id(self.job.job, self.job.array.as_ref(), 0))
+        self.suffixed(ids::job_id(self.job.job, self.job.array.as_ref(), self.job.het, 0))
     }
 
     pub fn raw_id(&self) -> String {

@@ -61,10 +61,10 @@ fn every_job(invocation: &Invocation<'_>) -> Result<Vec<JobDetail>, squall_proto
     for view in invocation.controller.jobs(&filter)? {
         let whole = match &view.array {
             Some(ArrayView::Pending { array, .. } | ArrayView::Element { array, .. }) => *array,
-            None => view.job,
+            None => view.het.map_or(view.job, |place| place.leader),
         };
         if asked.insert(whole) {
-            details.extend(invocation.controller.job(&JobRef { job: whole, elements: None })?);
+            details.extend(invocation.controller.job(&JobRef::from(whole))?);
         }
     }
     Ok(details)
@@ -91,7 +91,12 @@ fn who_and_what(record: &mut Record, detail: &JobDetail) {
     };
     let throttle = spec.array.as_ref().and_then(|array| array.limit);
     let throttle = throttle.map(|limit| format!(" ArrayTaskThrottle={limit}")).unwrap_or_default();
-    record.line(format!("JobId={id}{array}{throttle} JobName={}", view.name));
+    let het = view.het.map(|place| format!(" HetJobId={} HetJobOffset={}", place.leader, place.offset));
+    let het = het.unwrap_or_default();
+    record.line(format!("JobId={id}{array}{het}{throttle} JobName={}", view.name));
+    if let Some(place) = view.het {
+        record.line(format!("HetJobIdSet={}", ids::het_set(place)));
+    }
     if let Some(cron) = &spec.cron {
         record.line(format!("CronJob=Yes CrontabSpec=\"{}\"", cron.times));
     }
@@ -305,7 +310,7 @@ pub fn show_steps(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&s
         for step in job.steps.iter().filter(|step| step.ended_at.is_none() && wanted(step.step)) {
             let mut record = Record::new(manner.form);
             let start = moments.at(step.started_at);
-            let id = format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), 0), step.step.suffix());
+            let id = format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), job.het, 0), step.step.suffix());
             record.line(format!("StepId={id} UserId={} StartTime={start} TimeLimit=UNLIMITED", job.uid));
             let nodes = ids::nodes(&step.nodes);
             record.line(format!("State={} Partition={} NodeList={nodes}", running(step.state), job.partition));

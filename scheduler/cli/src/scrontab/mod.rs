@@ -239,6 +239,7 @@ fn cron_entry(invocation: &Invocation<'_>, owner: &Owner, entry: &Entry, rule: &
             environment: request::bare(&owner.name, &owner.home, &entry.variables),
             token: request::submit_token(invocation.command)?,
             test_only: false,
+            more: Vec::new(),
         },
     })
 }

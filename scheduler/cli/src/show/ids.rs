@@ -1,15 +1,18 @@
 //! Ids of jobs, elements and steps, and lists of nodes.
 
 use squall_types::api::ArrayView;
-use squall_types::{IndexSet, JobId, NodeName, hostlist};
+use squall_types::{HetPlace, IndexSet, JobId, NodeName, hostlist};
 
 /// How many bytes of a pending array's indices are shown, unless `SLURM_BITSTR_LEN` says otherwise.
 pub const INDICES_SHOWN: usize = 64;
 /// From this distance between first and last, Slurm writes evenly spaced indices with their step.
 const STEP_FROM: u32 = 10;
 
-/// `123`, `123_4`, `123_[5-9%2]`.
-pub fn job_id(job: JobId, array: Option<&ArrayView>, shown: usize) -> String {
+/// `123`, `123_4`, `123_[5-9%2]`, `123+1`.
+pub fn job_id(job: JobId, array: Option<&ArrayView>, het: Option<HetPlace>, shown: usize) -> String {
+    if let Some(HetPlace { leader, offset, .. }) = het {
+        return format!("{leader}+{offset}");
+    }
     match array {
         None => job.to_string(),
         Some(ArrayView::Element { array, index }) => format!("{array}_{index}"),
@@ -43,6 +46,12 @@ pub fn indices_shown(environment: &crate::invocation::Environment) -> usize {
     environment.filled("SLURM_BITSTR_LEN").and_then(|text| text.parse().ok()).unwrap_or(INDICES_SHOWN)
 }
 
+/// `123-125`: the ids of all components.
+pub fn het_set(place: HetPlace) -> String {
+    let last = place.ids().last().unwrap_or(place.leader);
+    format!("{}-{last}", place.leader)
+}
+
 /// `n[1-3]`.
 pub fn nodes(names: &[NodeName]) -> String {
     let names: Vec<&str> = names.iter().map(NodeName::as_str).collect();
@@ -57,7 +66,7 @@ mod tests {
     fn a_pending_array_is_written_as_slurm_writes_it() {
         let array = JobId(153);
         let pending = |indices: IndexSet, limit| {
-            job_id(array, Some(&ArrayView::Pending { array, indices, limit }), INDICES_SHOWN)
+            job_id(array, Some(&ArrayView::Pending { array, indices, limit }), None, INDICES_SHOWN)
         };
         assert_eq!(pending((2..=9).collect(), Some(2)), "153_[2-9%2]");
         assert_eq!(pending([1, 3, 5].into_iter().collect(), Some(2)), "153_[1,3,5%2]");

@@ -46,12 +46,6 @@ static ENTRIES: &[Entry] = &[
          only give hints are accepted without effect instead. `squall compat` lists what becomes of each option.",
     ),
     entry(
-        "SQ0003",
-        "Heterogeneous jobs and steps",
-        "A job has one kind of node, and a step one program. Parts that differ are jobs of their own: submit them apart,\n\
-         and let one wait for the other with --dependency=after:JOB.",
-    ),
-    entry(
         "SQ0004",
         "A request for GPUs or other generic resources",
         "The only generic resource is \"gpu\", with a model or without. Several options about GPUs must all hold together:\n\
@@ -160,6 +154,11 @@ static ENTRIES: &[Entry] = &[
     ),
     entry("SQ1017", "The job belongs to a crontab", "Its crontab says what it is: change it there, with scrontab -e."),
     entry("SQ1018", "The user is not known", "The controller's machine has to know a user whose jobs it is to run."),
+    entry(
+        "SQ1019",
+        "Not for one component alone",
+        "Components of a heterogeneous job start together or not at all. Before they run, and to run them again, name the whole by the id of the first.",
+    ),
     entry("SQ1020", "No step can start", "A step needs a running job, and a node of that job that it may use."),
     entry(
         "SQ1021",
@@ -358,6 +357,11 @@ static ENTRIES: &[Entry] = &[
         "SQ5004",
         "A limit of accounts came between",
         "Inside the controller: between a plan and its step a limit was reached or changed. The plan is made again.",
+    ),
+    entry(
+        "SQ5005",
+        "Only some components would have been placed",
+        "Inside the controller: a step of a plan did not name all components of a heterogeneous job. The plan is made again.",
     ),
     entry(
         "SQ5010",

@@ -2,6 +2,7 @@
 
 use super::row::Row;
 use crate::show::format::Shown;
+use squall_types::HetPlace;
 
 /// One field.
 pub struct Field {
@@ -35,6 +36,9 @@ fn null(text: &str) -> String {
 
 fn not_available(_: &Row<'_>) -> String {
     "N/A".to_owned()
+}
+fn of_het(row: &Row<'_>, value: fn(HetPlace) -> String) -> String {
+    row.job.het.map_or_else(|| "N/A".to_owned(), value)
 }
 fn nothing(_: &Row<'_>) -> String {
     String::new()
@@ -140,9 +144,9 @@ pub static FIELDS: &[Field] = &[
         "" => "N/A".to_owned(),
         tres => tres.to_owned(),
     }),
-    long("HetJobID", "HET_JOB_ID", not_available),
-    long("HetJobIDSet", "HET_JOB_ID_SET", not_available),
-    long("HetJobOffset", "HET_JOB_OFFSET", not_available),
+    long("HetJobID", "HET_JOB_ID", |row| of_het(row, |place| place.leader.to_string())),
+    long("HetJobIDSet", "HET_JOB_ID_SET", |row| of_het(row, crate::show::ids::het_set)),
+    long("HetJobOffset", "HET_JOB_OFFSET", |row| of_het(row, |place| place.offset.to_string())),
     long("LastSchedEval", "LAST_SCHED_EVAL", not_available),
     long("MaxCPUs", "MAX_CPUS", |row| row.job.cpus.to_string()),
     long("MaxNodes", "MAX_NODES", |row| row.job.max_nodes.to_string()),

@@ -24,7 +24,7 @@ pub fn record(job: &JobView, now: Timestamp) -> Value {
     };
     let nodes = ids::nodes(&job.nodes);
     let minutes = job.time_limit.filter(|limit| *limit < Span::FOREVER).map(|limit| (limit.as_secs() / 60) as u64);
-    json!({
+    let mut record = json!({
         "account": job.account,
         "array_job_id": number(Some(u64::from(array_job))),
         "array_task_id": number(array_task),
@@ -66,5 +66,10 @@ pub fn record(job: &JobView, now: Timestamp) -> Value {
         "user_id": job.uid,
         "user_name": job.user,
         "elapsed_seconds": job.start_at.map_or(0, |start| job.end_at.unwrap_or(now).min(now).since(start).as_secs()),
-    })
+    });
+    // One macro takes no more fields.
+    record["het_job_id"] = number(Some(job.het.map_or(0, |place| u64::from(place.leader.0))));
+    record["het_job_id_set"] = json!(job.het.map(ids::het_set).unwrap_or_default());
+    record["het_job_offset"] = number(job.het.map(|place| u64::from(place.offset)));
+    record
 }

@@ -23,7 +23,7 @@ impl Row<'_> {
     pub fn id(&self) -> String {
         match (&self.job.array, self.element) {
             (Some(ArrayView::Pending { array, .. }), Some(index)) => format!("{array}_{index}"),
-            (array, _) => ids::job_id(self.job.job, array.as_ref(), self.indices_shown),
+            (array, _) => ids::job_id(self.job.job, array.as_ref(), self.job.het, self.indices_shown),
         }
     }
 

@@ -17,7 +17,7 @@ type Column = (&'static str, Option<usize>, Side, fn(&AccountedJob, &AccountedSt
 
 static COLUMNS: [Column; 6] = [
     ("STEPID", Some(15), Side::Right, |job, step, _| {
-        format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), 0), step.step.suffix())
+        format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), job.het, 0), step.step.suffix())
     }),
     ("NAME", Some(8), Side::Right, |_, step, _| step.name.clone()),
     ("PARTITION", Some(9), Side::Right, |job, _, _| job.partition.clone()),

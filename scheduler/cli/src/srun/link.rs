@@ -41,6 +41,9 @@ enum Part {
 struct Node {
     part: Part,
     node: StepNode,
+    /// What its agent was asked for.
+    start: StepStart,
+    ca_pem: String,
     /// How much news it has told.
     heard: u64,
 }
@@ -50,8 +53,6 @@ pub struct Links {
     nodes: Vec<Node>,
     news: SelectAll<BoxStream<'static, Numbered>>,
     away: FuturesUnordered<BoxFuture<'static, Reconnected>>,
-    start: StepStart,
-    ca_pem: String,
 }
 
 impl Links {
@@ -59,24 +60,23 @@ impl Links {
     ///
     /// # Errors
     /// A node that cannot be reached or refuses.
-    pub async fn connect(start: &StepStart, grant: &StepGrant) -> Result<Links, Failure> {
-        let start = StepStart { credential: grant.credential.clone(), ..start.clone() };
-        let parts =
-            join_all(grant.nodes.iter().map(|node| reach(node.clone(), grant.ca_pem.clone(), start.clone()))).await;
-        let mut links = Links {
-            nodes: Vec::new(),
-            news: SelectAll::new(),
-            away: FuturesUnordered::new(),
-            start,
-            ca_pem: grant.ca_pem.clone(),
+    pub async fn connect<'a>(parts: impl Iterator<Item = (&'a StepStart, &'a StepGrant)>) -> Result<Links, Failure> {
+        let of_part = |(start, grant): (&'a StepStart, &'a StepGrant)| {
+            let start = StepStart { credential: grant.credential.clone(), ..start.clone() };
+            grant.nodes.iter().map(move |node| (node.clone(), start.clone(), grant))
         };
-        for (at, (part, node)) in parts.into_iter().zip(&grant.nodes).enumerate() {
+        let nodes: Vec<_> = parts.flat_map(of_part).collect();
+        let reached = nodes.iter().map(|(node, start, grant)| reach(node.clone(), grant.ca_pem.clone(), start.clone()));
+        let reached = join_all(reached).await;
+        let mut links = Links { nodes: Vec::new(), news: SelectAll::new(), away: FuturesUnordered::new() };
+        for (at, (part, (node, start, grant))) in reached.into_iter().zip(nodes).enumerate() {
             let (sender, news) = part.map_err(|error| {
                 let (job, step) = (grant.run.job, grant.step);
                 let what = format!("Task launch for StepId={job}.{step} failed on node {}", node.name);
                 Failure::call("srun", &what, &error)
             })?;
-            links.nodes.push(Node { part: Part::Connected(sender), node: node.clone(), heard: 0 });
+            let ca_pem = grant.ca_pem.clone();
+            links.nodes.push(Node { part: Part::Connected(sender), node, start, ca_pem, heard: 0 });
             links.listen(at, news);
         }
         Ok(links)
@@ -137,8 +137,8 @@ impl Links {
             return;
         }
         node.part = Part::Away(Vec::new());
-        let start = StepStart { resume_after: Some(node.heard), ..self.start.clone() };
-        let (node, ca_pem) = (node.node.clone(), self.ca_pem.clone());
+        let start = StepStart { resume_after: Some(node.heard), ..node.start.clone() };
+        let (node, ca_pem) = (node.node.clone(), node.ca_pem.clone());
         let again = async move {
             let given_up = Instant::now() + AWAY;
             loop {

@@ -3,6 +3,7 @@
 mod bcast;
 mod link;
 mod output;
+mod parts;
 mod request;
 mod run;
 mod status;
@@ -13,19 +14,20 @@ pub(crate) use output::Sinks;
 pub(crate) use run::read_input;
 pub(crate) use streams::Input;
 
-use crate::allocate;
+use crate::allocate::{self, Asked};
 use crate::controller::Heard;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::options::{Given, Parsed};
+use crate::options::Parsed;
 use crate::sbatch::estimated;
 use crate::select;
 use crate::show::moments::Moments;
 use crate::terminal::escaped;
+use parts::Part;
 use squall_proto::ClientError;
 use squall_types::JobId;
 use squall_types::agent::ExitStatus;
-use squall_types::api::{JobState, StepGrant};
+use squall_types::api::{JobRef, JobState, JobView, StepGrant};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
@@ -33,51 +35,47 @@ use std::process::Command;
 /// # Errors
 /// Why nothing ran. What ran and failed is told as it happens.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
-    given.refuse_what_cannot_be_kept()?;
-    if parsed.rest.is_empty() {
-        return Err(Failure::plain("srun: fatal: No command given to execute."));
+    let mut parts = parts::read(invocation, parsed)?;
+    for part in &parts {
+        part.given.refuse_what_cannot_be_kept()?;
     }
-    if parsed.rest.iter().any(|word| word == ":") && !invocation.arguments.iter().any(|word| word == "--") {
-        return Err(heterogeneous());
-    }
+    let given = &parts[0].given;
     if given.has("verbose") {
         for (opt, why) in given.without_effect() {
             writeln!(invocation.err, "srun: --{} is accepted without effect: {why}", opt.long)?;
         }
     }
-    match given.text("jobid").filter(|text| !text.is_empty()) {
+    let around = match given.text("jobid").filter(|text| !text.is_empty()) {
         Some(text) => {
             let invalid = || Failure::error("srun", format_args!("Invalid --jobid specification: {}", escaped(text)));
-            let job = select::job(text).ok_or_else(invalid)?.job.job;
-            in_job(invocation, &given, job, &parsed.rest)
+            let JobRef { job, component, .. } = select::job(text).ok_or_else(invalid)?.job;
+            Some(JobId(job.0.saturating_add(component.unwrap_or(0))))
         }
-        None => in_own_job(invocation, &given, &parsed.rest),
+        None => None,
+    };
+    match around {
+        Some(job) => {
+            parts.iter_mut().for_each(|part| part.job = part.job.or(Some(job)));
+            Ok(shell_code(launch(invocation, &parts, &[])?))
+        }
+        None => in_own_job(invocation, parts),
     }
 }
 
-fn heterogeneous() -> Failure {
-    Failure::error("srun", "heterogeneous steps are not supported").advising(crate::failure::Advice {
-        limit: "all tasks of a step run one program in one job".to_owned(),
-        try_this: "one srun for each part, in the background; -- before a program with an argument \":\"".to_owned(),
-        code: "SQ0003",
-        ..Default::default()
-    })
-}
-
-fn in_job(invocation: &mut Invocation<'_>, given: &Given, job: JobId, words: &[String]) -> Result<i32, Failure> {
-    let step = request::step(invocation, given, job, words)?;
-    let grant = granted(invocation, job, &step)?;
-    Ok(shell_code(step_in(invocation, given, step, &grant)?))
-}
-
-fn in_own_job(invocation: &mut Invocation<'_>, given: &Given, words: &[String]) -> Result<i32, Failure> {
-    // What the step asks for is checked before anybody waits for a machine.
-    request::step(invocation, given, JobId(0), words)?;
-    let patience = allocate::patience("srun", given)?;
-    let name =
-        Path::new(&words[0]).file_name().map_or_else(|| words[0].clone(), |name| name.to_string_lossy().into_owned());
-    let reply = allocate::submit(invocation, given, &name, words)?;
+fn in_own_job(invocation: &mut Invocation<'_>, mut parts: Vec<Part>) -> Result<i32, Failure> {
+    // What the steps ask for is checked before anybody waits for a machine.
+    for part in &parts {
+        request::step(invocation, &part.given, JobId(0), &part.words)?;
+    }
+    let patience = allocate::patience("srun", &parts[0].given)?;
+    let name = |words: &[String]| match Path::new(&words[0]).file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => words[0].clone(),
+    };
+    let names: Vec<String> = parts.iter().map(|part| name(&part.words)).collect();
+    let asked = parts.iter().zip(&names).map(|(part, name)| Asked { given: &part.given, name, words: &part.words });
+    let reply = allocate::submit(invocation, &asked.collect::<Vec<_>>())?;
+    let given = &parts[0].given;
     if let (true, Some(estimate)) = (given.has("test-only"), &reply.estimate) {
         let text = estimated("srun", reply.job, estimate, &Moments::of(invocation));
         invocation.err.write_all(text.as_bytes())?;
@@ -89,16 +87,43 @@ fn in_own_job(invocation: &mut Invocation<'_>, given: &Given, words: &[String]) 
     let job = reply.job;
     let view = allocate::wait(invocation, job, patience, given.has("quiet"))?;
     let ran = (|| {
-        let mut step = request::step(invocation, given, job, words)?;
-        step.in_own_job(&view);
-        let grant = granted(invocation, job, &step)?;
-        step_in(invocation, given, step, &grant)
+        let views = match parts.len() {
+            1 => vec![view],
+            _ => {
+                let details = invocation.controller.job(&JobRef::from(job)).map_err(|error| no_step(job, &error))?;
+                details.into_iter().map(|detail| detail.view).collect()
+            }
+        };
+        parts.iter_mut().zip(&views).for_each(|(part, view)| part.job = Some(view.job));
+        launch(invocation, &parts, &views)
     })();
     let exit = ran.as_ref().map_or(ExitStatus { code: 1, signal: 0 }, |exit| *exit);
     let given_back = allocate::give_back(invocation, job, exit);
     let exit = ran?;
     given_back?;
     Ok(shell_code(exit))
+}
+
+/// Runs all parts as one launch, and what was to run here before and after it. `own` are the jobs that were made for it.
+fn launch(invocation: &mut Invocation<'_>, parts: &[Part], own: &[JobView]) -> Result<ExitStatus, Failure> {
+    let mut steps = Vec::new();
+    let mut first_rank = 0u32;
+    for (at, Part { given, words, job }) in parts.iter().enumerate() {
+        let job = job.unwrap_or_default();
+        let mut step = request::step(invocation, given, job, words)?;
+        own.get(at).into_iter().for_each(|view| step.in_own_job(view));
+        step.request.first_rank = first_rank;
+        let grant = granted(invocation, job, &step)?;
+        bcast::carry(invocation, given, &mut step, &grant)?;
+        first_rank = first_rank.saturating_add(grant.tasks);
+        steps.push((step, grant));
+    }
+    let given = &parts[0].given;
+    beside(invocation, given.text("prolog"));
+    invocation.out.flush()?;
+    let exit = run::run(invocation, steps);
+    beside(invocation, given.text("epilog"));
+    exit
 }
 
 /// What the step may use. While its job is suspended it waits, as Slurm's does.
@@ -151,21 +176,6 @@ fn no_step(job: JobId, error: &ClientError) -> Failure {
         }
         error => Failure::call("srun", &what, error),
     }
-}
-
-/// Runs the step and what was to run here before and after it.
-fn step_in(
-    invocation: &mut Invocation<'_>,
-    given: &Given,
-    mut step: request::Step,
-    grant: &StepGrant,
-) -> Result<ExitStatus, Failure> {
-    bcast::carry(invocation, given, &mut step, grant)?;
-    beside(invocation, given.text("prolog"));
-    invocation.out.flush()?;
-    let exit = run::run(invocation, step, grant);
-    beside(invocation, given.text("epilog"));
-    exit
 }
 
 /// A program on this machine, for its effects alone.

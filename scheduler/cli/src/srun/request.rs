@@ -142,6 +142,7 @@ fn asked(invocation: &Invocation<'_>, given: &Given, job: JobId, start: &StepSta
         exclude: list("exclude")?,
         cyclic: request::distribution(invocation, given)? == Some(Distribution::Cyclic),
         overlap: given.has("overlap"),
+        first_rank: 0,
     })
 }
 

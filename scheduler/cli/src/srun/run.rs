@@ -11,7 +11,7 @@ use crate::invocation::Invocation;
 use crate::terminal::escaped;
 use squall_types::agent::ExitStatus;
 use squall_types::api::StepGrant;
-use squall_types::step::{StepCommand, StepNews};
+use squall_types::step::{StepCommand, StepNews, WholeLaunch};
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
@@ -35,11 +35,17 @@ const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// Runs the step to its end; the worst of what its tasks ended with.
+/// Runs a step to its end, or several as one launch; the worst of what the tasks ended with. What the first part asks
+/// of this process holds for all.
 ///
 /// # Errors
 /// It could not be started.
-pub fn run(invocation: &mut Invocation<'_>, step: Step, grant: &StepGrant) -> Result<ExitStatus, Failure> {
+pub fn run(invocation: &mut Invocation<'_>, mut parts: Vec<(Step, StepGrant)>) -> Result<ExitStatus, Failure> {
+    let tasks = parts.iter().map(|(_, grant)| grant.tasks).fold(0, u32::saturating_add);
+    tell_of_the_whole(&mut parts);
+    let (starts, grants): (Vec<_>, Vec<_>) =
+        parts.iter().map(|(step, grant)| (step.start.clone(), grant.clone())).unzip();
+    let Some((step, grant)) = parts.into_iter().next() else { return Ok(ExitStatus::default()) };
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::error("srun", format_args!("no runtime: {error}")))?;
     let (quiet, pty) = (step.quiet, step.start.terminal.is_some());
@@ -48,14 +54,14 @@ pub fn run(invocation: &mut Invocation<'_>, step: Step, grant: &StepGrant) -> Re
         grant.step,
         &invocation.directory,
         step.start.label,
-        grant.tasks,
+        tasks,
         &mut *invocation.out,
         &mut *invocation.err,
     )?;
     let _raw = if pty { Raw::enter() } else { None };
     runtime.block_on(async {
-        let links = Links::connect(&step.start, grant).await?;
-        let mut running = Running::new(step, grant, links)?;
+        let links = Links::connect(starts.iter().zip(&grants)).await?;
+        let mut running = Running::new(step, &grants, links)?;
         let outcome = running.until_over(&mut sinks).await;
         // Output that nobody takes any more is no reason to say that the step failed.
         let _ = sinks.finish();
@@ -64,6 +70,23 @@ pub fn run(invocation: &mut Invocation<'_>, step: Step, grant: &StepGrant) -> Re
         }
         outcome.map(|()| running.tasks.worst())
     })
+}
+
+/// Tasks of one launch over several components are one program of so many tasks on so many nodes.
+fn tell_of_the_whole(parts: &mut [(Step, StepGrant)]) {
+    if parts.len() < 2 {
+        return;
+    }
+    let all: Vec<_> = parts.iter().flat_map(|(_, grant)| &grant.nodes).cloned().collect();
+    let mut first_node = 0;
+    for (step, grant) in parts {
+        step.start.whole = Some(WholeLaunch {
+            nodes: all.iter().map(|node| node.name.clone()).collect(),
+            tasks_per_node: all.iter().map(|node| node.ranks.len() as u32).collect(),
+            first_node,
+        });
+        first_node += grant.nodes.len() as u32;
+    }
 }
 
 struct Running {
@@ -80,9 +103,10 @@ struct Running {
 }
 
 impl Running {
-    fn new(step: Step, grant: &StepGrant, links: Links) -> Result<Self, Failure> {
-        let ranks = grant.nodes.iter().map(|node| (node.name.clone(), node.ranks.clone()));
-        let tasks = Tasks::new(grant.run.job, grant.step, ranks);
+    fn new(step: Step, grants: &[StepGrant], links: Links) -> Result<Self, Failure> {
+        let nodes = grants.iter().flat_map(|grant| &grant.nodes);
+        let ranks = nodes.map(|node| (node.name.clone(), node.ranks.clone()));
+        let tasks = Tasks::new(grants[0].run.job, grants[0].step, ranks);
         let input = read_input(&step.streams.input);
         let signals = Signals::new().map_err(|error| Failure::error("srun", format_args!("signals: {error}")))?;
         Ok(Running {

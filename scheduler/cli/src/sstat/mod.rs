@@ -75,7 +75,7 @@ fn of_job(invocation: &mut Invocation<'_>, given: &Given, named: &Named) -> Resu
         let live = live
             .map_err(|error| Failure::call("sstat", &format!("couldn't get the usage of job {}", job.job), &error))?;
         for step in steps {
-            let id = format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), 0), step.step.suffix());
+            let id = format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), job.het, 0), step.step.suffix());
             rows.extend(of_step(id, step, &live, given.has("pidformat")));
         }
     }

@@ -31,6 +31,8 @@ pub struct Canned {
     pub submissions: RefCell<Vec<Result<SubmitReply, ClientError>>>,
     pub results: Vec<ActionResult>,
     pub node_results: Vec<NodeActionResult>,
+    /// Of jobs that have one of their own.
+    pub grants: std::collections::BTreeMap<JobId, StepGrant>,
     pub grant: StepGrant,
     pub visit: VisitGrant,
     /// What queries fail with.
@@ -185,7 +187,8 @@ impl Controller for Canned {
 
     fn start_step(&self, request: &StepRequest) -> Result<StepGrant, ClientError> {
         self.note(Asked::Step(request.clone()))?;
-        Ok(StepGrant { run: squall_types::Run { job: request.job, attempt: Attempt(1) }, ..self.grant.clone() })
+        let grant = self.grants.get(&request.job).unwrap_or(&self.grant).clone();
+        Ok(StepGrant { run: squall_types::Run { job: request.job, attempt: Attempt(1) }, ..grant })
     }
 
     fn visit(&self, job: JobId) -> Result<VisitGrant, ClientError> {

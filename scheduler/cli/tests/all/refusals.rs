@@ -17,7 +17,7 @@ fn desk() -> Desk {
         .file("stray.sh", "#!/bin/sh\n#SBATCH stray -n1\nhostname\n")
         .file("open.sh", "#!/bin/sh\n#SBATCH --job-name=\"open\nhostname\n")
         .file("colon.sh", "#!/bin/sh\n#SBATCH -n1 : -n2\nhostname\n")
-        .file("het.sh", "#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n2\nhostname\n")
+        .file("het.sh", "#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH --foo\nhostname\n")
         .file("latin1.sh", b"#!/bin/sh\n#SBATCH --comment=gr\xfcn\nhostname\n")
         .file("minute.cron", "# mine\n61 * * * * run\n")
         .file("weekday.cron", "0 0 * * fri-mon run\n")

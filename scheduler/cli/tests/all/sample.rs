@@ -14,6 +14,7 @@ pub fn job(id: u32, name: &str, state: JobState) -> JobView {
     JobView {
         job: JobId(id),
         array: None,
+        het: None,
         attempt: Attempt(1),
         restarts: 0,
         name: name.to_owned(),
@@ -95,6 +96,7 @@ pub fn queue() -> Vec<JobView> {
         pending(7, "later", Reason::BeginTime),
         JobView {
             array: Some(ArrayView::Pending { array: JobId(3), indices, limit: Some(2) }),
+            het: None,
             ..pending(3, "arr", Reason::JobArrayTaskLimit)
         },
         JobView { dependency: "afterok:1(unfulfilled)".to_owned(), ..pending(4, "dep", Reason::Dependency) },
@@ -294,6 +296,7 @@ pub fn accounted(view: &JobView, steps: Vec<AccountedStep>) -> AccountedJob {
     AccountedJob {
         job: view.job,
         array: view.array.clone(),
+        het: None,
         attempt: view.attempt,
         restarts: view.restarts,
         name: view.name.clone(),

@@ -254,6 +254,31 @@ fn directives_are_read_as_slurm_reads_them() {
 }
 
 #[test]
+fn components_stand_between_colons_and_between_directives() {
+    let sizes = |request: &SubmitRequest| {
+        let all = std::iter::once(&request.spec).chain(&request.more);
+        all.map(|spec| (spec.ask.tasks, spec.time_limit, spec.name.clone())).collect::<Vec<_>>()
+    };
+    let minutes = |count| Some(Span::from_mins(count));
+    let request = submitted("sbatch -n1 -t5 -Jfirst : -n2 job.sh : argument");
+    let (one, two) = ((Some(1), minutes(5), "first".to_owned()), (Some(2), minutes(5), "first".to_owned()));
+    assert_eq!(sizes(&request), [one, two]);
+    assert_eq!(request.spec.arguments, [":", "argument"], "behind the script a colon is an argument like any other");
+    assert!(request.more[0].arguments.is_empty());
+
+    let script = "#!/bin/sh\n#SBATCH -n1 -t5\n#SBATCH hetjob\n#SBATCH -n2 -J second\nhostname\n";
+    let desk = desk().file("het.sh", script).file("pack.sh", script.replace("hetjob", "packjob"));
+    let first = (Some(1), minutes(9), "het.sh".to_owned());
+    assert_eq!(
+        sizes(&submitted_at(&desk, "sbatch -t9 het.sh")),
+        [first, (Some(2), minutes(9), "second".to_owned())],
+        "a line of one component is about all of them"
+    );
+    let told = desk.transcript("sbatch pack.sh");
+    assert!(told.contains("component separator is being deprecated"), "{told}");
+}
+
+#[test]
 fn the_command_line_beats_the_environment_which_beats_the_script() {
     let script = "#!/bin/sh\n#SBATCH -J script --mem=1G -p script\n";
     let desk = desk().file("with.sh", script).set("SBATCH_JOB_NAME", "variable").set("SBATCH_MEM_PER_CPU", "100");

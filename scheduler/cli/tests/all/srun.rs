@@ -62,6 +62,65 @@ fn the_worst_of_all_tasks_is_the_exit_code() {
     assert!(outcome.err.ends_with("srun: Force Terminated StepId=86.0\n"), "{}", outcome.err);
 }
 
+/// Inside job 86 with two components, of which the second has two tasks on a node of its own.
+fn in_components(agents: &Agents) -> Desk {
+    let part = |nodes: std::ops::Range<usize>, tasks| {
+        let nodes = agents.grant.nodes[nodes].to_vec();
+        StepGrant { nodes, tasks, ..agents.grant.clone() }
+    };
+    let grants = [(JobId(86), part(0..1, 1)), (JobId(87), part(1..2, 2))].into();
+    let desk = Desk::new(Canned { grants, ..Canned::default() });
+    let around = [("SLURM_JOB_ID", "86"), ("SLURM_HET_SIZE", "2"), ("SLURM_NTASKS", "1")];
+    let first = [("SLURM_JOB_ID_HET_GROUP_0", "86"), ("SLURM_NTASKS_HET_GROUP_0", "1")];
+    let second = [("SLURM_JOB_ID_HET_GROUP_1", "87"), ("SLURM_NTASKS_HET_GROUP_1", "2")];
+    let all = around.into_iter().chain(first).chain(second);
+    all.fold(desk, |desk, (name, value)| desk.set(name, value))
+}
+
+#[test]
+fn one_launch_runs_in_several_components() {
+    let agents = Agents::with(&[&[0], &[1, 2]]);
+    let desk = in_components(&agents);
+    let outcome = desk.run("srun -l --het-group=0,1 --input=none sh -c 'echo rank $SLURM_PROCID; exit $SLURM_PROCID'");
+    assert_eq!(sorted(&outcome.out), ["0: rank 0", "1: rank 1", "2: rank 2"], "{outcome:?}");
+    assert_eq!(outcome.code, 2, "the worst of all components");
+    let asked: Vec<(JobId, Option<u32>, u32)> = desk
+        .controller
+        .asked
+        .borrow()
+        .iter()
+        .filter_map(|asked| match asked {
+            Asked::Step(request) => Some((request.job, request.tasks, request.first_rank)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [(JobId(86), Some(1), 0), (JobId(87), Some(2), 1)], "ranks go on from one to the next");
+    let starts = agents.starts.lock().expect("the agents live");
+    let mut whole: Vec<_> = starts.iter().map(|start| start.whole.clone().expect("a part of a whole")).collect();
+    whole.sort_by_key(|whole| whole.first_node);
+    assert_eq!(whole.iter().map(|whole| whole.first_node).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!((whole[0].nodes.len(), &whole[1].tasks_per_node), (2, &vec![1, 2]));
+}
+
+#[test]
+fn components_may_run_programs_of_their_own() {
+    let agents = Agents::with(&[&[0], &[1, 2]]);
+    let desk = in_components(&agents);
+    let outcome = desk.run("srun -l --input=none echo one : echo two");
+    assert_eq!(sorted(&outcome.out), ["0: one", "1: two", "2: two"], "{outcome:?}");
+    let outcome = desk.run("srun -l --input=none --het-group=1 echo one : --het-group=0 echo two");
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let outcome = desk.run("srun --input=none -- echo : one");
+    assert_eq!(outcome.out, ": one\n", "behind -- a colon is an argument like any other");
+    let none = desk.run("srun --het-group=2 true");
+    assert_eq!(
+        (none.code, none.err.lines().next()),
+        (1, Some("srun: error: Requested het-group offset exceeds highest hetjob index (2 > 1)"))
+    );
+    assert_eq!(desk.run("srun --het-group=0 true : --het-group=0 true").code, 1);
+    assert_eq!(desk.run("srun --het-group=x true").code, 255);
+}
+
 #[test]
 fn a_bad_exit_ends_the_others_where_that_was_asked() {
     let agents = Agents::with(&[&[0], &[1]]);
@@ -166,7 +225,6 @@ fn what_srun_refuses_is_told_in_slurms_words() {
         "srun -n abc hostname",
         "srun --jobid=abc hostname",
         "srun --multi-prog conf",
-        "srun -n1 hostname : -n2 date",
         "srun --input=nosuchfile cat",
         "srun --output=nosuch/x --input=none true",
         "srun --input=none cannot-run",

@@ -240,7 +240,14 @@ mod tests {
 
     fn submitted(job: u32, spec: JobSpec) -> What {
         let token = SubmitToken::default();
-        What::JobSubmitted { job: JobId(job), spec: Box::new(spec), token, terms: Vec::new(), eligible_at: None }
+        What::JobSubmitted {
+            job: JobId(job),
+            spec: Box::new(spec),
+            token,
+            terms: Vec::new(),
+            eligible_at: None,
+            het: None,
+        }
     }
 
     fn started(job: u32) -> What {

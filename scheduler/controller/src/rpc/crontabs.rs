@@ -33,9 +33,15 @@ impl Service {
         }
         let (mut entries, mut blobs, mut said) = (Vec::with_capacity(count), Vec::new(), Vec::new());
         for CronEntry { first_line, last_line, submission } in request.entries {
-            let Admitted { spec, token, blobs: more, notes } = self.admit_job(channel, (uid, gid), submission).await?;
+            let Admitted { spec, more, token, blobs: contents, notes } =
+                self.admit_job(channel, (uid, gid), submission).await?;
+            if !more.is_empty() {
+                let refusal = Rejection::new("SQ1032", "Invalid job specification");
+                let refusal = refusal.asked(format!("a heterogeneous job in line {first_line} of a crontab"));
+                return Err(refused(refusal.limit("an entry of a crontab has one component")));
+            }
             entries.push(WantedEntry { spec: Box::new(spec), token, first_line, last_line });
-            blobs.extend(more);
+            blobs.extend(contents);
             said.extend(notes.into_iter().filter(|note| !said.contains(note)).collect::<Vec<_>>());
         }
         let command = Command::SetCrontab { uid, text: request.text, entries };

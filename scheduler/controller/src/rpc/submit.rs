@@ -8,6 +8,7 @@ use squall_core::{Command, Rejection, Reply};
 use squall_journal::PreparedBlob;
 use squall_proto::server::{Channel, Failure};
 use squall_types::api::{SubmitReply, SubmitRequest};
+use squall_types::het::MAX_COMPONENTS;
 use squall_types::{Gid, JobId, JobKind, JobSpec, MailEvents, SubmitToken, Uid};
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ const FAILED: &str = "Batch job submission failed: ";
 /// A submission with everything that the channel and this machine know of it.
 pub(super) struct Admitted {
     pub spec: JobSpec,
+    /// The other components of a heterogeneous job.
+    pub more: Vec<JobSpec>,
     pub token: SubmitToken,
     pub blobs: Vec<PreparedBlob>,
     pub notes: Vec<String>,
@@ -30,8 +33,15 @@ impl Service {
         let uid = caller.uid().ok_or_else(|| Failure::Denied("only users submit jobs".to_owned()))?;
         allow(&caller, Verb::Submit, Object::Job { uid }).map_err(refused)?;
         let test_only = request.test_only;
-        let Admitted { spec, token, blobs, notes: mut said } = self.admit_job(channel, (uid, gid), request).await?;
-        let command = Command::Submit { spec: Box::new(spec), token, test_only };
+        let Admitted { spec, more, token, blobs, notes: mut said } =
+            self.admit_job(channel, (uid, gid), request).await?;
+        let command = match more.is_empty() {
+            true => Command::Submit { spec: Box::new(spec), token, test_only },
+            false => {
+                let specs = std::iter::once(spec).chain(more).collect();
+                Command::SubmitTogether { specs, token, test_only }
+            }
+        };
         match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
             Reply::Submitted { job, notes } => {
                 said.extend(notes);
@@ -49,10 +59,17 @@ impl Service {
         (uid, gid): (Uid, Gid),
         request: SubmitRequest,
     ) -> Result<Admitted, Failure> {
-        let SubmitRequest { mut spec, script, environment, token, test_only: _ } = request;
-        (spec.uid, spec.gid, spec.user) = (uid, gid, self.users.name(uid).await);
+        let SubmitRequest { mut spec, script, environment, token, test_only: _, mut more } = request;
+        if more.len() >= MAX_COMPONENTS {
+            let asked = format!("a heterogeneous job of {} components", more.len() + 1);
+            let refusal = Rejection::new("SQ1032", &format!("{FAILED}Invalid job specification"));
+            return Err(refused(refusal.asked(asked).limit(format!("at most {MAX_COMPONENTS}"))));
+        }
         let config = self.published().cluster.config.clone();
-        spec.groups = self.users.groups(uid, gid, &config).await;
+        let (user, groups) = (self.users.name(uid).await, self.users.groups(uid, gid, &config).await);
+        for spec in std::iter::once(&mut spec).chain(&mut more) {
+            (spec.uid, spec.gid, spec.user, spec.groups) = (uid, gid, user.clone(), groups.clone());
+        }
         let limits = &config.limits;
         check_script(spec.kind, script.as_deref(), limits.max_script_bytes).map_err(refused)?;
         check_environment(&environment, limits.max_environment_bytes).map_err(refused)?;
@@ -65,6 +82,9 @@ impl Service {
         }
         let hook = self.settings().settings.submit_hook.clone();
         let mut notes = self.hooks.look_at(&hook, &mut spec, script.as_deref()).await.map_err(refused)?;
+        for component in &mut more {
+            notes.extend(self.hooks.look_at(&hook, component, None).await.map_err(refused)?);
+        }
         let (script, environment) = if script.as_ref().map_or(0, Vec::len) + environment.len() <= SMALL {
             prepare(script, environment)?
         } else {
@@ -77,7 +97,11 @@ impl Service {
         notes.extend(unheard.then(|| NO_MAIL.to_owned()));
         let given = channel.traceparent.as_deref().or(spec.trace_parent.as_deref());
         spec.trace_parent = Some(trace_parent_for(given, self.authority.cluster(), &token));
-        Ok(Admitted { spec, token, blobs: script.into_iter().chain(environment).collect(), notes })
+        for component in &mut more {
+            (component.script, component.environment) = (None, spec.environment);
+            component.trace_parent = spec.trace_parent.clone();
+        }
+        Ok(Admitted { spec, more, token, blobs: script.into_iter().chain(environment).collect(), notes })
     }
 
     /// The script of a job, for its owner.

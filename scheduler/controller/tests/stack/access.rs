@@ -57,7 +57,7 @@ async fn a_login_host_speaks_for_users_of_its_range_and_for_nobody_else() {
     assert_eq!(job(&alice, id).await.uid, Uid(20_001));
     // An enrolled host is no admin, and its users change their own jobs alone.
     let bob = host.clone().vouching_for(user(20_002));
-    let filter = || JobFilter { jobs: vec![JobRef { job: id, elements: None }], ..JobFilter::default() };
+    let filter = || JobFilter { jobs: vec![JobRef::from(id)], ..JobFilter::default() };
     let results = bob.act(filter(), JobAction::Cancel).await.unwrap();
     assert!(results[0].refusal.is_some(), "{results:?}");
     assert!(bob.script(id).await.is_err() && alice.script(id).await.is_ok());

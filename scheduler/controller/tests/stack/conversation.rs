@@ -63,7 +63,7 @@ async fn a_cancelled_job_is_stopped_by_its_agent() {
     let duty = agent.assignment().await;
     agent.report(duty.run, AttemptState::Prepared).await;
     agent.report(duty.run, AttemptState::Running { since: Timestamp(1) }).await;
-    let filter = JobFilter { jobs: vec![JobRef { job: id, elements: None }], ..JobFilter::default() };
+    let filter = JobFilter { jobs: vec![JobRef::from(id)], ..JobFilter::default() };
     let results = client.act(filter, JobAction::Cancel).await.unwrap();
     assert_eq!(results.len(), 1);
     assert_eq!(results[0].refusal, None);
@@ -119,9 +119,9 @@ async fn why_says_what_stands_in_the_way() {
     let stage = Stage::start().await;
     let client = stage.local().await;
     let id = client.submit(batch("t1")).await.unwrap().job;
-    let explanation = client.why(JobRef { job: id, elements: None }).await.unwrap();
+    let explanation = client.why(JobRef::from(id)).await.unwrap();
     assert!(!explanation.blockers.is_empty(), "no machine is there yet: {explanation:?}");
-    let unknown = client.why(JobRef { job: JobId(99), elements: None }).await;
+    let unknown = client.why(JobRef::from(JobId(99))).await;
     assert!(matches!(unknown, Err(ClientError::Refused(_))), "{unknown:?}");
     assert_ne!(job(&client, id).await.reason, Reason::None);
 }

@@ -45,7 +45,7 @@ async fn a_crontab_outlives_the_controller_and_its_jobs_wait_for_their_times() {
     let left = live_jobs(&root).await;
     assert_eq!((left.len(), left[0].job), (1, jobs[0].job));
 
-    let filter = JobFilter { jobs: vec![JobRef { job: left[0].job, elements: None }], ..JobFilter::default() };
+    let filter = JobFilter { jobs: vec![JobRef::from(left[0].job)], ..JobFilter::default() };
     let refused = root.act(filter.clone(), JobAction::Cancel).await.unwrap();
     assert_eq!(refused[0].refusal.as_ref().unwrap().code, "SQ1016");
     assert_eq!(root.act(filter, JobAction::CancelCron).await.unwrap()[0].refusal, None);

@@ -23,7 +23,7 @@ async fn a_flood_of_submissions_loses_none_and_starves_nothing() {
             ids
         })
     };
-    let filter = JobFilter { jobs: vec![JobRef { job: first, elements: None }], ..JobFilter::default() };
+    let filter = JobFilter { jobs: vec![JobRef::from(first)], ..JobFilter::default() };
     let results = client.act(filter, JobAction::Cancel).await.unwrap();
     let cancelled = began.elapsed();
     assert_eq!(results[0].refusal, None);

@@ -103,6 +103,7 @@ pub fn batch(token: &str) -> SubmitRequest {
         environment: b"A=1\0".to_vec(),
         token: SubmitToken::new(token),
         test_only: false,
+        more: Vec::new(),
     }
 }
 

@@ -101,7 +101,7 @@ impl Tally {
             JobPhase::Pending => {
                 let submits = match &job.role {
                     Role::Pending { indices } => indices.len(),
-                    Role::Single | Role::Element { .. } => 1,
+                    Role::Single | Role::Element { .. } | Role::Component(_) => 1,
                 };
                 Tally { submits, ..Tally::default() }
             }

@@ -19,10 +19,11 @@ impl Cluster {
     /// `false` where the event is about something else.
     pub(super) fn apply_to_jobs(&mut self, what: &What, at: Timestamp) -> bool {
         match what {
-            What::JobSubmitted { job, spec, token, terms, eligible_at } => {
-                let role = match &spec.array {
-                    Some(array) => Role::Pending { indices: array.indices.clone() },
-                    None => Role::Single,
+            What::JobSubmitted { job, spec, token, terms, eligible_at, het } => {
+                let role = match (&spec.array, het) {
+                    (Some(array), _) => Role::Pending { indices: array.indices.clone() },
+                    (None, Some(place)) => Role::Component(*place),
+                    (None, None) => Role::Single,
                 };
                 if let Some(array) = &spec.array {
                     let record = ArrayRecord {
@@ -298,12 +299,17 @@ impl Cluster {
             _ => None,
         };
         if let Some(completed) = outcome {
-            self.remember(id, completed);
+            self.remember(id, completed && self.rest_completed(&job));
         }
         if let (Some(array), Some(index)) = (job.array(), job.index()) {
             self.arrays.edit(&array, |record| record.records.remove(&index));
         }
-        let Some(array) = job.array() else { return self.spend_token(&job.token, id, at) };
+        let Some(array) = job.array() else {
+            if job.bears_token() {
+                self.spend_token(&job.token, id, at);
+            }
+            return;
+        };
         let empty = self.arrays.get(&array).is_some_and(|record| record.live == 0 && record.records.is_empty());
         if empty && self.jobs.get(&array).is_none() {
             let Some(record) = self.arrays.remove(&array) else { return };
@@ -317,6 +323,16 @@ impl Cluster {
             }
             self.spend_token(&job.token, array, at);
         }
+    }
+
+    /// A heterogeneous job ended as well as all of its components did: its leader's number is remembered for all.
+    fn rest_completed(&self, job: &Job) -> bool {
+        let Some(place) = job.het().filter(|place| place.is_leader()) else { return true };
+        place.ids().skip(1).all(|id| match self.jobs.get(&id).map(|job| &job.phase) {
+            Some(JobPhase::Ended(end)) => end.state == EndState::Completed,
+            Some(_) => false,
+            None => self.past.completed.contains(id.0),
+        })
     }
 
     /// A submission that is repeated late is still the same job: its token outlives the purge for a while.

@@ -3,7 +3,7 @@
 use super::Reply;
 use super::draft::Draft;
 use crate::event::What;
-use crate::job::{JobPhase, Part};
+use crate::job::{Job, Part};
 use crate::node::{DrainWhy, Hold, HoldOwner, Node, NodeState};
 use crate::refuse::Rejection;
 use squall_types::agent::StepEnd;
@@ -149,17 +149,14 @@ impl Draft {
         Reply::Done
     }
 
-    /// A gang runs when every part is prepared.
+    /// A gang runs when every part is prepared, a heterogeneous job when every component is.
     fn start_if_complete(&mut self, run: Run) {
         let Some(job) = self.job(run.job) else { return };
-        let JobPhase::Bound(placement) = &job.phase else { return };
-        let ready = |part: &Part| matches!(part, Part::Prepared);
-        let enough = if crate::canary::active("gang_starts_early") {
-            placement.parts.iter().any(ready)
-        } else {
-            placement.parts.iter().all(ready)
-        };
-        if enough {
+        if !self.is_prepared(job) {
+            return;
+        }
+        let runs: Vec<Run> = self.cluster.together(job).map(Job::run).collect();
+        for run in runs {
             self.emit(What::JobStarted { run });
             self.wake_dependants(run.job);
         }

@@ -34,8 +34,17 @@ impl Draft {
         };
         let whole = self.job(job.job);
         let Some(array) = self.cluster.arrays.get(&job.job) else {
-            return match (whole, &job.elements) {
-                (Some(record), None) => Ok(vec![Target::Record(record.id)]),
+            let place = whole.and_then(Job::het).filter(|place| place.is_leader());
+            return match (whole, &job.elements, job.component, place) {
+                // The leader's id names the whole.
+                (Some(_), None, None, Some(place)) => {
+                    Ok(self.cluster.components(place).map(|job| Target::Record(job.id)).collect())
+                }
+                (Some(record), None, None, None) => Ok(vec![Target::Record(record.id)]),
+                (Some(_), None, Some(offset), Some(place)) => {
+                    let id = place.ids().nth(offset as usize).filter(|id| self.job(*id).is_some());
+                    id.map(|id| vec![Target::Record(id)]).ok_or_else(unknown)
+                }
                 _ => Err(unknown()),
             };
         };
@@ -71,6 +80,9 @@ impl Draft {
             let (Target::Record(id) | Target::Waiting(id, _)) = target;
             self.may_change(caller, *id)?;
             self.may_cancel_cron(*id, cron)?;
+        }
+        if let [Target::Record(id)] = targets.as_slice() {
+            self.may_cancel(*id, job.component.is_some())?;
         }
         for target in targets {
             match target {
@@ -180,6 +192,13 @@ impl Draft {
             let Target::Record(id) = target else { continue };
             self.may_change(caller, id)?;
             let Some(record) = self.job(id) else { continue };
+            if let Some(place) = record.het() {
+                // The others come back with the leader.
+                match place.is_leader() || job.job == id || job.component.is_some() {
+                    true => self.may_requeue(place)?,
+                    false => continue,
+                }
+            }
             if record.spec.kind != JobKind::Batch || record.spec.requeue == Some(false) {
                 return Err(Rejection::new("SQ1010", "Requested operation is presently disabled")
                     .asked(format!("to requeue job {id}"))
@@ -222,7 +241,12 @@ impl Draft {
             return Err(Rejection::new("SQ1001", "Invalid job id specified").asked(format!("job {}", run.job)));
         }
         self.may_change(caller, run.job)?;
-        let Some(job) = self.job(run.job) else { return Ok(Reply::Done) };
+        let Some(mut job) = self.job(run.job) else { return Ok(Reply::Done) };
+        if !matches!(job.phase, JobPhase::Running { .. }) {
+            // Before it runs there is only the whole.
+            job = self.job(self.cluster.leader_of(job.id)).unwrap_or(job);
+        }
+        let run = job.run();
         let (state, reason) = match exit {
             ExitStatus { code: 0, signal: 0 } => (EndState::Completed, Reason::None),
             ExitStatus { signal: 0, .. } => (EndState::Failed, Reason::NonZeroExitCode),
@@ -233,7 +257,6 @@ impl Draft {
                 self.end(run.job, EndState::Cancelled, exit, Reason::None, caller.uid(), None);
             }
             JobPhase::Bound(_) | JobPhase::Running { .. } => {
-                let run = job.run();
                 self.stop(run, StopWhy::Ended, Outcome::End { state, exit, reason, by: None });
             }
             JobPhase::Stopping { .. } | JobPhase::Ended(_) => {}
@@ -310,9 +333,10 @@ fn invalid_node_state() -> Rejection {
 }
 
 fn show(job: &JobRef) -> String {
-    match &job.elements {
-        None => job.job.to_string(),
-        Some(elements) => format!("{}_[{elements}]", job.job),
+    match (&job.elements, job.component) {
+        (None, None) => job.job.to_string(),
+        (None, Some(offset)) => format!("{}+{offset}", job.job),
+        (Some(elements), _) => format!("{}_[{elements}]", job.job),
     }
 }
 

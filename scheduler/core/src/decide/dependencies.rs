@@ -4,8 +4,9 @@ use super::draft::Draft;
 use crate::cluster::Cluster;
 use crate::event::What;
 use crate::job::{Job, JobPhase, Role, TermState};
+use squall_types::het::MAX_COMPONENTS;
 use squall_types::{
-    DependencyKind, DependencyTerm, EndState, ExitStatus, IndexSet, JobId, JobSpec, Reason, TargetJob, Timestamp,
+    DependencyKind, DependencyTerm, EndState, HetPlace, IndexSet, JobId, JobSpec, Reason, TargetJob, Timestamp,
 };
 
 /// How far something is that a dependency can be about.
@@ -26,6 +27,9 @@ impl Draft {
         let mut waiting: Vec<JobId> = self.cluster.dependants_of(id).collect();
         if let Some(array) = job.array().filter(|array| *array != id) {
             waiting.extend(self.cluster.dependants_of(array));
+        }
+        if let Some(place) = job.het().filter(|place| !place.is_leader()) {
+            waiting.extend(self.cluster.dependants_of(place.leader));
         }
         if job.is_ended() {
             waiting.extend(self.cluster.singletons(job.spec.uid, &job.spec.name));
@@ -59,7 +63,7 @@ impl Draft {
                     self.emit(What::ElementsCancelled { array: id, indices, by: None });
                     self.wake_dependants(id);
                 }
-                _ => self.end(id, EndState::Cancelled, ExitStatus::default(), reason, None, None),
+                _ => self.end_whole(id, EndState::Cancelled, reason),
             }
         }
     }
@@ -86,7 +90,8 @@ pub(super) fn resolve(cluster: &Cluster, spec: &JobSpec, id: JobId) -> Vec<TermS
 fn resolve_term(cluster: &Cluster, spec: &JobSpec, id: JobId, array: bool, term: &DependencyTerm) -> TermState {
     let Some(target) = term.target else {
         // Elements stand in the order of submission where their array does, and do not wait for one another.
-        let place = |job: JobId| cluster.jobs.get(&job).and_then(Job::array).unwrap_or(job);
+        let array = |job: JobId| cluster.jobs.get(&job).and_then(Job::array);
+        let place = |job: JobId| array(job).unwrap_or_else(|| cluster.leader_of(job));
         let mine = place(id);
         let free = !cluster.namesakes(spec.uid, &spec.name).any(|other| place(other) < mine);
         return if free { TermState::Met } else { TermState::Waiting };
@@ -139,7 +144,10 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
         return Some(Progress { started_at, ended, failed, completed: ended && !failed });
     }
     match cluster.jobs.get(&target.job) {
-        Some(job) => Some(progress_of_job(job)),
+        Some(job) => Some(match job.het().filter(|place| place.is_leader()) {
+            Some(place) => progress_of_whole(cluster, job, place),
+            None => progress_of_job(job),
+        }),
         None => progress_of_past(cluster, target.job),
     }
 }
@@ -166,10 +174,24 @@ fn progress_of_job(job: &Job) -> Progress {
     Progress { started_at: job.started_at(), ended, failed: ended && !completed, completed }
 }
 
+/// The leader's id names the whole: it is over when all of it is.
+fn progress_of_whole(cluster: &Cluster, leader: &Job, place: HetPlace) -> Progress {
+    let (mut ended, mut failed, mut completed) = (true, false, true);
+    let progress = |id| cluster.jobs.get(&id).map(progress_of_job).or_else(|| progress_of_past(cluster, id));
+    for part in place.ids().filter_map(progress) {
+        (ended, failed, completed) = (ended && part.ended, failed || part.failed, completed && part.completed);
+    }
+    Progress { started_at: leader.started_at(), ended, failed, completed }
+}
+
 fn progress_of_past(cluster: &Cluster, job: JobId) -> Option<Progress> {
     let completed = cluster.past.completed.contains(job.0);
     let failed = cluster.past.failed.contains(job.0);
-    (completed || failed).then_some(Progress { started_at: None, ended: true, failed, completed })
+    // A component of it may still be ending: their ids follow on that of their leader.
+    let rest = (1..MAX_COMPONENTS as u32).filter_map(|offset| cluster.jobs.get(&JobId(job.0.saturating_add(offset))));
+    let mut rest = rest.take_while(|_| completed || failed);
+    let ended = !rest.any(|other| !other.is_ended() && other.het().is_some_and(|place| place.leader == job));
+    (completed || failed).then_some(Progress { started_at: None, ended, failed, completed: completed && ended })
 }
 
 /// Whether the dependency of an array lets this element go: `aftercorr` differs from one to the next.

@@ -32,8 +32,9 @@ impl Draft {
 
     /// Ends all parts that live, or settles the job at once where none does.
     pub fn stop(&mut self, run: Run, why: StopWhy, outcome: Outcome) {
-        self.emit(What::JobStopping { run, why, outcome });
+        self.emit(What::JobStopping { run, why, outcome: outcome.clone() });
         self.settle(run);
+        self.carry_along(run.job, why, &outcome);
     }
 
     /// When the last part of a stopping attempt is dead, the outcome comes true.

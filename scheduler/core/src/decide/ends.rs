@@ -6,7 +6,7 @@ use crate::event::{Charge, ChargeKind, What};
 use crate::job::{HeldBy, Job, JobEnd, JobPhase, Outcome, Part, Placement};
 use squall_types::agent::{EndCause, StopWhy};
 use squall_types::ids::Run;
-use squall_types::{AttemptEnd, EndState, ExitStatus, JobId, JobKind, NodeId, Reason, Span, Timestamp, Uid};
+use squall_types::{AttemptEnd, EndState, ExitStatus, HetPlace, JobId, JobKind, NodeId, Reason, Span, Timestamp, Uid};
 
 impl Draft {
     /// The one end of a job. `placement` is that of its last attempt.
@@ -41,6 +41,7 @@ impl Draft {
         };
         self.emit(What::JobEnded { job: id, end, charges });
         self.wake_dependants(id);
+        self.carry_along(id, StopWhy::Ended, &Outcome::End { state, exit, reason, by });
     }
 
     /// What the attempt that is over owes: its share of each node, and the boot of nodes bought for the job.
@@ -99,9 +100,13 @@ impl Draft {
                 // `--no-kill`: the rest goes on without a node that failed, unless it held the batch script. What never
                 // began is begun with all of its nodes or not at all.
                 let runs = matches!(job.phase, JobPhase::Running { .. });
-                if why == StopWhy::NodeFailed && rank > 0 && runs && job.spec.no_kill {
+                let bears_script = rank == 0 && job.het().is_none_or(HetPlace::is_leader);
+                if why == StopWhy::NodeFailed && !bears_script && runs && job.spec.no_kill {
                     return;
                 }
+                // What fails by no fault of its own takes all components with it.
+                let failed = matches!(why, StopWhy::NodeFailed | StopWhy::Requeued);
+                let run = if failed { self.run_of_whole(run) } else { run };
                 self.stop(run, why, outcome);
             }
             JobPhase::Stopping { .. } => self.settle(run),
@@ -134,11 +139,14 @@ impl Draft {
 
     /// An attempt failed by no fault of the job: it comes back unless it says not, later each time, then held.
     pub fn failed(&self, job: &Job, reason: Reason) -> Outcome {
+        let leader = self.job(self.cluster.leader_of(job.id)).unwrap_or(job);
+        let may_come_back = job.het().is_none_or(|place| self.is_whole(place));
+        let job = leader;
         let by_partition = |placement: &Placement| {
             self.cluster.config.partitions.get(&placement.partition).is_none_or(|config| config.requeue)
         };
         let may = job.spec.requeue.unwrap_or_else(|| job.placement().is_none_or(by_partition));
-        if !may || job.spec.kind != JobKind::Batch {
+        if !may || !may_come_back || job.spec.kind != JobKind::Batch {
             return Outcome::End { state: EndState::NodeFail, exit: ExitStatus::default(), reason, by: None };
         }
         let hold =

@@ -8,6 +8,7 @@ mod crontab;
 mod dependencies;
 mod draft;
 mod ends;
+mod het;
 mod inventory;
 mod orders;
 mod perform;
@@ -72,6 +73,9 @@ pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Comm
         Command::Configure { config } => draft.configure(config)?,
         Command::Restore { gap } => draft.restore(*gap),
         Command::Submit { spec, token, test_only } => draft.submit(caller, spec, token, *test_only)?,
+        Command::SubmitTogether { specs, token, test_only } => {
+            draft.submit_together(caller, specs, token, *test_only)?
+        }
         Command::Cancel { job, cron } => draft.cancel(caller, job, *cron)?,
         Command::Hold { job } => draft.hold(caller, job)?,
         Command::Release { job } => draft.release(caller, job)?,

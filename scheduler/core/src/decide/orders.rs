@@ -152,7 +152,7 @@ impl Draft {
             let since = self.job(job).and_then(|job| job.seeking_since);
             let wasted = matches!((since, cap), (Some(since), Some(cap)) if self.now.since(since) >= cap);
             let not_before = wasted.then(|| self.backoff(3));
-            self.emit(What::ClaimDropped { job, reason, not_before });
+            self.drop_claim(job, reason, not_before);
         }
     }
 

@@ -19,6 +19,19 @@ pub(super) const DIE_AT_MARGIN: Span = Span::from_mins(10);
 impl Draft {
     pub fn perform(&mut self, step: &Step) -> Result<Reply, Rejection> {
         match step {
+            Step::Together { steps } => self.perform_together(steps),
+            Step::Bind { target: Target::Job(job), .. } | Step::Claim { target: Target::Job(job), .. }
+                if self.job(*job).is_some_and(|job| job.het().is_some()) =>
+            {
+                self.perform_together(std::slice::from_ref(step))
+            }
+            step => self.perform_one(step),
+        }
+    }
+
+    pub(super) fn perform_one(&mut self, step: &Step) -> Result<Reply, Rejection> {
+        match step {
+            Step::Together { .. } => {}
             Step::Bind { target, partition, allocations, time_limit } => {
                 self.bind(*target, partition, allocations, *time_limit)?;
             }
@@ -31,9 +44,7 @@ impl Draft {
                 self.emit(What::JobClaimed { job, partition, allocations });
             }
             Step::DropClaim { job, reason, not_before } => {
-                if self.job(*job).is_some_and(|job| job.claim().is_some()) {
-                    self.emit(What::ClaimDropped { job: *job, reason: *reason, not_before: *not_before });
-                }
+                self.drop_claim(*job, *reason, *not_before);
             }
             Step::Order(order) => self.order(order)?,
             Step::CancelDrain { node } => {
@@ -84,7 +95,7 @@ impl Draft {
                 self.emit(What::DieAtExtended { node: held.node, die_at: needed });
             }
         }
-        let alone = allocations.len() == 1;
+        let alone = allocations.len() == 1 && self.job(job).is_some_and(|job| job.het().is_none());
         let (partition, mut allocations) = (partition.clone(), allocations.to_vec());
         if crate::canary::active("double_gpu") {
             allocations.iter_mut().for_each(|held| held.gpus = (0..held.gpus.len() as u16).collect());

@@ -59,14 +59,15 @@ impl Draft {
             (None, None) if request.nodes.is_some() => chosen.len() as u32,
             (None, None) => chosen.iter().map(|held| held.tasks.max(1)).sum(),
         };
-        if tasks > MAX_STEP_TASKS {
+        if tasks.saturating_add(request.first_rank) > MAX_STEP_TASKS {
             return Err(Rejection::new("SQ1022", "Unable to create step: More processors requested than permitted")
                 .asked(format!("{tasks} tasks"))
                 .limit(format!("a step has at most {MAX_STEP_TASKS}")));
         }
         // Fewer tasks than nodes leave the last nodes out, as Slurm does with a warning.
         chosen.truncate(tasks as usize);
-        let ranks = lay_out(&chosen, tasks, request);
+        let mut ranks = lay_out(&chosen, tasks, request);
+        ranks.iter_mut().flatten().for_each(|rank| *rank += request.first_rank);
         let run = job.run();
         let step = StepId(job.next_step);
         let nodes: Vec<StepNode> = chosen

@@ -57,7 +57,7 @@ impl Draft {
 
     /// Completes it, and says what speaks against it.
     pub(super) fn admit(&self, caller: &Caller, spec: &mut JobSpec) -> Result<JobId, Rejection> {
-        let id = self.cluster.counters.next_job.max(self.cluster.config.first_job);
+        let id = self.next_id();
         self.check_room(spec)?;
         self.check_sizes(spec)?;
         self.check_promises(spec)?;
@@ -86,7 +86,11 @@ impl Draft {
         let terms = resolve(&self.cluster, &spec, id);
         let eligible_at = eligible_at(&self.pending(&spec, id, &terms), self.now);
         let token = token.clone();
-        self.emit(What::JobSubmitted { job: id, spec: Box::new(spec), token, terms, eligible_at });
+        self.emit(What::JobSubmitted { job: id, spec: Box::new(spec), token, terms, eligible_at, het: None });
+    }
+
+    pub(super) fn next_id(&self) -> JobId {
+        self.cluster.counters.next_job.max(self.cluster.config.first_job)
     }
 
     /// The record as it would stand in the queue.
@@ -304,25 +308,28 @@ impl Draft {
             if target.job >= id && self.job(target.job).is_none() {
                 return Err(problem(asked, "no job of that number has been submitted".to_owned()));
             }
-            if target.job == id || self.leads_to(target.job, id) {
+            let mine = self.cluster.leader_of(id);
+            if self.cluster.leader_of(target.job) == mine || self.leads_to(target.job, mine) {
                 return Err(problem(asked, "it would wait for itself".to_owned()));
             }
         }
         Ok(())
     }
 
-    /// Whether `from` waits, over any number of jobs, for `to`.
+    /// Whether `from` waits, over any number of jobs, for `to`. A heterogeneous job waits for what any of it waits for.
     fn leads_to(&self, from: JobId, to: JobId) -> bool {
         let mut seen = std::collections::BTreeSet::new();
         let mut left = vec![from];
         while let Some(job) = left.pop() {
+            let job = self.cluster.leader_of(job);
             if job == to {
                 return true;
             }
             if seen.insert(job)
                 && let Some(job) = self.job(job).filter(|job| job.is_pending())
             {
-                left.extend(job.spec.dependency.terms.iter().filter_map(|term| term.target).map(|target| target.job));
+                let terms = self.cluster.together(job).flat_map(|job| &job.spec.dependency.terms);
+                left.extend(terms.filter_map(|term| term.target).map(|target| target.job));
             }
         }
         false
@@ -351,17 +358,22 @@ impl Draft {
         let mut draft = Draft::new(&self.cluster, self.now);
         let terms = resolve(&draft.cluster, spec, id);
         let eligible_at = eligible_at(&draft.pending(spec, id, &terms), draft.now);
-        // A gang's orders are not held back for others; neither are those of a question.
-        let mut config = draft.cluster.config.as_ref().clone();
-        config.timing.batch_idle = Span::ZERO;
-        draft.emit(What::ConfigApplied { config: Box::new(config) });
+        draft.hold_nothing_back();
         draft.emit(What::JobSubmitted {
             job: id,
             spec: Box::new(spec.clone()),
             token: SubmitToken::default(),
             terms,
             eligible_at,
+            het: None,
         });
-        crate::explain::estimate(&draft.cluster, draft.now, spec, id)
+        crate::explain::estimate(&draft.cluster, draft.now, id)
+    }
+
+    /// A gang's orders are not held back for others; neither are those of a question.
+    pub(super) fn hold_nothing_back(&mut self) {
+        let mut config = self.cluster.config.as_ref().clone();
+        config.timing.batch_idle = Span::ZERO;
+        self.emit(What::ConfigApplied { config: Box::new(config) });
     }
 }

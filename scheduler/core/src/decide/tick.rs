@@ -62,7 +62,7 @@ impl Draft {
                     self.emit(What::ElementsCancelled { array: id, indices, by: None });
                     self.wake_dependants(id);
                 }
-                _ => self.end(id, EndState::Deadline, ExitStatus::default(), Reason::TimeLimit, None, None),
+                _ => self.end_whole(id, EndState::Deadline, Reason::TimeLimit),
             }
         }
     }
@@ -152,7 +152,7 @@ impl Draft {
                 }
                 end => end,
             };
-            self.stop(run, StopWhy::BudgetExhausted, outcome);
+            self.stop(self.run_of_whole(run), StopWhy::BudgetExhausted, outcome);
         }
     }
 

@@ -13,13 +13,17 @@ use squall_types::{JobId, JobSpec, Span};
 
 impl Draft {
     pub fn update(&mut self, caller: &Caller, job: &JobRef, update: &JobUpdate) -> Result<Reply, Rejection> {
+        let mut changed = Vec::new();
         for target in self.targets(job)? {
             let (super::control::Target::Record(id) | super::control::Target::Waiting(id, _)) = &target;
             self.may_change(caller, *id)?;
             for id in self.records_of(target) {
                 self.update_record(caller, id, update)?;
+                changed.push(id);
             }
         }
+        // What each component may be, all of them together may not.
+        changed.last().map_or(Ok(()), |id| self.fits_together(*id))?;
         Ok(Reply::Done)
     }
 

@@ -10,7 +10,7 @@ use super::step::{PlannedOrder, Step, Target};
 use super::topology::Location;
 use crate::job::Job;
 use crate::node::{Node, NodeState};
-use squall_types::{BudgetName, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Timestamp};
+use squall_types::{BudgetName, JobId, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Timestamp};
 use std::sync::Arc;
 
 /// Why nothing was bought.
@@ -26,14 +26,14 @@ pub(super) enum Refusal {
 }
 
 /// Nodes to buy, and where the job would go then.
-struct Growth {
-    count: u32,
+pub(super) struct Growth {
+    pub count: u32,
     /// Slots of existing nodes, then as many new ones as are picked.
-    fit: Fit,
-    budgets: Vec<BudgetName>,
+    pub fit: Fit,
+    pub budgets: Vec<BudgetName>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Orders what is missing, cheapest first in the first pool that can, unless waiting until `waiting` is sooner.
     pub fn buy(
         &mut self,
@@ -43,18 +43,28 @@ impl Planner<'_> {
         candidates: &[Candidate],
         waiting: Option<Timestamp>,
     ) -> Result<(), Refusal> {
+        let (rank, buyable, growth) = self.seek_growth(job, class, candidates, waiting)?;
+        self.grow(job, target, &candidates[rank], buyable, growth);
+        Ok(())
+    }
+
+    /// In which candidate, of what and how much.
+    pub(super) fn seek_growth(
+        &mut self,
+        job: &Job,
+        class: ClassId,
+        candidates: &[Candidate],
+        waiting: Option<Timestamp>,
+    ) -> Result<(usize, &'a Buyable<'a>, Growth), Refusal> {
         let (market, mut refusal) = (self.market, Refusal::Nothing);
         if market.offers.is_empty() {
             return Err(refusal);
         }
-        for candidate in candidates {
+        for (rank, candidate) in candidates.iter().enumerate() {
             let pool = self.view.fleet.pools[candidate.pool].name.clone();
             for (_, buyable) in market.of_pool(&pool) {
                 match self.can_grow(job, class, candidate, buyable, waiting) {
-                    Ok(growth) => {
-                        self.grow(job, target, candidate, buyable, growth);
-                        return Ok(());
-                    }
+                    Ok(growth) => return Ok((rank, buyable, growth)),
                     Err(Refusal::Obstacle { reason, until }) => {
                         until.into_iter().for_each(|at| self.pass.wake(at));
                         if !matches!(refusal, Refusal::Obstacle { .. }) {
@@ -169,10 +179,24 @@ impl Planner<'_> {
     }
 
     fn grow(&mut self, job: &Job, target: Target, candidate: &Candidate, buyable: &Buyable<'_>, growth: Growth) {
-        let Growth { count, mut fit, budgets } = growth;
-        self.pass.spending.spend(buyable, count, &budgets);
         self.pass.grow(candidate.pool);
         self.memory.grow();
+        let for_job = matches!(target, Target::Job(_)).then_some(job.id);
+        let (order, fit) = self.bring(for_job, candidate, buyable, growth);
+        self.order(order, buyable.offer.max_per_order);
+        self.claim(job, target, candidate, &fit);
+    }
+
+    /// Nodes that are bought stand beside the others for the rest of the pass.
+    pub(super) fn bring(
+        &mut self,
+        for_job: Option<JobId>,
+        candidate: &Candidate,
+        buyable: &Buyable<'_>,
+        growth: Growth,
+    ) -> (PlannedOrder, Fit) {
+        let Growth { count, mut fit, budgets } = growth;
+        self.pass.spending.spend(buyable, count, &budgets);
         let ids = self.fresh(count);
         let shape = Arc::new(buyable.shape.clone());
         let ready_at = self.pass.instant.now + buyable.offer.typical_boot;
@@ -190,11 +214,10 @@ impl Planner<'_> {
             offer: buyable.offer.name.clone(),
             nodes: ids,
             gang: count > 1,
-            for_job: matches!(target, Target::Job(_)).then_some(job.id),
+            for_job,
             budgets,
         };
-        self.order(order, buyable.offer.max_per_order);
-        self.claim(job, target, candidate, &fit);
+        (order, fit)
     }
 
     fn fresh(&mut self, count: u32) -> Vec<NodeId> {
@@ -227,7 +250,7 @@ impl Planner<'_> {
     /// Orders wait until no demand came for a moment, so that an array is bought as one; gangs and people do not wait.
     fn batch_window(&self, job: &Job) -> Option<Timestamp> {
         let timing = &self.cluster.config.timing;
-        if job.spec.kind == JobKind::Interactive || job.spec.ask.min_nodes() > 1 {
+        if job.spec.kind == JobKind::Interactive || job.spec.ask.min_nodes() > 1 || job.het().is_some() {
             return None;
         }
         let now = self.pass.instant.now;

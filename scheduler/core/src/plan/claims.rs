@@ -6,35 +6,45 @@ use super::step::{Step, Target};
 use crate::cluster::Cluster;
 use crate::job::{Claim, Job};
 use crate::node::Node;
-use squall_types::{Allocation, JobId, Reason, Span, Timestamp};
+use squall_types::{Allocation, HetPlace, JobId, Reason, Span, Timestamp};
 use std::collections::BTreeSet;
 
 pub(super) fn claims(cluster: &Cluster, pass: &mut Pass) {
-    for job in cluster.claiming_jobs() {
-        if let Some(claim) = job.claim() {
-            look_at(cluster, job, claim, pass);
-        }
+    // All components of a heterogeneous job are claimed for together: its leader stands for them.
+    for job in cluster.claiming_jobs().filter(|job| job.het().is_none_or(HetPlace::is_leader)) {
+        look_at(cluster, job, pass);
     }
 }
 
-fn look_at(cluster: &Cluster, job: &Job, claim: &Claim, pass: &mut Pass) {
+fn look_at(cluster: &Cluster, job: &Job, pass: &mut Pass) {
     let now = pass.instant.now;
-    let nodes = || claim.allocations.iter().map(|held| (held, cluster.nodes.get(&held.node)));
-    let lost = nodes().any(|(_, node)| node.is_none_or(|node| !node.is_usable() && !node.is_coming()));
-    let shrunk = nodes().any(|(held, node)| node.is_some_and(|node| !holds(node, job.id, held)));
+    let whole = || cluster.together(job).filter_map(|job| Some((job, job.claim()?)));
+    let nodes = || {
+        let held = whole().flat_map(|(job, claim)| claim.allocations.iter().map(move |held| (job.id, held)));
+        held.map(|(job, held)| (job, held, cluster.nodes.get(&held.node)))
+    };
+    let lost = nodes().any(|(_, _, node)| node.is_none_or(|node| !node.is_usable() && !node.is_coming()));
+    let shrunk = nodes().any(|(job, held, node)| node.is_some_and(|node| !holds(node, job, held)));
     if lost || shrunk {
         pass.steps.push(Step::DropClaim { job: job.id, reason: Reason::NodeFailure, not_before: None });
-    } else if nodes().all(|(_, node)| node.is_some_and(Node::is_usable)) {
-        pass.steps.push(Step::Bind {
+    } else if nodes().all(|(_, _, node)| node.is_some_and(Node::is_usable)) {
+        let bind = |(job, claim): (&Job, &Claim)| Step::Bind {
             target: Target::Job(job.id),
             partition: claim.partition.clone(),
             allocations: claim.allocations.clone(),
             time_limit: time_limit(cluster, &job.spec, &claim.partition),
-        });
-    } else if let Some(since) = nodes().filter_map(|(_, node)| node.filter(|node| node.is_usable())?.ready_at).min() {
+        };
+        let mut steps: Vec<Step> = whole().map(bind).collect();
+        if job.het().is_some() {
+            steps = vec![Step::Together { steps }];
+        }
+        pass.steps.append(&mut steps);
+    } else if let Some(since) = nodes().filter_map(|(_, _, node)| node.filter(|node| node.is_usable())?.ready_at).min()
+    {
         let cap =
-            nodes().filter_map(|(_, node)| cluster.config.pools.get(&node?.pool)).map(|pool| pool.waste_cap).min();
-        let give_up_at = since.max(claim.since) + cap.unwrap_or(Span::FOREVER);
+            nodes().filter_map(|(_, _, node)| cluster.config.pools.get(&node?.pool)).map(|pool| pool.waste_cap).min();
+        let claimed_at = job.claim().map_or(since, |claim| claim.since);
+        let give_up_at = since.max(claimed_at) + cap.unwrap_or(Span::FOREVER);
         if give_up_at <= now {
             let not_before = Some(now + cluster.config.timing.requeue_max);
             pass.steps.push(Step::DropClaim { job: job.id, reason: Reason::NoCapacity, not_before });
@@ -56,6 +66,8 @@ fn holds(node: &Node, job: JobId, held: &Allocation) -> bool {
 
 /// When a claimed gang will be complete, as far as can be told.
 pub fn claim_ready_at(cluster: &Cluster, job: &Job, now: Timestamp) -> Option<Timestamp> {
-    let nodes = job.claim()?.allocations.iter().filter_map(|held| cluster.nodes.get(&held.node));
+    job.claim()?;
+    let held = cluster.together(job).flat_map(Job::allocations);
+    let nodes = held.filter_map(|held| cluster.nodes.get(&held.node));
     nodes.filter(|node| node.is_coming()).map(|node| node.expected_at().max(now + Span::from_secs(1))).max()
 }

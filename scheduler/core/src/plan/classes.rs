@@ -48,6 +48,8 @@ pub struct Class {
     pub candidates: Arc<Vec<Candidate>>,
     /// Of all classes that ever were.
     pub number: u64,
+    /// Of each component, where it is that of a heterogeneous job: its own and no other's.
+    pub components: Arc<[(JobId, ClassId)]>,
     /// By how long they may run.
     members: BTreeMap<Span, BTreeSet<QueueKey>>,
     /// The first job of each length, in the order of the queue.
@@ -79,6 +81,8 @@ struct ClassKey {
     qos: Option<QosName>,
     /// The time limit, where one that is longer may do although this one does not.
     limit: (bool, Option<Span>),
+    /// A component of a heterogeneous job, which is like no other.
+    component: Option<JobId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -184,9 +188,16 @@ impl Classes {
         let class = &mut self.classes[at];
         class.leave(key, length);
         if class.members.is_empty() {
-            self.by_key.remove(&class.key);
-            self.spare.push(at);
+            let components = std::mem::take(&mut class.components);
+            self.close(at);
+            // The leader's class is the first of them.
+            components.iter().skip(1).for_each(|(_, at)| self.close(*at));
         }
+    }
+
+    fn close(&mut self, at: ClassId) {
+        self.by_key.remove(&self.classes[at].key);
+        self.spare.push(at);
     }
 
     fn join(
@@ -201,6 +212,12 @@ impl Classes {
             Some(at) => *at,
             None => self.open(cluster, class_key, pool_of),
         };
+        if job.het().is_some() {
+            let others = cluster.together(job).skip(1).map(|other| (other.id, self.key_of(cluster, other)));
+            let others: Vec<(JobId, ClassKey)> = others.collect();
+            let others = others.into_iter().map(|(id, key)| (id, self.open(cluster, key, pool_of)));
+            self.classes[at].components = std::iter::once((job.id, at)).chain(others.collect::<Vec<_>>()).collect();
+        }
         let length = length(&job.spec);
         self.classes[at].join(key, length);
         self.class_of.insert(job.id, at);
@@ -224,6 +241,7 @@ impl Classes {
         self.opened += 1;
         let class = Class {
             number: self.opened,
+            components: Arc::default(),
             mode: mode(&spec, self.telling.flat),
             candidates,
             members: BTreeMap::new(),
@@ -263,6 +281,7 @@ impl Classes {
             purse: (self.telling.accounts.then(|| spec.account.clone()), self.telling.users.then_some(spec.uid)),
             qos: self.telling.limits.then(|| qos_of(spec)),
             limit: (apart, spec.time_limit.filter(|_| apart)),
+            component: job.het().map(|_| job.id),
         }
     }
 
@@ -361,7 +380,7 @@ impl ClassKey {
             (&spec.ask, &spec.partitions, spec.kind),
             (&spec.constraint, &spec.node_list, &spec.exclude),
             (spec.allow_spot, spec.max_price, spec.max_cost),
-            (&self.mounts, &self.admits, &self.purse, &self.qos, self.limit),
+            (&self.mounts, &self.admits, &self.purse, &self.qos, self.limit, self.component),
         )
     }
 }

@@ -28,6 +28,8 @@ pub struct Fleet {
     before: BTreeMap<usize, Option<Before>>,
     /// Slots that this plan added at the end, for nodes that it buys.
     added: usize,
+    /// What is tried now and may be taken back.
+    attempt: Option<Attempt>,
     /// Slots that are not as they were when the last plan began, or that it took something of.
     moved: BTreeSet<usize>,
     /// The first time at which anything is given back or ready, by slot.
@@ -43,6 +45,14 @@ struct Before {
     free: Resources,
     gpus: Vec<u16>,
     ends: usize,
+}
+
+/// What several jobs take that are placed together or not at all, while it is not known whether they are.
+#[derive(Clone, Debug, Default)]
+struct Attempt {
+    /// Slots as they were before each change, and whether the plan had changed them already.
+    slots: Vec<(usize, Slot, Option<Option<Before>>)>,
+    added: usize,
 }
 
 /// The nodes of one pool.
@@ -72,6 +82,7 @@ impl Default for Fleet {
             idle: BTreeSet::new(),
             before: BTreeMap::new(),
             added: 0,
+            attempt: None,
             moved: BTreeSet::new(),
             firsts: BTreeSet::new(),
             instant: Instant::new(Timestamp::ZERO),
@@ -137,6 +148,7 @@ impl Fleet {
 
     /// Takes something of a slot for as long as this plan is being made: ends are only added to it.
     pub fn touch(&mut self, at: usize, change: impl FnOnce(&mut Slot)) {
+        self.note(at);
         let slot = &mut self.slots[at];
         let before = self.before.entry(at).or_default();
         before.get_or_insert_with(|| Before {
@@ -151,9 +163,40 @@ impl Fleet {
 
     /// Keeps something of a slot free for as long as this plan is being made.
     pub fn reserve(&mut self, at: usize, reserved: Reserved) {
+        self.note(at);
         self.before.entry(at).or_default();
         self.slots[at].reserved.push(reserved);
         self.reindex(at);
+    }
+
+    /// What changes from here on can be taken back.
+    pub fn attempt(&mut self) {
+        self.attempt = Some(Attempt { slots: Vec::new(), added: self.added });
+    }
+
+    /// What changed in the attempt stays.
+    pub fn keep(&mut self) {
+        self.attempt = None;
+    }
+
+    /// Everything is as it was when the attempt began.
+    pub fn take_back(&mut self) {
+        let Some(Attempt { slots, added }) = self.attempt.take() else { return };
+        for (at, slot, before) in slots.into_iter().rev() {
+            self.slots[at] = slot;
+            match before {
+                Some(before) => self.before.insert(at, before),
+                None => self.before.remove(&at),
+            };
+            self.reindex(at);
+        }
+        self.remove_added(self.added - added);
+    }
+
+    fn note(&mut self, at: usize) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.slots.push((at, self.slots[at].clone(), self.before.get(&at).cloned()));
+        }
     }
 
     fn reindex(&mut self, at: usize) {
@@ -196,7 +239,12 @@ impl Fleet {
             }
             self.reindex(at);
         }
-        for _ in 0..std::mem::take(&mut self.added) {
+        self.remove_added(self.added);
+    }
+
+    fn remove_added(&mut self, count: usize) {
+        self.added -= count;
+        for _ in 0..count {
             let Some(slot) = self.slots.pop() else { break };
             let pool = &mut self.pools[slot.pool];
             pool.order.pop();

@@ -14,6 +14,7 @@ mod claims;
 mod classes;
 pub mod feasible;
 pub(crate) mod fleet;
+mod joint;
 mod limits;
 pub mod market;
 mod memory;
@@ -26,6 +27,7 @@ mod shrink;
 mod slot;
 mod standing;
 mod step;
+mod together;
 pub mod topology;
 mod tree;
 mod view;
@@ -34,10 +36,12 @@ mod waiting;
 use crate::cluster::Cluster;
 use crate::event::What;
 pub use claims::claim_ready_at;
+pub use joint::misfit_together;
 pub use planner::{IncrementalPlanner, Progress};
 pub use seek::WINDOW;
 use squall_types::Timestamp;
 pub use step::{Note, Notes, Plan, PlannedOrder, Step, Target};
+pub use together::{COMMON_STARTS, hardest_first};
 pub use waiting::{Gate, gate};
 
 /// Whether a plan made after this event may do anything that the one before it could not. What only renews, lists or

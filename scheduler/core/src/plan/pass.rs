@@ -39,7 +39,7 @@ pub struct Pass {
     pub(super) standings: Vec<Standing>,
     any_failed: bool,
     /// Starts that may still be promised, by partition.
-    promises_left: Vec<u32>,
+    pub(super) promises_left: Vec<u32>,
     /// Elements made active by this plan, for `%limit`.
     active: BTreeMap<JobId, u32>,
     /// What this plan starts, for the limits of accounts.
@@ -88,7 +88,7 @@ impl Pass {
     }
 
     /// Whether a job may be promised a start there.
-    fn may_reserve(&self, candidate: &Candidate) -> bool {
+    pub(super) fn may_reserve(&self, candidate: &Candidate) -> bool {
         self.promises_left[candidate.partition_index] > 0
     }
 
@@ -167,6 +167,7 @@ impl Planner<'_> {
         let Some(job) = self.cluster.jobs.get(&key.job) else { return };
         match &job.role {
             Role::Pending { indices } => self.elements(job, class, indices),
+            Role::Component(_) => self.together(class),
             Role::Single | Role::Element { .. } => {
                 if !self.array_has_room(job) {
                     self.note(job.id, Reason::JobArrayTaskLimit);
@@ -292,18 +293,22 @@ impl Planner<'_> {
         } else {
             self.probe(job, class, &candidates);
         }
-        let reason = match (self.pass.standings[class].reason, &refusal) {
-            (Some(reason), _) => others(reason),
-            (None, Refusal::Obstacle { reason, .. }) => *reason,
-            (None, _) if self.pass.any_failed => Reason::Priority,
-            (None, _) => Reason::Resources,
-        };
+        let reason = self.why_it_waits(class, &refusal);
         let buys = matches!(refusal, Refusal::Sooner);
         Some(self.fail(class, length, reason, by, Failed { reserves, buys }))
     }
 
+    pub fn why_it_waits(&self, class: ClassId, refusal: &Refusal) -> Reason {
+        match (self.pass.standings[class].reason, refusal) {
+            (Some(reason), _) => others(reason),
+            (None, Refusal::Obstacle { reason, .. }) => *reason,
+            (None, _) if self.pass.any_failed => Reason::Priority,
+            (None, _) => Reason::Resources,
+        }
+    }
+
     /// What a limit of its account or its quality of service holds back asks for nothing: no start, no machine.
-    fn hold_back(&mut self, class: ClassId, length: Span, reason: Reason) -> Note {
+    pub fn hold_back(&mut self, class: ClassId, length: Span, reason: Reason) -> Note {
         let standing = &mut self.pass.standings[class];
         standing.close();
         standing.fail(length, Failed { reserves: false, buys: false });
@@ -311,7 +316,7 @@ impl Planner<'_> {
         Note { reason, start_at: None }
     }
 
-    fn fail(
+    pub fn fail(
         &mut self,
         class: ClassId,
         length: Span,
@@ -361,13 +366,7 @@ impl Planner<'_> {
         if !self.may_hold(job, &candidates[candidate], &fit) {
             return false;
         }
-        for slot in &fit.slots {
-            if self.view.fleet.slots[*slot].when == When::Recover {
-                self.view.fleet.touch(*slot, |slot| slot.when = When::Now);
-                self.pass.grow(self.view.fleet.slots[*slot].pool);
-                self.pass.steps.push(Step::CancelDrain { node: self.view.fleet.slots[*slot].node });
-            }
-        }
+        self.recover(&fit);
         let candidate = &candidates[candidate];
         let time_limit = candidate.time(job.spec.time_limit);
         let allocations = self.take(job, &fit, self.pass.instant.now + time_limit);
@@ -375,6 +374,17 @@ impl Planner<'_> {
         self.count_start(job, &partition, &allocations);
         self.pass.steps.push(Step::Bind { target, partition, allocations, time_limit });
         true
+    }
+
+    /// Nodes that were fenced for being idle are taken back for it.
+    pub fn recover(&mut self, fit: &Fit) {
+        for slot in &fit.slots {
+            if self.view.fleet.slots[*slot].when == When::Recover {
+                self.view.fleet.touch(*slot, |slot| slot.when = When::Now);
+                self.pass.grow(self.view.fleet.slots[*slot].pool);
+                self.pass.steps.push(Step::CancelDrain { node: self.view.fleet.slots[*slot].node });
+            }
+        }
     }
 
     /// First the queue is fitted on what is ready, booting and ordered.
@@ -495,7 +505,7 @@ impl Planner<'_> {
     }
 
     /// Candidates that may promise a start, by bit.
-    fn open(&self, candidates: &[Candidate]) -> u64 {
+    pub fn open(&self, candidates: &[Candidate]) -> u64 {
         let may = candidates.iter().map(|candidate| u64::from(self.pass.may_reserve(candidate)));
         may.enumerate().fold(0, |open, (rank, may)| open | may << rank.min(63))
     }
@@ -510,9 +520,14 @@ impl Planner<'_> {
 
     /// Takes what was picked, until then.
     fn take(&mut self, job: &Job, fit: &Fit, until: Timestamp) -> Vec<Allocation> {
+        fit.slots.iter().for_each(|at| self.memory.moved(*at));
+        self.grant(job, fit, until)
+    }
+
+    /// The same, without a word to the memory: it may be taken back.
+    pub fn grant(&mut self, job: &Job, fit: &Fit, until: Timestamp) -> Vec<Allocation> {
         let mut allocations = Vec::with_capacity(fit.slots.len());
         for ((at, pick), tasks) in fit.slots.iter().zip(&fit.picks).zip(tasks_of(&job.spec, &fit.picks)) {
-            self.memory.moved(*at);
             self.view.fleet.touch(*at, |slot| {
                 slot.free = slot.free.less(&pick.need);
                 slot.gpus.retain(|gpu| !pick.gpus.contains(gpu));
@@ -525,7 +540,7 @@ impl Planner<'_> {
         allocations
     }
 
-    fn no_candidate(&self, job: &Job) -> Reason {
+    pub fn no_candidate(&self, job: &Job) -> Reason {
         let partitions = &self.cluster.config.partitions;
         let down = job.spec.partitions.iter().any(|name| partitions.get(name).is_none_or(|config| !config.up));
         if down { Reason::PartitionDown } else { Reason::PartitionTimeLimit }

@@ -125,6 +125,15 @@ impl<'a> Seek<'a> {
     /// Goes through the times at which anything changes on a node that can matter, and keeps what each of these nodes
     /// takes. Between two such times what fits can only shrink, because reservations come nearer.
     pub fn earliest(&self, by: Timestamp, looks: &mut u64) -> Option<(Timestamp, Fit)> {
+        self.sweep(None, by, looks)
+    }
+
+    /// The same for a start at `from` at the earliest, for what may have had room before.
+    pub fn earliest_from(&self, from: Timestamp, by: Timestamp, looks: &mut u64) -> Option<(Timestamp, Fit)> {
+        self.sweep(Some(from), by, looks)
+    }
+
+    fn sweep(&self, begin: Option<Timestamp>, by: Timestamp, looks: &mut u64) -> Option<(Timestamp, Fit)> {
         let pool = &self.fleet.pools[self.pool];
         let need = self.needs.part?;
         let mut due: BinaryHeap<Reverse<(Timestamp, Due)>> = BinaryHeap::new();
@@ -132,15 +141,19 @@ impl<'a> Seek<'a> {
         let just_after = self.instant.now + Span(1);
         let cell = |cell: usize| Reverse((pool.tree.earliest(cell, &need).max(just_after), Due::Cell(cell)));
         due.extend(pool.tree.root().map(cell));
+        due.extend(begin.map(|from| Reverse((from, Due::Begin))));
+        let from = begin.unwrap_or(self.instant.soon);
         while let Some(Reverse((at, _))) = due.peek().copied() {
             if at >= by {
                 return None;
             }
-            let mut grown = false;
+            // At the first time that counts, what was there before it is as good.
+            let mut grown = begin == Some(at);
             while let Some(Reverse((_, what))) = due.pop_if_at(at) {
                 *looks += 1;
                 let position = match what {
                     Due::Node(position) => position,
+                    Due::Begin => continue,
                     Due::Cell(cell_at) => match pool.tree.open(cell_at) {
                         Err(below) => {
                             due.extend(below.into_iter().map(cell).filter(|Reverse((at, _))| *at < by));
@@ -158,7 +171,7 @@ impl<'a> Seek<'a> {
                 due.extend(next.map(|next| Reverse((next, Due::Node(position)))));
             }
             if grown
-                && at >= self.instant.soon
+                && at >= from
                 && let Some(fit) = self.fit_at(&sweep, at, looks)
             {
                 return Some((at, fit));
@@ -275,6 +288,8 @@ pub fn fit(spec: &JobSpec, slots: &[usize], rooms: &[Room<'_>]) -> Option<Fit> {
 enum Due {
     Cell(usize),
     Node(usize),
+    /// The first time that counts.
+    Begin,
 }
 
 /// What nodes take at the time to which a sweep has come.

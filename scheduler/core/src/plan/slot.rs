@@ -257,7 +257,8 @@ fn claim_release(cluster: &Cluster, job: JobId, held: &Allocation) -> Release {
     let Some(job) = cluster.jobs.get(&job) else {
         return Release { at: Timestamp::ZERO, then: Span::ZERO, given, gpus };
     };
-    let nodes = job.allocations().iter().filter_map(|held| cluster.nodes.get(&held.node));
+    let held = cluster.together(job).flat_map(Job::allocations);
+    let nodes = held.filter_map(|held| cluster.nodes.get(&held.node));
     let at = nodes.filter(|node| node.is_coming()).map(Node::expected_at).max().unwrap_or(Timestamp::ZERO);
     Release { at, then: job.spec.time_limit.unwrap_or(Span::FOREVER), given, gpus }
 }

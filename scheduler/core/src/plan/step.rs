@@ -67,13 +67,48 @@ pub struct Note {
 /// One thing to do. Everything that takes capacity or money is one of these, and is checked again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Bind { target: Target, partition: PartitionName, allocations: Vec<Allocation>, time_limit: Span },
-    Claim { target: Target, partition: PartitionName, allocations: Vec<Allocation> },
-    DropClaim { job: JobId, reason: Reason, not_before: Option<Timestamp> },
+    Bind {
+        target: Target,
+        partition: PartitionName,
+        allocations: Vec<Allocation>,
+        time_limit: Span,
+    },
+    Claim {
+        target: Target,
+        partition: PartitionName,
+        allocations: Vec<Allocation>,
+    },
+    /// Starts, or claims, of all components of a heterogeneous job, after the orders that they need: all or none of it.
+    Together {
+        steps: Vec<Step>,
+    },
+    DropClaim {
+        job: JobId,
+        reason: Reason,
+        not_before: Option<Timestamp>,
+    },
     Order(PlannedOrder),
-    CancelDrain { node: NodeId },
-    Drain { node: NodeId, why: DrainWhy },
-    Retire { node: NodeId, why: DrainWhy },
+    CancelDrain {
+        node: NodeId,
+    },
+    Drain {
+        node: NodeId,
+        why: DrainWhy,
+    },
+    Retire {
+        node: NodeId,
+        why: DrainWhy,
+    },
+}
+
+impl Step {
+    /// The single steps that it consists of.
+    pub fn each(&self) -> impl Iterator<Item = &Step> {
+        match self {
+            Step::Together { steps } => steps.iter(),
+            step => std::slice::from_ref(step).iter(),
+        }
+    }
 }
 
 /// A job, or an element of an array that has no record yet.

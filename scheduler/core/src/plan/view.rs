@@ -42,14 +42,19 @@ impl View {
             let held = |job: &Arc<Job>| job.allocations().iter().map(|held| held.node).collect::<Vec<_>>();
             nodes.extend(before.into_iter().chain(after).flat_map(held));
             self.classes.look_at(cluster, now, *job, &pool_of(&self.fleet));
+            // What changes in a component may let its leader go, or keep it.
+            let place = before.or(after).and_then(|job| job.het()).filter(|place| !place.is_leader());
+            if let Some(place) = place {
+                self.classes.look_at(cluster, now, place.leader, &pool_of(&self.fleet));
+            }
         }
         let changed = self.seen.nodes.changes(&cluster.nodes).map(|(node, ..)| *node);
         for id in changed {
             nodes.insert(id);
             // A gang that waits for this node holds its other nodes until it is there.
             let claims = cluster.nodes.get(&id).into_iter().flat_map(|node| node.claims.keys());
-            let gangs = claims.filter_map(|job| cluster.jobs.get(job)).filter(|job| job.allocations().len() > 1);
-            nodes.extend(gangs.flat_map(|job| job.allocations()).map(|held| held.node));
+            let whole = claims.filter_map(|job| cluster.jobs.get(job)).flat_map(|job| cluster.together(job));
+            nodes.extend(whole.flat_map(Job::allocations).map(|held| held.node));
         }
         self.fleet.refresh(cluster, now, nodes);
         self.classes.advance(cluster, now, pool_of(&self.fleet));

@@ -10,9 +10,18 @@ pub enum Gate {
     Shut { reason: Reason, until: Option<Timestamp> },
 }
 
-/// Whether a pending job waits for nothing but resources.
+/// Whether a pending job waits for nothing but resources; a heterogeneous job where no component does.
 pub fn gate(cluster: &Cluster, job: &Job, now: Timestamp) -> Gate {
+    let mut whole = cluster.together(job);
+    whole.find_map(|job| Some(gate_of(cluster, job, now)).filter(|gate| *gate != Gate::Open)).unwrap_or(Gate::Open)
+}
+
+fn gate_of(cluster: &Cluster, job: &Job, now: Timestamp) -> Gate {
     let shut = |reason, until| Gate::Shut { reason, until };
+    if !job.is_pending() {
+        // Another component of it is still being ended.
+        return shut(Reason::Cleaning, None);
+    }
     match job.held {
         Some(HeldBy::User) => return shut(Reason::JobHeldUser, None),
         Some(HeldBy::Admin) => return shut(Reason::JobHeldAdmin, None),

@@ -5,7 +5,7 @@ use super::reason::Heads;
 use crate::cluster::Cluster;
 use crate::job::{Job, Role};
 use squall_types::api::{JobDetail, JobFilter, JobRef, JobState, JobView};
-use squall_types::{AccountName, IndexSet, JobId, NodeName, PartitionName, Timestamp, Uid};
+use squall_types::{AccountName, HetPlace, IndexSet, JobId, NodeName, PartitionName, Timestamp, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The jobs that match, by id; an array's waiting elements are one of them.
@@ -61,9 +61,16 @@ fn candidates<'a>(cluster: &'a Cluster, filter: &JobFilter) -> Box<dyn Iterator<
 /// The records that are named, each once, by id.
 fn named<'a>(cluster: &'a Cluster, refs: &[JobRef]) -> impl Iterator<Item = Chosen<'a>> + use<'a> {
     let mut chosen: BTreeMap<JobId, Option<IndexSet>> = BTreeMap::new();
-    for JobRef { job, elements } in refs {
+    for JobRef { job, elements, component } in refs {
+        if let Some(place) = leads(cluster, *job) {
+            let wanted = |offset: usize| component.is_none_or(|component| component as usize == offset);
+            let named = place.ids().enumerate().filter(|(offset, _)| wanted(*offset) && elements.is_none());
+            chosen.extend(named.map(|(_, id)| (id, None)));
+            continue;
+        }
         let array = cluster.arrays.get(job);
         match (elements, array) {
+            _ if component.is_some() => {}
             (None, None) => {
                 chosen.insert(*job, None);
             }
@@ -82,6 +89,11 @@ fn named<'a>(cluster: &'a Cluster, refs: &[JobRef]) -> impl Iterator<Item = Chos
     }
     let record = |(job, part)| Some(Chosen { job: cluster.jobs.get(&job)?, part });
     chosen.into_iter().filter_map(record)
+}
+
+/// The components of the heterogeneous job of that id.
+fn leads(cluster: &Cluster, job: JobId) -> Option<HetPlace> {
+    cluster.jobs.get(&job)?.het().filter(|place| place.is_leader())
 }
 
 /// Those of the elements that have no record of their own yet.
@@ -154,10 +166,14 @@ pub fn job_refs(cluster: &Cluster, filter: &JobFilter) -> Vec<JobRef> {
     let conditions = Conditions::of(filter);
     let chosen = candidates(cluster, filter).filter(|chosen| conditions.hold(cluster, chosen.job));
     let name = |chosen: Chosen<'_>| match (&chosen.job.role, chosen.part) {
-        (Role::Single, _) => JobRef { job: chosen.job.id, elements: None },
-        (Role::Pending { .. }, Some(part)) => JobRef { job: chosen.job.id, elements: Some(part) },
-        (Role::Pending { indices }, None) => JobRef { job: chosen.job.id, elements: Some(indices.clone()) },
-        (Role::Element { array, index }, _) => JobRef { job: *array, elements: Some([*index].into_iter().collect()) },
+        (Role::Single | Role::Component(_), _) => JobRef::from(chosen.job.id),
+        (Role::Pending { .. }, Some(part)) => JobRef { job: chosen.job.id, elements: Some(part), component: None },
+        (Role::Pending { indices }, None) => {
+            JobRef { job: chosen.job.id, elements: Some(indices.clone()), component: None }
+        }
+        (Role::Element { array, index }, _) => {
+            JobRef { job: *array, elements: Some([*index].into_iter().collect()), component: None }
+        }
     };
     chosen.map(name).collect()
 }

@@ -8,7 +8,7 @@ use crate::job::{Job, JobPhase, Outcome, Part, Placement, Role, TermState};
 use crate::node::{Node, NodeState};
 use crate::queue::shown_priority;
 use squall_types::api::{AllocationView, ArrayView, JobDetail, JobState, JobView};
-use squall_types::{ExitStatus, IndexSet, MicroUsd, NodeId, NodeName, PartitionName, Span, Timestamp};
+use squall_types::{ExitStatus, IndexSet, JobSpec, MicroUsd, NodeId, NodeName, PartitionName, Span, Timestamp};
 
 /// What a job that names no quality of service prints and matches.
 pub const DEFAULT_QOS: &str = "normal";
@@ -61,6 +61,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
     JobView {
         job: job.id,
         array: array_view(cluster, job),
+        het: job.het(),
         attempt: job.attempt,
         restarts: restarts(job),
         name: spec.name.clone(),
@@ -127,9 +128,11 @@ pub(super) fn detail(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: T
             tasks: held.tasks,
         })
     });
+    // Components are shown as what the first of them is.
+    let kind = cluster.together(job).next().unwrap_or(job).spec.kind;
     JobDetail {
         view: view(heads, cluster, job, now),
-        spec: job.spec.as_ref().clone(),
+        spec: JobSpec { kind, ..job.spec.as_ref().clone() },
         allocations: allocations.collect(),
     }
 }
@@ -167,7 +170,7 @@ pub(super) fn partitions_of(job: &Job) -> &[PartitionName] {
 
 fn array_view(cluster: &Cluster, job: &Job) -> Option<ArrayView> {
     match &job.role {
-        Role::Single => None,
+        Role::Single | Role::Component(_) => None,
         Role::Pending { indices } => {
             let limit = cluster.arrays.get(&job.id).and_then(|array| array.limit);
             Some(ArrayView::Pending { array: job.id, indices: indices.clone(), limit })

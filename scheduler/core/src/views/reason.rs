@@ -39,9 +39,13 @@ impl<'a> Heads<'a> {
     }
 
     fn of_pending(&mut self, job: &Job) -> Reason {
-        if let Some(reason) = obstacle(self.cluster, job, self.now) {
+        // What keeps one component keeps all; a component's own obstacle comes first.
+        let others = job.het().into_iter().flat_map(|place| self.cluster.components(place));
+        let mut whole = std::iter::once(job).chain(others);
+        if let Some(reason) = whole.find_map(|job| obstacle(self.cluster, job, self.now)) {
             return reason;
         }
+        let job = self.cluster.together(job).next().unwrap_or(job);
         if is_about_resources(job.last_reason) {
             return job.last_reason;
         }
@@ -63,6 +67,10 @@ impl<'a> Heads<'a> {
 
 /// What keeps a pending job from competing for resources at all. Dependencies come before begin times, as in Slurm.
 fn obstacle(cluster: &Cluster, job: &Job, now: Timestamp) -> Option<Reason> {
+    if !job.is_pending() {
+        // A component that is still being ended, before all of them come back.
+        return Some(Reason::Cleaning);
+    }
     if let Some(by) = job.held {
         return Some(hold_reason(by, job.last_reason));
     }

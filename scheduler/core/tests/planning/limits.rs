@@ -5,6 +5,7 @@ use squall_core::accounts::Amounts;
 use squall_types::accounts::{Bounds, TresLimits};
 use squall_types::{JobSpec, Uid};
 
+#[derive(Clone)]
 pub struct Limits<'a> {
     cluster: &'a Cluster,
     /// Whose is active, with what it holds.

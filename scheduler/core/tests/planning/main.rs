@@ -16,7 +16,8 @@ use world::{Act, Setting, Want, World, act, limited_act, setting};
 /// What the plain model speaks of.
 fn answer(plan: &Plan) -> Answer {
     let of_queue = |step: &&Step| match step {
-        Step::Bind { .. } | Step::Claim { .. } | Step::CancelDrain { .. } | Step::Order(_) => true,
+        Step::Bind { .. } | Step::Claim { .. } | Step::Together { .. } => true,
+        Step::CancelDrain { .. } | Step::Order(_) => true,
         Step::DropClaim { .. } | Step::Drain { .. } | Step::Retire { .. } => false,
     };
     let notes = plan.notes.all().into_iter();
@@ -56,7 +57,8 @@ fn compare(world: &World, planner: &mut IncrementalPlanner, looks: u64) {
             .is_some_and(|job| squall_core::plan::gate(cluster, job, now) == squall_core::plan::Gate::Open)
     };
     mine.promised.retain(|job, _| open(job));
-    mine.steps.retain(|step| !matches!(step, Step::Bind { target: squall_core::plan::Target::Job(job), .. } if cluster.jobs.get(job).is_some_and(|job| job.claim().is_some())));
+    let claimed = |step: &Step| matches!(step, Step::Bind { target: squall_core::plan::Target::Job(job), .. } if cluster.jobs.get(job).is_some_and(|job| job.claim().is_some()));
+    mine.steps.retain(|step| !step.each().any(claimed));
     let reference = reference::answer(cluster, now);
     assert_eq!(mine, reference, "the pass and the plain model");
 
@@ -211,4 +213,29 @@ fn a_partition_promises_as_many_starts_as_its_reservation_depth() {
     }
     compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
     assert_eq!(answer(&plan(&world.cluster, world.now)).promised.len(), 2);
+}
+
+/// A common start that one component finds beside the other only later than the other's first.
+#[test]
+fn a_common_start_is_what_the_plain_model_says() {
+    let setting = Setting {
+        machines: vec![(3, 0, false), (3, 1, false), (4, 1, false)],
+        bought: 0,
+        boot_secs: 1,
+        idle_secs: 1,
+        under_switch: 0,
+    };
+    let mut world = World::new(&setting);
+    let both = Want { nodes: (2, 2), secs: None, picky: 3, ..Want::default() };
+    let one = |secs| Want { secs, ..Want::default() };
+    world.act(&Act::Submit(both));
+    world.perform(plan(&world.cluster, world.now).steps);
+    let gpu = Want { gpus: 1, picky: 0, ..one(None) };
+    let wide = Want { cpus: 4, picky: 1, ..one(None) };
+    world.act(&Act::SubmitTogether(vec![gpu, wide]));
+    world.act(&Act::Submit(Want { gpus: 2, picky: 0, ..one(None) }));
+    world.act(&Act::Cancel(first()));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    world.act(&Act::Submit(Want { picky: 0, ..one(None) }));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
 }

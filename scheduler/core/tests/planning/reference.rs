@@ -1,6 +1,8 @@
 //! What a pass must come to, said plainly: for every job in the order of the queue, look at every node at every time
 //! at which anything changes. No index, no memory, no class; and so only for small clusters.
 
+mod together;
+
 use crate::limits::Limits;
 use squall_core::Cluster;
 use squall_core::accounts::Amounts;
@@ -14,12 +16,13 @@ use squall_types::*;
 use std::collections::BTreeMap;
 
 /// The steps for jobs of the queue, and the starts that were promised.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub steps: Vec<Step>,
     pub promised: BTreeMap<JobId, Timestamp>,
 }
 
+#[derive(Clone)]
 struct Place<'a> {
     node: NodeId,
     name: &'a str,
@@ -35,6 +38,7 @@ struct Place<'a> {
     kept: Vec<(Timestamp, Timestamp, Resources)>,
 }
 
+#[derive(Clone)]
 struct Model<'a> {
     cluster: &'a Cluster,
     market: &'a Market<'a>,
@@ -55,6 +59,7 @@ struct Model<'a> {
 
 /// What may still be done for others like a job that could not start: buy, promise a start; and how often nodes had
 /// been added to its pools when it was tried.
+#[derive(Clone)]
 struct Failed<'a> {
     spec: &'a JobSpec,
     buys: bool,
@@ -62,6 +67,15 @@ struct Failed<'a> {
     grown: usize,
     /// Where one of them would hold more than it may.
     over: Vec<Where<'a>>,
+}
+
+/// What is bought for a job, the most that one such order brings, and where the job goes.
+struct Bought<'a> {
+    partition: &'a PartitionName,
+    order: PlannedOrder,
+    most: u32,
+    open: Vec<usize>,
+    picks: Vec<Pick>,
 }
 
 type Where<'a> = (&'a PartitionName, &'a PoolName);
@@ -95,6 +109,9 @@ pub fn answer(cluster: &Cluster, now: Timestamp) -> Answer {
 
 impl<'a> Model<'a> {
     fn job(&mut self, job: &'a Job) {
+        if job.het().is_some() {
+            return self.together(job);
+        }
         let targets: Vec<Target> = match &job.role {
             Role::Pending { indices } => indices.iter().map(|index| Target::Element { array: job.id, index }).collect(),
             _ => vec![Target::Job(job.id)],
@@ -151,7 +168,7 @@ impl<'a> Model<'a> {
             }
         }
         let tried = if again { grown(self) } else { known.map_or(0, |at| self.failed[at].grown) };
-        let waiting = if may_promise { self.earliest(spec, &places) } else { None };
+        let waiting = if may_promise { self.earliest(spec, &places, self.now) } else { None };
         let bought =
             if may_buy { self.buy(job, target, &places, waiting.as_ref().map(|(at, ..)| *at)) } else { Err(false) };
         let Err(buys) = bought else { return true };
@@ -213,10 +230,12 @@ impl<'a> Model<'a> {
         self.kept.get(partition).is_some_and(|kept| *kept >= depth as usize)
     }
 
+    /// At `from` or later.
     fn earliest(
         &self,
         spec: &JobSpec,
         places: &[Where<'a>],
+        from: Timestamp,
     ) -> Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> {
         let mut best: Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> = None;
         for (partition, pool) in places {
@@ -230,7 +249,9 @@ impl<'a> Model<'a> {
                 let ends = place.ends.iter().map(|(at, ..)| *at);
                 ends.chain(place.kept.iter().map(|(_, until, _)| *until)).chain(place.ready_at)
             });
-            let mut times: Vec<Timestamp> = changes.filter(|at| *at > self.now && *at <= self.now + WINDOW).collect();
+            let changes = changes.chain([from]);
+            let counts = |at: &Timestamp| *at >= from && *at > self.now && *at <= self.now + WINDOW;
+            let mut times: Vec<Timestamp> = changes.filter(counts).collect();
             times.sort_unstable();
             for at in times {
                 let there = self.of_pool(pool, |place| place.ready_at.is_none_or(|ready| ready <= at));
@@ -253,10 +274,25 @@ impl<'a> Model<'a> {
         places: &[Where<'a>],
         waiting: Option<Timestamp>,
     ) -> Result<(), bool> {
+        let Bought { partition, order, most, open, picks } = self.grow_somewhere(job, target, places, waiting)?;
+        self.order(order, most);
+        self.claim(&job.spec, target, partition, time_limit(self.cluster, &job.spec, partition), &open, &picks);
+        Ok(())
+    }
+
+    /// The nodes that are bought are there.
+    fn grow_somewhere(
+        &mut self,
+        job: &'a Job,
+        target: Target,
+        places: &[Where<'a>],
+        waiting: Option<Timestamp>,
+    ) -> Result<Bought<'a>, bool> {
         let timing = &self.cluster.config.timing;
         let quiet_at = self.cluster.counters.last_submit_at + timing.batch_idle;
         let window = quiet_at.min(job.eligible_at.unwrap_or(self.now) + timing.batch_max);
-        let waits = window > self.now && job.spec.kind == JobKind::Batch && job.spec.ask.min_nodes() <= 1;
+        let single = job.spec.kind == JobKind::Batch && job.spec.ask.min_nodes() <= 1 && job.het().is_none();
+        let waits = window > self.now && single;
         let part = match mode(&job.spec, true) {
             Mode::One { units } | Mode::Gang { units, .. } => units,
             Mode::Any => job.spec.ask.units().per_node.unwrap_or(1),
@@ -278,8 +314,8 @@ impl<'a> Model<'a> {
                     sooner = true;
                 } else {
                     match self.grow(job, target, partition, buyable) {
-                        Some(true) => return Ok(()),
-                        Some(false) => obstacle = true,
+                        Some(Ok(bought)) => return Ok(bought),
+                        Some(Err(())) => obstacle = true,
                         None => {}
                     }
                 }
@@ -295,7 +331,7 @@ impl<'a> Model<'a> {
         target: Target,
         partition: &'a PartitionName,
         buyable: &'a Buyable<'a>,
-    ) -> Option<bool> {
+    ) -> Option<Result<Bought<'a>, ()>> {
         let spec = &job.spec;
         let time = time_limit(self.cluster, spec, partition);
         let mut open: Vec<usize> = self.of_pool(buyable.pool, |place| !place.fenced);
@@ -320,11 +356,11 @@ impl<'a> Model<'a> {
             open.push(self.places.len() - 1);
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
             if self.limits.forbid(spec, held(&picks)) {
-                refused = Some(false);
+                refused = Some(Err(()));
                 break;
             }
             let Ok(budgets) = affordable(self.cluster, &self.spending, spec, partition, buyable, count) else {
-                refused = Some(false);
+                refused = Some(Err(()));
                 break;
             };
             self.spending.spend(buyable, count, &budgets);
@@ -337,9 +373,7 @@ impl<'a> Model<'a> {
                 for_job: matches!(target, Target::Job(_)).then_some(job.id),
                 budgets,
             };
-            self.order(order, buyable.offer.max_per_order);
-            self.claim(spec, target, partition, time, &open, &picks);
-            return Some(true);
+            return Some(Ok(Bought { partition, order, most: buyable.offer.max_per_order, open, picks }));
         }
         self.places.truncate(before);
         self.next_node = next_node;
@@ -438,7 +472,7 @@ fn place_of<'a>(cluster: &'a Cluster, topology: &Topology, node: &'a Node, now: 
     });
     let claims = node.claims.iter().map(|(job, held)| {
         let job = &cluster.jobs.get(job).expect("a claim is some job's");
-        let nodes = job.allocations().iter().filter_map(|held| cluster.nodes.get(&held.node));
+        let nodes = cluster.together(job).flat_map(Job::allocations).filter_map(|held| cluster.nodes.get(&held.node));
         let ready = nodes.filter(|node| node.is_coming()).map(expected).max().unwrap_or(soon);
         (ready + job.spec.time_limit.unwrap_or(Span::FOREVER), held.resources(), held.gpus.clone())
     });

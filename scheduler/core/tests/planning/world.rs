@@ -88,6 +88,8 @@ impl Default for Want {
 #[derive(Clone, Debug)]
 pub enum Act {
     Submit(Want),
+    /// A heterogeneous job.
+    SubmitTogether(Vec<Want>),
     Plan,
     Advance(i64),
     /// What an agent of one of the active jobs says next.
@@ -146,6 +148,7 @@ pub fn act() -> impl Strategy<Value = Act> {
     use prop::sample::Index;
     prop_oneof![
         8 => want().prop_map(Act::Submit),
+        3 => prop::collection::vec(want(), 2..4).prop_map(Act::SubmitTogether),
         6 => Just(Act::Plan),
         4 => (1i64..900).prop_map(Act::Advance),
         6 => any::<Index>().prop_map(Act::News),
@@ -261,6 +264,7 @@ impl World {
         match act {
             Act::Plan => {}
             Act::Submit(want) => self.submit(want),
+            Act::SubmitTogether(wants) => self.submit_together(wants),
             Act::Advance(secs) => self.now += Span::from_secs(*secs),
             Act::News(index) => self.news(index),
             Act::Cancel(index) => self.on_job(index, |job| Command::Cancel { job, cron: false }),
@@ -309,6 +313,20 @@ impl World {
     }
 
     fn submit(&mut self, want: &Want) {
+        let spec = Box::new(self.spec(want));
+        let token = format!("t{}", self.tokens).as_str().into();
+        self.decide(Command::Submit { spec, token, test_only: false });
+    }
+
+    fn submit_together(&mut self, wants: &[Want]) {
+        let uid = Uid(1000 + wants.len() as u32 % 2);
+        let mut spec = |want: &Want| JobSpec { uid, array: None, ..self.spec(want) };
+        let specs = wants.iter().map(&mut spec).collect();
+        let token = format!("t{}", self.tokens).as_str().into();
+        self.decide(Command::SubmitTogether { specs, token, test_only: false });
+    }
+
+    fn spec(&mut self, want: &Want) -> JobSpec {
         self.tokens += 1;
         let model = want.model.map(|old| if old { "t4".into() } else { "a100".into() });
         let gpus = match want.gpus {
@@ -322,7 +340,7 @@ impl World {
             2 => &["mine"],
             _ => &["mine", "both"],
         };
-        let spec = JobSpec {
+        JobSpec {
             name: format!("job{}", self.tokens),
             uid: Uid(1000 + u32::from(want.picky % 2)),
             script: Some(BlobDigest([1; 32])),
@@ -355,9 +373,7 @@ impl World {
                 step: 1,
             }),
             ..JobSpec::default()
-        };
-        let token = format!("t{}", self.tokens).as_str().into();
-        self.decide(Command::Submit { spec: Box::new(spec), token, test_only: false });
+        }
     }
 
     fn news(&mut self, index: &prop::sample::Index) {
@@ -416,7 +432,7 @@ impl World {
     fn on_job(&mut self, index: &prop::sample::Index, command: impl FnOnce(JobRef) -> Command) {
         let jobs: Vec<JobId> = self.cluster.live_jobs().map(|job| job.id).collect();
         if !jobs.is_empty() {
-            self.decide(command(JobRef { job: *index.get(&jobs), elements: None }));
+            self.decide(command(JobRef::from(*index.get(&jobs))));
         }
     }
 

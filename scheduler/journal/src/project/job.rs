@@ -125,6 +125,8 @@ impl Job {
             Place::Waiting { .. } => (Some(self.key.job()), None),
             Place::Element { array, index } => (Some(*array), Some(*index)),
             Place::NeverRan { array, .. } => (Some(*array), None),
+            // Found together like the elements of an array, by the number of the whole.
+            Place::Component(place) => (Some(place.leader), Some(place.offset)),
         };
         Columns {
             key: self.key.0,

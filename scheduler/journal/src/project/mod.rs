@@ -23,8 +23,8 @@ use squall_core::job::HeldBy;
 use squall_types::agent::{ExitStatus, Usage};
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, Attempt, AttemptEnd, EndState, IndexSet, JobId, JobKind, JobSpec, MicroUsd, NodeId, PartitionName,
-    Reason, Seq, Span, Timestamp, Uid,
+    Allocation, Attempt, AttemptEnd, EndState, HetPlace, IndexSet, JobId, JobKind, JobSpec, MicroUsd, NodeId,
+    PartitionName, Reason, Seq, Span, Timestamp, Uid,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,7 +67,9 @@ impl Writer<'_> {
     pub fn project(&mut self, seq: Seq, event: &Event) -> Result<(), JournalError> {
         let at = event.at;
         match &event.what {
-            What::JobSubmitted { job, spec, eligible_at, .. } => self.submitted(*job, spec, *eligible_at, at),
+            What::JobSubmitted { job, spec, eligible_at, het, .. } => {
+                self.submitted(*job, spec, *eligible_at, *het, at)
+            }
             What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
             What::JobClaimed { job, .. } => self.set_phase(*job, Phase::Configuring),
             What::ClaimDropped { job, reason, .. } => self.edit(*job, |job| {
@@ -194,11 +196,13 @@ impl Writer<'_> {
         job: JobId,
         spec: &JobSpec,
         eligible_at: Option<Timestamp>,
+        het: Option<HetPlace>,
         at: Timestamp,
     ) -> Result<(), JournalError> {
-        let place = match &spec.array {
-            Some(array) => Place::Waiting { indices: array.indices.clone() },
-            None => Place::Single,
+        let place = match (&spec.array, het) {
+            (Some(array), _) => Place::Waiting { indices: array.indices.clone() },
+            (None, Some(place)) => Place::Component(place),
+            (None, None) => Place::Single,
         };
         self.totals.submissions += 1;
         self.totals.jobs += spec.array.as_ref().map_or(1, |array| array.indices.len());

@@ -3,8 +3,8 @@
 use minicbor::{Decode, Encode};
 use squall_types::agent::{ExitStatus, Usage};
 use squall_types::{
-    AccountName, Attempt, BlobDigest, EndState, Gid, HourlyPrice, IndexSet, JobId, MicroUsd, NodeId, NodeName,
-    PartitionName, PoolName, Reason, Span, Timestamp, Uid,
+    AccountName, Attempt, BlobDigest, EndState, Gid, HetPlace, HourlyPrice, IndexSet, JobId, MicroUsd, NodeId,
+    NodeName, PartitionName, PoolName, Reason, Span, Timestamp, Uid,
 };
 
 /// What a submission said: shared by all elements of an array until one is changed.
@@ -60,7 +60,7 @@ pub(crate) struct SpecRow {
     pub environment: Option<BlobDigest>,
 }
 
-/// A row's place in an array.
+/// A row's place in an array or a heterogeneous job.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum Place {
     #[n(0)]
@@ -86,6 +86,9 @@ pub(crate) enum Place {
         #[n(1)]
         indices: IndexSet,
     },
+    /// Of a heterogeneous job, which its leader's number names.
+    #[n(4)]
+    Component(#[n(0)] HetPlace),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

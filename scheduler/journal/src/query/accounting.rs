@@ -8,7 +8,7 @@ use crate::options::{MAX_NAMED, MAX_PAGE_STEPS, MAX_SCAN};
 use crate::project::rows::{AttemptRow, Phase, Place, SpecRow};
 use crate::project::{Job, JobKey, StoredJob, select_jobs};
 use rusqlite::{Connection, OptionalExtension};
-use squall_types::api::{AccountedJob, AccountingPage, AccountingQuery};
+use squall_types::api::{AccountedJob, AccountingPage, AccountingQuery, JobRef};
 use squall_types::{Attempt, IndexSet, JobId};
 use std::path::Path;
 
@@ -100,7 +100,18 @@ fn is_asked(query: &AccountingQuery, job: &mut Job) -> bool {
         return true;
     }
     let id = job.key.job();
-    let Some((array, members)) = elements(job) else { return query.jobs.iter().any(|asked| asked.job == id) };
+    if let Place::Component(place) = job.row.place {
+        // The leader's number is that of the whole.
+        let means = |asked: &JobRef| match asked.component {
+            _ if asked.elements.is_some() => false,
+            None => asked.job == id || asked.job == place.leader,
+            Some(offset) => asked.job == place.leader && offset == place.offset,
+        };
+        return query.jobs.iter().any(means);
+    }
+    let Some((array, members)) = elements(job) else {
+        return query.jobs.iter().any(|asked| asked.job == id && asked.component.is_none());
+    };
     let mut asked = IndexSet::new();
     for named in query.jobs.iter().filter(|named| named.job == array || named.job == id) {
         match &named.elements {

@@ -56,7 +56,7 @@ impl Phase {
 /// Elements that the row stands for; `None` for a job without an array.
 pub(super) fn elements(job: &Job) -> Option<(JobId, IndexSet)> {
     match &job.row.place {
-        Place::Single => None,
+        Place::Single | Place::Component(_) => None,
         Place::Waiting { indices } => Some((job.key.job(), indices.clone())),
         Place::Element { array, index } => Some((*array, IndexSet::from_iter([*index]))),
         Place::NeverRan { array, indices } => Some((*array, indices.clone())),
@@ -68,7 +68,7 @@ pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
     let row = &job.row;
     let grant = row.grant.as_ref();
     let array = match &row.place {
-        Place::Single => None,
+        Place::Single | Place::Component(_) => None,
         Place::Element { array, index } => Some(ArrayView::Element { array: *array, index: *index }),
         Place::Waiting { indices } | Place::NeverRan { indices, .. } => {
             Some(ArrayView::Pending { array: job.key.job(), indices: indices.clone(), limit: spec.array_limit })
@@ -78,6 +78,10 @@ pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
     AccountedJob {
         job: job.key.job(),
         array,
+        het: match row.place {
+            Place::Component(place) => Some(place),
+            _ => None,
+        },
         attempt: row.attempt,
         restarts: row.attempt.count().saturating_sub(1),
         name: spec.name.clone(),

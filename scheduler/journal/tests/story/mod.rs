@@ -129,7 +129,10 @@ impl Story {
         }
         let token = SubmitToken(format!("token-{job}"));
         let eligible_at = Some(self.now);
-        self.push(batch, What::JobSubmitted { job, spec: Box::new(spec), token, terms: Vec::new(), eligible_at });
+        self.push(
+            batch,
+            What::JobSubmitted { job, spec: Box::new(spec), token, terms: Vec::new(), eligible_at, het: None },
+        );
     }
 
     pub fn start(&mut self, batch: &mut Batch) {

@@ -7,7 +7,7 @@ use squall_types::api::*;
 
 message! {
     PingReply { cluster, hostname, version, epoch, now }
-    SubmitRequest { spec: required, script, environment, token, test_only }
+    SubmitRequest { spec: required, script, environment, token, test_only, more }
     SubmitReply { job, estimate, notes }
     CrontabRequest { user, text, entries }
     CronEntry { first_line, last_line, submission: required }
@@ -17,7 +17,7 @@ message! {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, reason, priority, nice,
         submitted_at, eligible_at, start_at, end_at, time_limit, nodes, node_count, max_nodes, cpus, tasks, memory_mib,
         gpus, tres, tres_per_node, exit: required, work_dir, command, comment, dependency, constraint, exclusive, cost,
-        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses, suspend_at, suspended,
+        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses, suspend_at, suspended, het,
     }
     AllocationView { node, cpus, memory_mib, gpus, tasks }
     JobDetail { view: required, spec: required, allocations }
@@ -27,6 +27,7 @@ message! {
     JobNews { view: required, end }
     StepRequest {
         job, name, tasks, nodes, tasks_per_node, cpus_per_task, gpus_per_task, gpus, node_list, exclude, cyclic, overlap,
+        first_rank,
     }
     StepGrant { run: required, step, nodes, tasks, credential, ca_pem }
     VisitGrant { run: required, nodes, credential, ca_pem }
@@ -49,7 +50,7 @@ message! {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, cancelled_by, reason,
         submitted_at, eligible_at, started_at, ended_at, time_limit, nodes, node_count, cpus, tasks, memory_mib, gpus,
         req_tres, exit: required, work_dir, submit_line, comment, wckey, constraint, priority, cost, steps, suspended,
-        suspended_since,
+        suspended_since, het,
     }
     AccountingPage { jobs, next }
     LedgerQuery { after, limit }

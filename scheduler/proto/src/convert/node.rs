@@ -13,8 +13,9 @@ message! {
     PeerNode { name, address, cpus, tasks, gpus }
     ArrayPlace { array, index, first, last, step, count }
     AssignmentDetail {
-        spec: required, nodes, rank, time_limit, array, restarts, partition, cluster, kill_wait,
+        spec: required, nodes, rank, time_limit, array, restarts, partition, cluster, kill_wait, components,
     }
+    Component { job, spec: required, nodes, partition }
     Assignment { run: required, allocation: required, phase: required, detail: required, credential }
 }
 

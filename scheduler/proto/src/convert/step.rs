@@ -9,8 +9,9 @@ message! {
     StepStart {
         credential, name, command, environment, work_dir, umask, stdin: required,
         stdout: required, stderr, open_mode, label, unbuffered, kill_on_bad_exit, wait_after, time_limit, signal,
-        terminal, cpus_per_task, options, resume_after,
+        terminal, cpus_per_task, options, resume_after, whole,
     }
+    WholeLaunch { nodes, tasks_per_node, first_node }
     StartedTask { rank, pid }
     StepAttach { credential, step }
     LiveTask {

@@ -9,7 +9,8 @@ use squall_types::*;
 
 message! {
     Run { job, attempt }
-    JobRef { job, elements }
+    JobRef { job, elements, component }
+    HetPlace { leader, offset, size }
     ExitStatus { code, signal }
     Usage { user_cpu, system_cpu, max_rss_kib }
     GpuGroup { model, count, memory_mib, declared }
@@ -29,6 +30,7 @@ words! {
         NodeDown, TimeLimit, NonZeroExitCode, RaisedSignal, JobLaunchFailure, OutOfMemory, BudgetExhausted,
         ProviderQuota, NoCapacity, NodesBooting, PoolLimit, RequeuedAfterFailure, JobHoldMaxRequeue, NodeFailure,
         ProvisionerFailed,
+        Cleaning,
         AssocGrpJobsLimit,
         AssocGrpCpuLimit,
         AssocGrpMemLimit,

@@ -109,8 +109,8 @@ fn numbers_and_digests_have_their_size() {
 
 #[test]
 fn a_job_without_elements_is_not_a_job_with_no_elements() {
-    let whole = JobRef { job: JobId(5), elements: None };
-    let none = JobRef { job: JobId(5), elements: Some(IndexSet::new()) };
+    let whole = JobRef::from(JobId(5));
+    let none = JobRef { job: JobId(5), elements: Some(IndexSet::new()), component: None };
     assert_eq!(JobRef::from_pb(whole.clone().to_pb()), Ok(whole));
     assert_eq!(JobRef::from_pb(none.clone().to_pb()), Ok(none));
 }

@@ -33,6 +33,7 @@ pub fn job_view(job: u32) -> JobView {
         suspended: Span::ZERO,
         job: JobId(job),
         array: None,
+        het: None,
         attempt: Attempt(1),
         restarts: 0,
         name: "train".into(),

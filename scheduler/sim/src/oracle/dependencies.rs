@@ -63,7 +63,12 @@ impl History {
     /// How everything that is meant ended; `None` while some of it has not.
     fn ends(&self, target: TargetJob) -> Option<Vec<EndState>> {
         if !self.arrays.contains(target.job) {
-            return self.jobs.get(&target.job)?.ended.map(|end| vec![end]);
+            // The leader's id names all components.
+            let ended = |id: JobId| self.jobs.get(&id)?.ended;
+            return match self.together.place_of(target.job).filter(|place| place.is_leader()) {
+                Some(place) => place.ids().map(ended).collect(),
+                None => ended(target.job).map(|end| vec![end]),
+            };
         }
         match target.index {
             Some(index) => self.arrays.outcome(target.job, index)?.map(|end| vec![end]),
@@ -73,7 +78,8 @@ impl History {
 
     /// No earlier job of this user and name lives; elements stand where their array does.
     fn is_alone(&self, job: JobId, facts: &JobFacts) -> bool {
-        let place = |id: JobId, facts: &JobFacts| facts.array.map_or(id, |(array, _)| array);
+        let leader = |id: JobId| self.together.place_of(id).map_or(id, |place| place.leader);
+        let place = |id: JobId, facts: &JobFacts| facts.array.map_or_else(|| leader(id), |(array, _)| array);
         let mine = place(job, facts);
         let before = |(id, other): (&JobId, &JobFacts)| {
             other.ended.is_none()
@@ -111,7 +117,11 @@ impl History {
     fn some_failed(&self, target: TargetJob) -> bool {
         let bad = |end: EndState| end != EndState::Completed;
         if !self.arrays.contains(target.job) {
-            return self.jobs.get(&target.job).is_none_or(|facts| facts.ended.is_some_and(bad));
+            let failed = |id: JobId| self.jobs.get(&id).is_none_or(|facts| facts.ended.is_some_and(bad));
+            return match self.together.place_of(target.job).filter(|place| place.is_leader()) {
+                Some(place) => place.ids().any(failed),
+                None => failed(target.job),
+            };
         }
         match target.index {
             Some(index) => self.arrays.outcome(target.job, index).is_none_or(|end| end.is_some_and(bad)),

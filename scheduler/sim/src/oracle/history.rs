@@ -4,12 +4,13 @@ use super::arrays::Arrays;
 use super::limits::Limits;
 use super::money::Rows;
 use super::spending::Spending;
+use super::together::Together;
 use squall_core::{Event, What};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, EndState, Epoch, JobId, JobSpec, LaunchFailure, LaunchOrder, LaunchToken, NodeId, OrderId, Span,
-    SubmitToken, Timestamp,
+    Allocation, EndState, Epoch, HetPlace, JobId, JobSpec, LaunchFailure, LaunchOrder, LaunchToken, NodeId, OrderId,
+    Span, SubmitToken, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,6 +74,7 @@ pub struct History {
     pub restores: u32,
     pub rows: Rows,
     pub limits: Limits,
+    pub together: Together,
     pub found: Vec<String>,
 }
 
@@ -81,6 +83,7 @@ impl History {
     pub fn take(&mut self, event: &Event) {
         self.length += 1;
         self.rows.take(event);
+        self.together.take(event);
         let exceeded = self.limits.take(event);
         exceeded.into_iter().for_each(|text| self.wrong(text));
         let overspent = self.spending.take(event);
@@ -94,7 +97,7 @@ impl History {
                 self.epoch = *epoch;
             }
             What::BackupRestored { .. } => self.restores += 1,
-            What::JobSubmitted { job, spec, token, .. } => self.submitted(*job, spec, token),
+            What::JobSubmitted { job, spec, token, het, .. } => self.submitted(*job, spec, token, *het),
             What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
             What::JobClaimed { job, allocations, .. } => {
                 self.may_begin(*job, at);
@@ -177,13 +180,21 @@ impl History {
         }
     }
 
+    /// These events are durable together.
+    pub fn committed(&mut self) {
+        let apart = self.together.committed();
+        apart.into_iter().for_each(|text| self.wrong(text));
+    }
+
     pub(super) fn wrong(&mut self, text: String) {
         self.found.push(text);
     }
 
-    fn submitted(&mut self, job: JobId, spec: &JobSpec, token: &SubmitToken) {
+    fn submitted(&mut self, job: JobId, spec: &JobSpec, token: &SubmitToken, het: Option<HetPlace>) {
         self.new_id(job);
-        if let Some(other) = self.tokens.insert(token.clone(), job) {
+        // The leader answers for all components.
+        let bears_token = het.is_none_or(HetPlace::is_leader);
+        if let Some(other) = bears_token.then(|| self.tokens.insert(token.clone(), job)).flatten() {
             self.wrong(format!("J2: one submission became jobs {other} and {job}"));
         }
         let array = spec.array.as_ref().map(|array| {

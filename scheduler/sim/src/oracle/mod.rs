@@ -9,6 +9,7 @@ mod limits;
 mod money;
 mod promises;
 mod spending;
+mod together;
 
 pub use executions::Executions;
 pub use history::History;

@@ -1,7 +1,8 @@
 //! What clients were told, and what must therefore be so.
 
 use super::history::History;
-use squall_types::{IndexSet, JobId, SubmitToken};
+use squall_types::api::JobRef;
+use squall_types::{JobId, SubmitToken};
 use std::collections::BTreeMap;
 
 /// Answers that left the controller. A lost one binds as well: it was given.
@@ -23,10 +24,17 @@ impl Promises {
     }
 
     /// J7: from now on no attempt of these begins.
-    pub fn cancelled(&self, history: &mut History, job: JobId, elements: Option<&IndexSet>) {
-        let now = history.length;
+    pub fn cancelled(&self, history: &mut History, named: &JobRef) {
+        let (now, job, elements) = (history.length, named.job, named.elements.as_ref());
         for (id, facts) in &mut history.jobs {
+            // All components end with the first, whether or not it alone was named.
+            let all = |component: Option<u32>| component.is_none_or(|offset| offset == 0);
+            let place = history.together.place_of(*id).filter(|place| place.leader == job);
             let named = match (facts.array, elements) {
+                _ if place.is_some() => {
+                    elements.is_none() && (all(named.component) || named.component == place.map(|place| place.offset))
+                }
+                _ if named.component.is_some() => false,
                 (Some((array, Some(index))), Some(elements)) => array == job && elements.contains(index),
                 (Some((array, _)), None) => array == job,
                 (None, None) => *id == job,

@@ -89,6 +89,9 @@ impl Scenario {
         if later.chance(300) {
             accounts::draw(&mut later, &mut work, &mut acts, start, length);
         }
+        if later.chance(300) {
+            work::together(&mut later, &cluster.config, &mut work);
+        }
         let mut last_config = cluster.config.clone();
         // Different from every other, so that a pool that was refused is tried again.
         last_config.limits.max_jobs += 1;

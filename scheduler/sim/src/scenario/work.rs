@@ -13,6 +13,8 @@ use squall_types::{
 #[derive(Clone, Debug)]
 pub struct Work {
     pub spec: JobSpec,
+    /// The other components, where it is a heterogeneous job.
+    pub others: Vec<JobSpec>,
     /// Terms on earlier submissions: which one, and an element of it.
     pub after: Vec<(DependencyKind, usize, Option<u32>)>,
     pub any: bool,
@@ -110,6 +112,29 @@ fn one(dice: &mut Dice, config: &ClusterConfig, number: usize) -> Work {
         fails: *dice.pick(&[0, 0, 200, 1000]),
         steps: if dice.chance(200) { dice.between(1, 2) as u32 } else { 0 },
         spec,
+        others: Vec::new(),
+    }
+}
+
+/// Makes heterogeneous jobs of some submissions.
+pub fn together(dice: &mut Dice, config: &ClusterConfig, work: &mut [Work]) {
+    for one in work.iter_mut().filter(|one| one.spec.array.is_none()) {
+        if !dice.chance(300) {
+            continue;
+        }
+        one.others = (0..dice.between(1, 2))
+            .map(|_| JobSpec {
+                script: None,
+                kind: JobKind::Interactive,
+                hold: dice.chance(50),
+                ask: ask(dice, config),
+                time_limit: if dice.chance(300) { Some(dice.secs(30, 600)) } else { one.spec.time_limit },
+                requeue: if dice.chance(100) { Some(dice.chance(500)) } else { None },
+                no_kill: dice.chance(50),
+                constraint: None,
+                ..one.spec.clone()
+            })
+            .collect();
     }
 }
 
@@ -164,8 +189,9 @@ fn after(dice: &mut Dice, number: usize, array: bool) -> Vec<(DependencyKind, us
 }
 
 impl Work {
-    /// The spec as it is sent, once the numbers of the jobs that it waits for are known; terms on others are left out.
-    pub fn spec(&self, job_of: impl Fn(usize) -> Option<(squall_types::JobId, bool)>) -> JobSpec {
+    /// What is sent, component by component, once the numbers of the jobs that it waits for are known; terms on others
+    /// are left out.
+    pub fn specs(&self, job_of: impl Fn(usize) -> Option<(squall_types::JobId, bool)>) -> Vec<JobSpec> {
         let term = |(kind, work, element): &(DependencyKind, usize, Option<u32>)| {
             if *kind == DependencyKind::Singleton {
                 return Some(DependencyTerm { kind: *kind, target: None });
@@ -175,6 +201,11 @@ impl Work {
             Some(DependencyTerm { kind: *kind, target: Some(TargetJob { job, index }) })
         };
         let terms = self.after.iter().filter_map(term).collect();
-        JobSpec { dependency: Dependency { terms, any: self.any }, ..self.spec.clone() }
+        let first = JobSpec { dependency: Dependency { terms, any: self.any }, ..self.spec.clone() };
+        let others = self.others.iter().map(|other| {
+            let (account, qos) = (first.account.clone(), first.qos.clone());
+            JobSpec { account, qos, dependency: first.dependency.clone(), ..other.clone() }
+        });
+        std::iter::once(first.clone()).chain(others).collect()
     }
 }

@@ -20,6 +20,8 @@ pub struct StepRequest {
     /// Block is the default.
     pub cyclic: bool,
     pub overlap: bool,
+    /// Of a step that is a part of one launch over several components: the global rank of its first task.
+    pub first_rank: u32,
 }
 
 /// A step as granted: who runs which tasks, where to reach them, and the credential that lets the client do so.

@@ -51,7 +51,10 @@ impl Tape {
         spec.ask.gpus = GpuAsk::PerNode(8, None);
         change(&mut spec);
         let eligible_at = (!spec.hold).then_some(Timestamp::from_secs(self.now + secs));
-        self.then(secs, What::JobSubmitted { job: JobId(job), spec: Box::new(spec), token, terms: vec![], eligible_at })
+        self.then(
+            secs,
+            What::JobSubmitted { job: JobId(job), spec: Box::new(spec), token, terms: vec![], eligible_at, het: None },
+        )
     }
 
     fn order(&mut self, secs: i64, order: u64, nodes: &[u64]) -> &mut Self {

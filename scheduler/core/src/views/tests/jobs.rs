@@ -10,7 +10,7 @@ fn one(stage: &Stage, job: u32, secs: i64) -> JobView {
 
 fn reference(job: u32, elements: &[(u32, u32)]) -> JobRef {
     let elements = (!elements.is_empty()).then(|| IndexSet::from_ranges(elements.to_vec()));
-    JobRef { job: JobId(job), elements }
+    JobRef { job: JobId(job), elements, component: None }
 }
 
 fn ids(stage: &Stage, filter: &JobFilter) -> Vec<u32> {

@@ -75,7 +75,7 @@ impl Stage {
         let terms = vec![crate::job::TermState::Waiting; spec.dependency.terms.len()];
         let eligible_at = terms.is_empty().then(|| at(secs));
         let token = SubmitToken::new(format!("token-{job}"));
-        let what = What::JobSubmitted { job: JobId(job), spec: Box::new(spec), token, terms, eligible_at };
+        let what = What::JobSubmitted { job: JobId(job), spec: Box::new(spec), token, terms, eligible_at, het: None };
         self.happens(secs, what);
     }
 
