@@ -178,11 +178,12 @@ fn check(connection: &Connection, location: &Location, crashed: bool) -> Result<
     if wrong.is_empty() { Ok(()) } else { Err(JournalError::damaged(&db, wrong.join("; "))) }
 }
 
-/// Raises the epoch: whoever held it before can write nothing any more.
+/// Raises the epoch: whoever held it before can write nothing any more. Tables of an older release become ours with it.
 fn take(connection: &Connection, head: Head) -> rusqlite::Result<Head> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    schema::migrate(&transaction, head.schema)?;
     let epoch = Epoch(head.epoch.0.saturating_add(1));
-    let head = Head { epoch, release: env!("CARGO_PKG_VERSION").to_owned(), ..head };
+    let head = Head { schema: schema::SCHEMA, epoch, release: env!("CARGO_PKG_VERSION").to_owned(), ..head };
     head.store(&transaction)?;
     transaction.commit()?;
     Ok(head)

@@ -14,11 +14,38 @@ pub(crate) const DB_FILE: &str = "journal.db";
 pub(crate) const WAL_FILE: &str = "journal.db-wal";
 
 /// Of the tables below.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 /// `SQJN`: tells our database from any other.
 const APPLICATION_ID: i32 = 0x53_51_4a_4e;
 /// Prepared statements that a connection keeps: more than there are in this crate.
 const STATEMENTS: usize = 128;
+
+/// How long a job was in the system, as a class: the first of [`LENGTHS`] that it stayed below, or the number of them. With
+/// it an index finds what was there at some time: of a class, only what was submitted so long before.
+macro_rules! length_class {
+    () => {
+        "(CASE WHEN ended_at - submitted_at < 60000 THEN 0 WHEN ended_at - submitted_at < 480000 THEN 1 \
+         WHEN ended_at - submitted_at < 3840000 THEN 2 WHEN ended_at - submitted_at < 30720000 THEN 3 \
+         WHEN ended_at - submitted_at < 245760000 THEN 4 WHEN ended_at - submitted_at < 1966080000 THEN 5 \
+         WHEN ended_at - submitted_at < 15728640000 THEN 6 ELSE 7 END)"
+    };
+}
+pub(crate) use length_class;
+
+/// Milliseconds, from a minute to half a year. What has not ended is longer.
+pub(crate) const LENGTHS: [i64; 7] =
+    [60_000, 480_000, 3_840_000, 30_720_000, 245_760_000, 1_966_080_000, 15_728_640_000];
+
+/// Made with the tables, and when a journal of the first schema is opened.
+const LENGTH_INDEXES: &str = concat!(
+    "DROP INDEX IF EXISTS jobs_of_user_by_end;
+     CREATE INDEX jobs_of_user_by_length ON jobs (uid, ",
+    length_class!(),
+    ", submitted_at, ended_at);
+     CREATE INDEX jobs_by_length ON jobs (",
+    length_class!(),
+    ", submitted_at, ended_at);"
+);
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -71,7 +98,6 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_of_array ON jobs (array) WHERE array IS NOT NULL;
 CREATE INDEX jobs_by_element ON jobs (array, element) WHERE array IS NOT NULL;
 CREATE INDEX jobs_of_user ON jobs (uid);
-CREATE INDEX jobs_of_user_by_end ON jobs (uid, ended_at, submitted_at);
 CREATE INDEX jobs_by_end ON jobs (ended_at, submitted_at);
 
 -- Attempts before the present one.
@@ -206,7 +232,16 @@ pub(crate) fn has_tables(connection: &Connection, db: &Path) -> Result<bool, Jou
 
 pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLES)?;
+    connection.execute_batch(LENGTH_INDEXES)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)
+}
+
+/// Brings tables of an older release to these.
+pub(crate) fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
+    if from < 2 {
+        connection.execute_batch(LENGTH_INDEXES)?;
+    }
+    Ok(())
 }
 
 /// Switches the log and its syncs on, and reads back that they are.

@@ -7,7 +7,8 @@ use squall_core::config::Enforce;
 use squall_core::{Cluster, Command, decide};
 use squall_journal::{Journal, Options, Recovered, verify};
 use squall_types::accounts::{AccountsEdit, EditKind, Entity, Setting};
-use squall_types::{Epoch, Seq};
+use squall_types::api::AccountingQuery;
+use squall_types::{Epoch, Seq, Timestamp};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,11 @@ fn a_journal_from_before_there_were_accounts_starts_and_takes_accounts_in() {
     assert_eq!((cluster.jobs.len(), cluster.live_jobs().count()), (51, 38));
     assert_eq!((cluster.nodes.len(), cluster.orders.len()), (19, 15));
     assert_eq!(cluster.alarm, None);
+    // Its tables had other indexes.
+    let present = AccountingQuery { from: Some(Timestamp(1)), ..AccountingQuery::default() };
+    let everything = journal.reader().accounting(&AccountingQuery::default()).unwrap();
+    assert!(!everything.jobs.is_empty());
+    assert_eq!(journal.reader().accounting(&present).unwrap(), everything);
     // What it did not know is as if nobody had said anything.
     assert_eq!(cluster.config.enforce, Enforce::default());
     assert!(!cluster.accounts.is_limiting() && !cluster.accounts.has_accounts());

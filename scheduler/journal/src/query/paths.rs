@@ -3,6 +3,7 @@
 use crate::JournalError;
 use crate::options::{MAX_CANDIDATES, MAX_SCAN};
 use crate::project::JobKey;
+use crate::schema::{LENGTHS, length_class};
 use rusqlite::{Connection, params};
 use squall_types::api::{AccountingQuery, JobRef};
 use squall_types::{JobId, Uid};
@@ -54,7 +55,7 @@ impl Walk {
             }
             let few_users = !query.users.is_empty() && query.users.len() <= MAX_WALKED_USERS;
             if query.from.is_some()
-                && let Some(keys) = recent(connection, query, few_users, after)?
+                && let Some(keys) = present(connection, query, few_users, after)?
             {
                 return Ok(vec![Run::known(keys)]);
             }
@@ -180,8 +181,9 @@ fn elements(
     Ok(keys)
 }
 
-/// Jobs that had not ended before the question's time, by the index of ends; `None` where those are too many.
-fn recent(
+/// Jobs that were there at some moment between the question's times, by the indexes of lengths; `None` where those are too
+/// many.
+fn present(
     connection: &Connection,
     query: &AccountingQuery,
     by_user: bool,
@@ -189,31 +191,33 @@ fn recent(
 ) -> rusqlite::Result<Option<BTreeSet<JobKey>>> {
     let from = query.from.map_or(i64::MIN, |from| from.0);
     let to = query.to.map_or(i64::MAX, |to| to.0);
-    let mut keys = BTreeSet::new();
-    let mut looked_at = 0;
-    let mut take_all = |rows: &mut rusqlite::Rows<'_>| -> rusqlite::Result<bool> {
-        while let Some(row) = rows.next()? {
-            looked_at += 1;
-            if looked_at > MAX_CANDIDATES {
-                return Ok(false);
-            }
-            let key = JobKey(row.get(0)?);
-            if key > after && row.get::<_, i64>(1)? <= to {
-                keys.insert(key);
-            }
-        }
-        Ok(true)
+    let sql = match by_user {
+        true => concat!(
+            "SELECT key FROM jobs INDEXED BY jobs_of_user_by_length WHERE uid = ?1 AND ",
+            length_class!(),
+            " = ?2 AND submitted_at > ?3 AND submitted_at <= ?4 AND ended_at >= ?5"
+        ),
+        false => concat!(
+            "SELECT key FROM jobs INDEXED BY jobs_by_length WHERE ?1 = 0 AND ",
+            length_class!(),
+            " = ?2 AND submitted_at > ?3 AND submitted_at <= ?4 AND ended_at >= ?5"
+        ),
     };
-    if !by_user {
-        let sql = "SELECT key, submitted_at FROM jobs INDEXED BY jobs_by_end WHERE ended_at >= ?1";
-        let all = take_all(&mut connection.prepare_cached(sql)?.query([from])?)?;
-        return Ok(all.then_some(keys));
-    }
-    let sql = "SELECT key, submitted_at FROM jobs INDEXED BY jobs_of_user_by_end WHERE uid = ?1 AND ended_at >= ?2";
+    let users: Vec<u32> = if by_user { query.users.iter().map(|user| user.0).collect() } else { vec![0] };
     let mut statement = connection.prepare_cached(sql)?;
-    for uid in &query.users {
-        if !take_all(&mut statement.query(params![uid.0, from])?)? {
-            return Ok(None);
+    let (mut keys, mut looked_at) = (BTreeSet::new(), 0);
+    for uid in users {
+        for class in 0..=LENGTHS.len() {
+            // What was submitted before that had ended before the time begins.
+            let begin = LENGTHS.get(class).map_or(i64::MIN, |length| from.saturating_sub(*length));
+            let mut rows = statement.query(params![uid, class as i64, begin, to, from])?;
+            while let Some(row) = rows.next()? {
+                looked_at += 1;
+                if looked_at > MAX_CANDIDATES {
+                    return Ok(None);
+                }
+                keys.extend(Some(JobKey(row.get(0)?)).filter(|key| *key > after));
+            }
         }
     }
     Ok(Some(keys))
