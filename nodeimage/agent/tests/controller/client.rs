@@ -6,7 +6,7 @@ use squall_proto::server::{Channel, ClientApi, Failure, Outgoing, Parts};
 use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{ExitStatus, JobId};
+use squall_types::{ExitStatus, JobId, Uid};
 
 fn no<T>() -> Result<T, Failure> {
     Err(Failure::Denied("not here".into()))
@@ -70,6 +70,12 @@ impl ClientApi for Inner {
         no()
     }
     async fn edit_accounts(&self, _: Channel, _: Vec<AccountsEdit>) -> Result<(), Failure> {
+        no()
+    }
+    async fn crontab(&self, _: Channel, _: Option<Uid>) -> Result<String, Failure> {
+        no()
+    }
+    async fn set_crontab(&self, _: Channel, _: CrontabRequest) -> Result<Vec<String>, Failure> {
         no()
     }
     async fn config_show(&self, _: Channel) -> Result<Vec<ConfigEntry>, Failure> {

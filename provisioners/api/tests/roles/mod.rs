@@ -129,6 +129,7 @@ fn stubborn() {
     // Whoever started it is gone when nobody can write here any more; it knows, and stays.
     let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
     std::fs::write("alone", "").unwrap();
+    let _ = child.wait();
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }

@@ -211,7 +211,8 @@ proptest! {
         words in proptest::collection::vec(word(), 0..6),
     ) {
         let desk = Desk::new(Canned { jobs: crate::sample::queue(), accounting: crate::sample::accounts(), ..Canned::default() })
-            .file("job.sh", "#!/bin/sh\ndate\n");
+            .file("job.sh", "#!/bin/sh\ndate\n")
+            .set("VISUAL", "true");
         let line: Vec<String> = std::iter::once(command.name().to_owned()).chain(words).collect();
         let outcome = desk.run_words(&line);
         prop_assert!([0, 1, 255].contains(&outcome.code), "{line:?}: {outcome:?}");

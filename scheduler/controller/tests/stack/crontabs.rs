@@ -10,14 +10,17 @@ use squall_types::cron::CronSpec;
 
 fn crontab(entries: &[(&str, &str)]) -> CrontabRequest {
     let lines: Vec<String> = entries.iter().map(|(times, name)| format!("{times} {name}\n")).collect();
+    let text = lines.concat();
     let entries = entries.iter().zip(1u32..).map(|((times, name), line)| {
-        let mut submission = batch(&format!("{times} {name} {line}"));
+        // Another crontab is another request.
+        let mut submission = batch(&format!("line {line} of {text}"));
         submission.spec.name = (*name).to_owned();
         let cron = CronSpec { times: (*times).to_owned(), zone: "UTC0".to_owned() };
         submission.spec.cron = Some(Box::new(cron));
         CronEntry { first_line: line, last_line: line, submission }
     });
-    CrontabRequest { user: None, text: lines.concat(), entries: entries.collect() }
+    let entries = entries.collect();
+    CrontabRequest { user: None, text, entries }
 }
 
 async fn live_jobs(client: &Client) -> Vec<JobView> {
