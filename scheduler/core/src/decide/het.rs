@@ -33,6 +33,12 @@ impl Cluster {
         alone.into_iter().chain(place.into_iter().flat_map(|place| self.components(place)))
     }
 
+    /// What a leader's number came to is known when all components have ended.
+    pub(crate) fn may_be_forgotten(&self, id: JobId) -> bool {
+        let place = self.jobs.get(&id).and_then(Job::het).filter(|place| place.is_leader());
+        place.is_none_or(|place| self.components(place).all(Job::is_ended))
+    }
+
     /// The job that an id stands for where only the whole counts.
     pub(crate) fn leader_of(&self, id: JobId) -> JobId {
         self.jobs.get(&id).and_then(Job::het).map_or(id, |place| place.leader)

@@ -215,8 +215,8 @@ impl Draft {
     fn purge(&mut self) {
         let timing = self.cluster.config.timing.clone();
         let old = |(at, _): &&(Timestamp, JobId)| self.past(*at + timing.min_job_age);
-        let jobs: Vec<JobId> =
-            self.cluster.ended_jobs().take_while(old).map(|(_, job)| *job).take(PURGE_CHUNK).collect();
+        let ended = self.cluster.ended_jobs().take_while(old).map(|(_, job)| *job);
+        let jobs: Vec<JobId> = ended.filter(|job| self.cluster.may_be_forgotten(*job)).take(PURGE_CHUNK).collect();
         if !jobs.is_empty() {
             self.emit(What::JobsPurged { jobs });
         }
@@ -249,7 +249,8 @@ impl Draft {
 /// so this is later than `now` after it. What only a plan can settle is not in here: plans say when to plan again.
 pub fn next_wakeup(cluster: &Cluster, now: Timestamp) -> Timestamp {
     let timing = &cluster.config.timing;
-    let ended = cluster.ended_jobs().next().map(|(at, _)| *at + timing.min_job_age);
+    let ended = cluster.ended_jobs().find(|(_, job)| cluster.may_be_forgotten(*job));
+    let ended = ended.map(|(at, _)| *at + timing.min_job_age);
     let settled_by = cluster.counters.settled_by.unwrap_or(Timestamp::ZERO);
     let strangers = cluster.pools.values().flat_map(|pool| pool.strangers.values());
     let strangers = strangers.filter(|stranger| !stranger.retiring);

@@ -290,9 +290,12 @@ impl History {
         }
     }
 
-    /// M3: where no node has said so, a job that is out of time has run for as long as it might.
+    /// M3: where no node has said so, a job that is out of time has run for as long as it might. A component may be so with
+    /// its leader, which comes first.
     fn time_is_up(&mut self, run: Run, at: Timestamp) {
-        let said = self.dead.iter().any(|(dead, _)| *dead == run);
+        let leader = self.together.place_of(run.job).map(|place| place.leader).filter(|leader| *leader != run.job);
+        let with_leader = |(other, why): (&Run, &StopWhy)| Some(other.job) == leader && *why == StopWhy::TimeLimit;
+        let said = self.dead.iter().any(|(dead, _)| *dead == run) || self.stopping.iter().any(with_leader);
         let (Some(started), Some(bound)) = (self.started.get(&run), self.bound.get(&run)) else { return };
         let suspended = self.suspended.get(&run).map_or(Span::ZERO, |(_, before)| *before);
         let (ran, limit) = (at.since(*started) - suspended, bound.least_limit);
