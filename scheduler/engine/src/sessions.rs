@@ -141,9 +141,11 @@ impl Engine {
         }
         steps.into_iter().for_each(|end| self.step_news(session, node, end));
         self.forgotten_parts(node, &attempts);
-        // Above everything that this epoch said before; an agent counts anew in a new one.
-        let generation = if epoch == self.epoch { Generation(generation.0 + 1) } else { Generation(1) };
-        self.full_set(session, node, generation);
+        // Above everything that this epoch said before, also to a hello before this one that the agent had not heard an
+        // answer to; an agent counts anew in a new epoch.
+        let known = if epoch == self.epoch { generation } else { Generation(0) };
+        let told = self.sessions.open.get(&session).and_then(|open| Some(open.told.as_ref()?.generation));
+        self.full_set(session, node, Generation(told.map_or(known, |told| told.max(known)).0 + 1));
     }
 
     fn refuse(&mut self, session: SessionId, why: String) {

@@ -35,6 +35,7 @@ const KEPT: &[(u64, &str)] = &[
     (446, "a crontab that was set once more, late, became a second job with the token of the first"),
     (489, "an element of an array that was purged counted as the whole array, part of which had failed"),
     (6312, "the same, for `afterok`, so that what waited for a good element waited for ever"),
+    (19116, "an agent greeted twice before it was answered, and took what it was told the second time for old news"),
     (14897, "the leader of a heterogeneous job was forgotten as failed while a component was still being ended"),
 ];
 
