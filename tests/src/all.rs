@@ -3,6 +3,7 @@
 mod adoption;
 mod bad_input;
 mod crash;
+mod crontab;
 mod demo;
 mod login;
 mod mail;
