@@ -19,7 +19,7 @@ mod personal;
 mod replay;
 pub mod request;
 mod sacct;
-mod sacctmgr;
+pub mod sacctmgr;
 mod salloc;
 mod sattach;
 mod sbatch;

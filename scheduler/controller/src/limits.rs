@@ -52,7 +52,7 @@ pub const HOOKS: usize = 16;
 /// Longest answer of a submit hook, in bytes.
 pub const HOOK_ANSWER: usize = 64 << 10;
 /// Users that one change of accounts may name: each is looked up.
-pub const NAMES_PER_CHANGE: usize = 1_000;
+pub const NAMES_PER_CHANGE: usize = 10_000;
 /// How often agents of local nodes are looked after.
 pub const REVIVE_EVERY: Duration = Duration::from_secs(1);
 /// Longest pause before a local agent that keeps dying is started again.

@@ -423,3 +423,34 @@ fn limits_that_are_lowered_leave_what_runs() {
     assert_eq!(desk.plan(), 3);
     assert_eq!(desk.why(waits).0, Reason::AssocGrpJobsLimit);
 }
+
+#[test]
+fn a_whole_site_is_one_change_and_more_than_that_is_refused() {
+    let mut desk = Desk::new(config());
+    let job = desk.submit(ANN, |spec| spec.account = "lab7".into()).expect("names are free");
+    let account = |at: usize| edit(&format!("add account=lab{at} maxjobs=9"));
+    let mut edits: Vec<AccountsEdit> = (0..1_000).map(account).collect();
+    let user = |at: usize| edit(&format!("add user=u{} in=lab{} maxsubmitjobs=4", at / 3, at % 1_000));
+    edits.extend((0..9_000).map(user));
+    let mut uids: BTreeMap<String, Uid> = (0..3_000).map(|at| (format!("u{at}"), Uid(5_000 + at))).collect();
+    let admin = Caller::Admin(Uid(0));
+    let mut change = |edits: &[AccountsEdit], uids: &BTreeMap<String, Uid>| {
+        desk.try_as(&admin, Command::EditAccounts { edits: edits.to_vec(), uids: uids.clone() })
+    };
+    let more = [edits.as_slice(), &[account(1_000)]].concat();
+    let (slurm, text) = refused(change(&more, &uids));
+    assert!(slurm == "Too many changes" && text.contains("10001 changes; at most 10000"), "{slurm} {text}");
+
+    // Those whom nobody knows are told together, and nothing has happened then.
+    for at in 0..25 {
+        uids.remove(&format!("u{}", at * 7));
+    }
+    let (_, text) = refused(change(&edits, &uids));
+    assert!(text.contains("\"u0\"") && text.contains("\"u7\"") && text.contains(" and 5 more;"), "{text}");
+    uids.extend((0..3_000).map(|at| (format!("u{at}"), Uid(5_000 + at))));
+    assert_eq!(change(&edits, &uids), Ok(Reply::Done));
+    assert_eq!(desk.cluster.accounts.members.len(), 9_000);
+    // A job that named its account before there was one counts for it.
+    let tally = desk.cluster.tallies().of(&Holder::Account("lab7".into()));
+    assert_eq!((tally.submits, desk.cluster.jobs.get(&job).is_some()), (1, true));
+}

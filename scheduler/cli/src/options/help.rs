@@ -59,7 +59,9 @@ fn operands(command: Command) -> &'static str {
         Command::Scancel => "[job_id[_array_id][.step_id]...]",
         Command::Scontrol => "[COMMAND [arguments...]]",
         Command::Squall => "COMMAND [arguments...]",
-        Command::Sacctmgr => "list|add|modify|delete ENTITY [where CONDITIONS] [set SETTINGS] [format=FIELDS]",
+        Command::Sacctmgr => {
+            "list|add|modify|delete ENTITY [where CONDITIONS] [set SETTINGS] [format=FIELDS] | dump CLUSTER | load FILE"
+        }
         Command::Sreport => "REPORT [start=TIME] [end=TIME] [conditions...]",
         Command::Seff => "job_id",
         Command::Sattach => "jobid.stepid",

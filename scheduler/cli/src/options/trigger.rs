@@ -20,7 +20,7 @@ static HELP: &[Opt] = &[
 static ROWS: &[Opt] = &[
     opt("get").on(ON).help("get trigger information"),
     opt("set").on(ON).refused(NONE, NOTICE),
-    opt("clear").on(ON).refused("there are no triggers to be cleared", "strigger --get, which lists none"),
+    opt("clear").on(ON).help("clear triggers, of which there are none"),
     opt("id").short('i').value("id").on(ON).help("only the trigger of this number"),
     opt("jobid").short('j').value("job").on(ON).help("only triggers for this job"),
     opt("node").short('n').maybe("host").on(ON).help("only triggers for these nodes"),

@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::select;
 use squall_types::accounts::{
-    Account, AccountUser, AccountsEntry, AccountsQuery, Association, Entity, Limits, Membership, NORMAL, Qos, ROOT,
+    Account, AccountUser, AccountsEntry, AccountsQuery, AdminLevel, Association, Entity, Limits, Membership, NORMAL,
+    Qos, ROOT,
 };
 use squall_types::{AccountName, QosName, Uid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,8 @@ pub struct Known {
     /// By account, user and partition.
     pub members: BTreeMap<(String, String, String), Association>,
     pub qos: BTreeMap<QosName, Qos>,
+    /// Accounts that only the configuration names: the controller has no rows of them.
+    pub configured: BTreeSet<String>,
     /// Users who may do everything, by the configuration.
     admins: Vec<String>,
     /// Who asks.
@@ -62,6 +65,12 @@ impl Known {
     /// Users who coordinate an account, by name.
     pub fn coordinators_of(&self, account: &AccountName) -> Vec<&str> {
         self.coordinators.get(account.as_str()).map(|names| select::names(names).collect()).unwrap_or_default()
+    }
+
+    /// Accounts that a user coordinates.
+    pub fn coordinated_by(&self, user: &str) -> BTreeSet<&str> {
+        let of_user = self.coordinators.iter().filter(|(_, names)| select::names(names).any(|name| name == user));
+        of_user.map(|(account, _)| account.as_str()).collect()
     }
 
     /// # Errors
@@ -86,6 +95,7 @@ impl Known {
             users: BTreeMap::new(),
             members: BTreeMap::new(),
             qos: BTreeMap::new(),
+            configured: BTreeSet::new(),
             admins: list("admins"),
             caller: invocation.caller.name.clone(),
         };
@@ -94,6 +104,7 @@ impl Known {
         known.qos.insert(NORMAL.into(), Qos { name: NORMAL.into(), ..Qos::default() });
         for name in list("accounts").into_iter().chain([known.default_account.clone()]) {
             let row = Account { name: AccountName(name.clone()), parent: Some(ROOT.into()), ..Account::default() };
+            known.configured.insert(name.clone());
             known.accounts.insert(name, row);
         }
         rows.into_iter().for_each(|row| known.take(row));
@@ -113,6 +124,7 @@ impl Known {
                         account.set(setting).unwrap_or_default();
                     }
                 }
+                self.configured.remove(name.as_str());
                 self.accounts.insert(name.0, account);
             }
             Entity::User(name) => {
@@ -140,7 +152,7 @@ impl Known {
     }
 
     /// What an account passes on to those below that say nothing.
-    fn qos_of(&self, account: &str) -> (String, String) {
+    pub fn qos_of(&self, account: &str) -> (String, String) {
         let mut line = Vec::new();
         let mut next = self.accounts.get(account);
         while let Some(row) = next.filter(|_| line.len() < self.accounts.len()) {
@@ -167,16 +179,15 @@ impl Known {
     fn account_row(&self, account: &Account, depth: usize) -> Row {
         let (qos, default_qos) = self.qos_of(account.name.as_str());
         let name = account.name.to_string();
-        let described = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
-        let parent = account.parent.as_ref().map(AccountName::to_string).unwrap_or_default();
+        let (description, organization) = described(account);
         Row {
-            description: described(&account.description, &name),
-            organization: described(&account.organization, if parent.is_empty() { &name } else { &parent }),
+            description,
+            organization,
             coordinators: self.coordinators.get(&name).cloned().unwrap_or_default(),
             shares: Some(account.terms.shares.unwrap_or(1)),
             limits: self.inherited(&name, &account.terms.limits),
             account: name,
-            parent,
+            parent: account.parent.as_ref().map(AccountName::to_string).unwrap_or_default(),
             qos,
             default_qos,
             depth,
@@ -184,19 +195,24 @@ impl Known {
         }
     }
 
-    fn admin_of(&self, user: &str) -> String {
+    /// Who the configuration says may do everything does.
+    pub fn admin_of(&self, user: &str) -> AdminLevel {
         let everything = user == "root" || self.admins.iter().any(|admin| admin == user);
-        let level = self.users.get(user).map_or("None", |row| row.admin.word());
-        if everything { "Administrator".to_owned() } else { level.to_owned() }
+        let own = self.users.get(user).map_or(AdminLevel::None, |row| row.admin);
+        if everything { AdminLevel::Administrator } else { own }
+    }
+
+    pub fn default_of(&self, user: &str) -> String {
+        let own = self.users.get(user).and_then(|row| row.default_account.as_ref());
+        own.map_or_else(|| self.default_account.clone(), AccountName::to_string)
     }
 
     /// A user as such.
     fn user_row(&self, user: &str) -> Row {
-        let own = self.users.get(user).and_then(|row| row.default_account.as_ref());
         Row {
             user: user.to_owned(),
-            default_account: own.map_or_else(|| self.default_account.clone(), AccountName::to_string),
-            admin: self.admin_of(user),
+            default_account: self.default_of(user),
+            admin: self.admin_of(user).word().to_owned(),
             ..self.row()
         }
     }
@@ -342,6 +358,14 @@ impl Known {
     }
 }
 
-fn joined(qos: &BTreeSet<QosName>) -> String {
+/// Description and organization, as they stand where nobody has said anything.
+pub fn described(account: &Account) -> (String, String) {
+    let name = account.name.as_str();
+    let text = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
+    let above = account.parent.as_ref().map_or(name, AccountName::as_str);
+    (text(&account.description, name), text(&account.organization, above))
+}
+
+pub fn joined(qos: &BTreeSet<QosName>) -> String {
     qos.iter().map(QosName::to_string).collect::<Vec<_>>().join(",")
 }

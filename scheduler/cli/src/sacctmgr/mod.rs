@@ -4,6 +4,7 @@ mod add;
 mod change;
 mod columns;
 mod commit;
+pub mod flat;
 mod known;
 mod telling;
 mod words;
@@ -48,7 +49,12 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         () if begins("modify", 3) || verb == "update" => Some(EditKind::Modify),
         () if begins("delete", 3) || begins("remove", 3) => Some(EditKind::Remove),
         () if begins("list", 1) || begins("show", 1) => None,
-        () if ["archive", "dump", "load", "clear", "reconfigure", "shutdown"].iter().any(|full| begins(full, 3)) => {
+        () if begins("dump", 3) => return flat::dump(invocation, words),
+        () if begins("load", 3) => {
+            not_readonly(&given)?;
+            return flat::load(invocation, words, given.has("immediate"), given.has("quiet"));
+        }
+        () if ["archive", "clear", "reconfigure", "shutdown"].iter().any(|full| begins(full, 3)) => {
             return Err(unsupported(&verb, &parsed.rest));
         }
         () => return Err(Failure::plain(format!("invalid keyword: {}", escaped(&verb)))),
@@ -59,10 +65,19 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     let kind = Kind::parse(name).ok_or_else(|| words::no_entity(change))?;
     let asked = Asked::parse(words, kind, change == Some(EditKind::Add))?;
     match change {
-        Some(_) if given.has("readonly") => Err(Failure::error("sacctmgr", "Can't run this command in readonly mode.")
-            .advising(Advice { try_this: "the same without --readonly".to_owned(), ..Advice::default() })),
-        Some(change) => change::run(invocation, change, kind, &asked, given.has("immediate"), given.has("quiet")),
+        Some(change) => {
+            not_readonly(&given)?;
+            change::run(invocation, change, kind, &asked, given.has("immediate"), given.has("quiet"))
+        }
         None => list(invocation, &given, kind, asked),
+    }
+}
+
+fn not_readonly(given: &Given) -> Result<(), Failure> {
+    match given.has("readonly") {
+        true => Err(Failure::error("sacctmgr", "Can't run this command in readonly mode.")
+            .advising(Advice { try_this: "the same without --readonly".to_owned(), ..Advice::default() })),
+        false => Ok(()),
     }
 }
 
@@ -70,7 +85,7 @@ fn unsupported(verb: &str, words: &[String]) -> Failure {
     Failure::error("sacctmgr", format_args!("{verb} is not supported")).advising(Advice {
         asked: words.join(" "),
         limit: "accounts are in the controller's journal: there is no database beside it".to_owned(),
-        try_this: "sacctmgr show associations -P, or a backup of the journal: squallctld journal backup".to_owned(),
+        try_this: "sacctmgr dump CLUSTER, or a backup of the journal: squallctld journal backup".to_owned(),
         code: "SQ0002",
         ..Advice::default()
     })

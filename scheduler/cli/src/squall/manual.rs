@@ -84,6 +84,14 @@ static SACCTMGR: &[Chapter] = &[
             ("add|create ENTITY NAMES SETTINGS", "adds; says what, and asks unless -i is given"),
             ("modify ENTITY where CONDITIONS set SETTINGS", "changes all that fit the conditions"),
             ("delete|remove ENTITY where CONDITIONS", "removes; what jobs stand on is not removed"),
+            (
+                "dump CLUSTER [file=FILE]",
+                "writes accounts, the users in them and their limits into a file, Slurm's or ours",
+            ),
+            (
+                "load [file=]FILE [cluster=NAME] [clean]",
+                "makes what such a file says, all of it in one change or none; tells what it would change, and asks unless -i is given. With clean everything goes that the file does not name; qualities of service are not part of it",
+            ),
         ],
     ),
     (
@@ -97,6 +105,25 @@ static SACCTMGR: &[Chapter] = &[
             ("qos", "a quality of service: jobs name it with --qos, partitions are configured with it"),
             ("coordinator", "account= and names=: users who look after what is below an account"),
             ("association, cluster, tres", "can be listed"),
+        ],
+    ),
+    (
+        "Files of associations",
+        &[
+            (
+                "Cluster - NAME:SETTINGS",
+                "the first line; its settings are those of root. cluster=NAME loads a file that has another name",
+            ),
+            ("Parent - ACCOUNT", "what follows stands below that account, whose own line comes before"),
+            ("Account - NAME:SETTINGS", "an account; its settings take the place of those that there are"),
+            (
+                "User - NAME:SETTINGS",
+                "a user in that account, with Partition= for one partition; DefaultAccount=, AdminLevel= and Coordinator=ACCOUNTS are the user's in all accounts",
+            ),
+            (
+                "SETTINGS",
+                "NAME=VALUE with colons between them, in any order; values with colons or blanks in quotes. # begins a comment",
+            ),
         ],
     ),
     (

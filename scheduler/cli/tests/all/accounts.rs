@@ -7,16 +7,16 @@ use squall_types::Uid;
 use squall_types::accounts::{AccountsEdit, AccountsEntry, Change, EditKind, Entity, Setting};
 use squall_types::{AccountName, Span};
 
-fn entry(entity: Entity, uid: Option<u32>, settings: &[&str]) -> AccountsEntry {
+pub fn entry(entity: Entity, uid: Option<u32>, settings: &[&str]) -> AccountsEntry {
     let settings = settings.iter().map(|text| Setting::parse(text).expect("a setting")).collect();
     AccountsEntry { entity, uid: uid.map(Uid), settings }
 }
 
-fn member(account: &str, user: &str, partition: Option<&str>) -> Entity {
+pub fn member(account: &str, user: &str, partition: Option<&str>) -> Entity {
     Entity::Association { account: account.into(), user: user.into(), partition: partition.map(Into::into) }
 }
 
-fn rows() -> Vec<AccountsEntry> {
+pub fn rows() -> Vec<AccountsEntry> {
     vec![
         entry(Entity::Account("root".into()), None, &["description=everybody"]),
         entry(
@@ -149,7 +149,7 @@ fn what_cannot_be_done_is_said() {
         "sacctmgr -i modify account lab",
         "sacctmgr -i modify account where colour=blue set maxjobs=1",
         "sacctmgr -i add cluster other",
-        "sacctmgr dump storm",
+        "sacctmgr archive dump",
         "sacctmgr frobnicate",
         "sacctmgr modify",
         "sacctmgr list",

@@ -3,6 +3,7 @@
 //! From seeds, so that a finding is found again. `SQUALL_FUZZ_SECONDS` is how long each target runs; without it, a
 //! moment. `SQUALL_FUZZ_SEED` begins elsewhere; `SQUALL_FUZZ_TARGETS` names those that run, comma separated.
 
+use crate::accounts;
 use crate::canned::Canned;
 use crate::sample;
 use crate::transcript::{Desk, NOW};
@@ -10,6 +11,7 @@ use jiff::tz::TimeZone;
 use nix::time::{ClockId, clock_gettime};
 use squall::command::Command;
 use squall::moment::{self, Past};
+use squall::sacctmgr::flat;
 use squall::{options, scrontab, select, terminal};
 use squall_types::cron::{CronSpec, Zone};
 use squall_types::indices::{ArrayLimits, parse_array};
@@ -217,6 +219,25 @@ static TARGETS: &[Target] = &[
             // Other commands have targets of their own, and some of them wait for what never comes here.
             if ["sattach", "sbcast", "sstat", "strigger"].contains(&words[0].as_str()) {
                 Desk::new(Canned::default()).run_words(&words);
+            }
+        },
+    },
+    Target {
+        name: "association files",
+        seeds: &[
+            "Cluster - 'storm':QOS='normal'\nParent - 'root'\nAccount - 'lab':GrpTRES=cpu=4,mem=62.50G:MaxJobs=-1\n",
+            "cluster - storm\nProject - \"a b\":Description='x: # y' # z\nParent - lab\nUser - ann:QOS+=high:GrpNodes=4",
+            "User - 'ann':Partition='gpu':DefaultAccount='lab':AdminLevel='Operator':Coordinator='lab,root'",
+        ],
+        feed: |text| {
+            let written = flat::write(&flat::read(text).0);
+            let (lines, wrong) = flat::read(&written);
+            assert!(wrong.is_empty(), "{written}{wrong:?}");
+            assert_eq!(flat::write(&lines), written);
+            let file = format!("Cluster - storm\n{text}");
+            let desk = Desk::new(Canned { accounts: accounts::rows(), ..Canned::default() }).file("file", file);
+            for words in ["sacctmgr -i load file", "sacctmgr -i load file cluster=storm clean"] {
+                desk.run_words(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
             }
         },
     },

@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod canned;
+mod flat;
 mod fuzz;
 mod options;
 mod refusals;

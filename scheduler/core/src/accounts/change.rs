@@ -27,42 +27,54 @@ pub enum AccountsChange {
     QosRemoved(#[n(0)] QosName),
 }
 
+/// The jobs whose ranks, or for whom they count, may be other ones after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    Nothing,
+    /// Those that name the account: nothing stands below one that is new, or goes.
+    JobsOf(AccountName),
+    Everything,
+}
+
 impl Accounts {
-    /// Whether the ranks of jobs, or for whom they count, may be other ones now.
-    pub(crate) fn take_in(&mut self, change: &AccountsChange) -> bool {
+    pub(crate) fn take_in(&mut self, change: &AccountsChange) -> Moved {
         let was_limiting = self.is_limiting();
         let moved = match change {
             AccountsChange::Account(account) => {
                 let before = self.accounts.get(&account.name);
-                let stays = before.is_some_and(|row| row.parent == account.parent);
+                let moved = match before {
+                    None => Moved::JobsOf(account.name.clone()),
+                    Some(row) if row.parent == account.parent => Moved::Nothing,
+                    Some(_) => Moved::Everything,
+                };
                 let limited = before.is_some_and(|row| !row.terms.limits.is_empty());
                 self.relimit(limited, !account.terms.limits.is_empty());
                 self.accounts.insert(account.name.clone(), account.clone());
-                !stays
+                moved
             }
             AccountsChange::AccountRemoved(name) => {
                 let before = self.accounts.remove(name);
                 self.relimit(before.is_some_and(|row| !row.terms.limits.is_empty()), false);
-                true
+                Moved::JobsOf(name.clone())
             }
             AccountsChange::User(user) => {
                 self.users.insert(user.uid, user.clone());
-                false
+                Moved::Nothing
             }
             AccountsChange::UserRemoved(uid) => {
                 self.users.remove(uid);
-                false
+                Moved::Nothing
             }
             AccountsChange::Association(row) => {
                 let limited = self.members.get(&row.of).is_some_and(|row| !row.terms.limits.is_empty());
                 self.relimit(limited, !row.terms.limits.is_empty());
                 self.members.insert(row.of.clone(), row.clone());
-                false
+                Moved::Nothing
             }
             AccountsChange::AssociationRemoved(of) => {
                 let before = self.members.remove(of);
                 self.relimit(before.is_some_and(|row| !row.terms.limits.is_empty()), false);
-                false
+                Moved::Nothing
             }
             AccountsChange::Qos(qos) => {
                 let before = self.qos.get(&qos.name);
@@ -70,18 +82,23 @@ impl Accounts {
                 let limited = before.is_some_and(|row| !row.limits.is_empty());
                 self.relimit(limited, !qos.limits.is_empty());
                 self.qos.insert(qos.name.clone(), qos.clone());
-                !stays
+                if stays { Moved::Nothing } else { Moved::Everything }
             }
             AccountsChange::QosRemoved(name) => {
                 let before = self.qos.remove(name);
                 self.relimit(before.is_some_and(|row| !row.limits.is_empty()), false);
-                true
+                Moved::Everything
             }
         };
         if let AccountsChange::Qos(_) | AccountsChange::QosRemoved(_) = change {
             self.ranking = self.qos.values().any(|qos| qos.priority > 0);
         }
-        moved || was_limiting != self.is_limiting()
+        match (was_limiting, self.is_limiting(), change) {
+            // Ranks come from qualities of service alone; who stands below whom is for what is counted.
+            (false, false, AccountsChange::Account(_) | AccountsChange::AccountRemoved(_)) => Moved::Nothing,
+            (before, after, _) if before != after => Moved::Everything,
+            _ => moved,
+        }
     }
 
     /// Every row, as the change that makes it.

@@ -8,6 +8,7 @@ mod rules;
 mod tally;
 
 pub use change::AccountsChange;
+pub(crate) use change::Moved;
 pub use rules::{Breach, Measure, Owner, Rule, Scope, limits, never, rules, start_breach, submit_breach};
 pub use tally::{Amounts, Holder, Tallies, Tally, holders, holders_of};
 

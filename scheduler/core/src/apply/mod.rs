@@ -7,6 +7,7 @@ mod jobs;
 mod nodes;
 mod orders;
 
+use crate::accounts::Moved;
 use crate::budget::{BudgetState, period_start};
 use crate::cluster::Cluster;
 use crate::event::{Event, What};
@@ -36,7 +37,12 @@ impl Cluster {
                 self.counters.restores = self.counters.restores.saturating_add(1);
             }
             What::AccountsChanged { change } => {
-                if Arc::make_mut(&mut self.accounts).take_in(change) {
+                let touches_jobs = match Arc::make_mut(&mut self.accounts).take_in(change) {
+                    Moved::Nothing => false,
+                    Moved::JobsOf(account) => self.jobs.values().any(|job| job.spec.account == account),
+                    Moved::Everything => true,
+                };
+                if touches_jobs {
                     self.reindex();
                 }
             }

@@ -14,8 +14,10 @@ use squall_types::accounts::{
 use squall_types::{AccountName, QosName, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Changes in one request.
-pub const MAX_EDITS: usize = 1000;
+/// Changes in one request: room for the accounts of a large site, loaded from a file at once.
+pub const MAX_EDITS: usize = 10_000;
+/// Of names that are unknown, as many are told.
+const MAX_TOLD: usize = 20;
 /// Longest name of an account or a quality of service, in bytes.
 const MAX_NAME: usize = 64;
 
@@ -37,6 +39,7 @@ impl Draft {
             return Err(refusal.limit(format!("at most {MAX_EDITS} in one request")).try_this("several requests"));
         }
         let editor = Editor { caller, uids };
+        self.know_users(&editor, edits)?;
         for edit in edits {
             match &edit.entity {
                 Entity::Account(name) => self.edit_account(&editor, name, edit)?,
@@ -56,9 +59,29 @@ impl Draft {
         self.emit(What::AccountsChanged { change: Box::new(change) });
     }
 
+    /// Whoever asks for many changes hears of all users who are unknown, and not of one after the other.
+    fn know_users(&self, editor: &Editor<'_>, edits: &[AccountsEdit]) -> Result<(), Rejection> {
+        let named = edits.iter().filter_map(|edit| match &edit.entity {
+            Entity::User(name) | Entity::Association { user: name, .. } => Some(name.as_str()),
+            Entity::Account(_) | Entity::Qos(_) => None,
+        });
+        let names: BTreeSet<&str> = named.filter(|name| !editor.uids.contains_key(*name)).collect();
+        let kept: BTreeSet<&str> = match names.is_empty() {
+            true => BTreeSet::new(),
+            false => self.cluster.accounts.users.values().map(|user| user.name.as_str()).collect(),
+        };
+        let unknown: Vec<&str> = names.difference(&kept).copied().collect();
+        let [_, _, ..] = unknown.as_slice() else { return Ok(()) };
+        let told: Vec<String> = unknown.iter().take(MAX_TOLD).map(|name| format!("\"{name}\"")).collect();
+        let more = unknown.len().saturating_sub(MAX_TOLD);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let limit = "the controller's machine knows no users of these names".to_owned();
+        Err(wrong(format!("users {}{more}", told.join(", ")), limit))
+    }
+
     fn uid_of(&self, editor: &Editor<'_>, name: &str) -> Result<Uid, Rejection> {
-        let known = self.cluster.accounts.users.values().find(|user| user.name == name).map(|user| user.uid);
-        editor.uids.get(name).copied().or(known).ok_or_else(|| {
+        let known = || self.cluster.accounts.users.values().find(|user| user.name == name).map(|user| user.uid);
+        editor.uids.get(name).copied().or_else(known).ok_or_else(|| {
             wrong(format!("user \"{name}\""), "the controller's machine knows no user of that name".to_owned())
         })
     }
@@ -118,9 +141,12 @@ impl Draft {
             return Err(wrong(asked(), "an account cannot stand below itself".to_owned()));
         }
         self.check_terms(editor, &account.terms, before.as_ref().map(|before| &before.terms), account.parent.as_ref())?;
+        let moves = before.as_ref().is_some_and(|before| before.parent != account.parent);
         self.change(AccountsChange::Account(account));
         let accounts = &self.cluster.accounts;
-        match accounts.accounts.keys().find(|name| accounts.depth(name) + 1 >= MAX_DEPTH) {
+        let is_deep = |name: &&AccountName| accounts.depth(name) + 1 >= MAX_DEPTH;
+        // Below one that moves may be many; below a new one is none.
+        match if moves { accounts.accounts.keys().find(is_deep) } else { Some(name).filter(is_deep) } {
             Some(deep) => {
                 Err(wrong(asked(), format!("\"{deep}\" would stand more than {} accounts below root", MAX_DEPTH - 2)))
             }

@@ -21,6 +21,18 @@ fn limits_are_set_changed_and_taken_away_as_people_type_them() {
 }
 
 #[test]
+fn memory_may_have_the_decimals_of_a_dump() {
+    let limit = |text: &str| {
+        let mut limits = TresLimits::default();
+        limits.merge(&format!("mem={text}")).ok().and(limits.memory_mib)
+    };
+    assert_eq!([limit("62.50G"), limit("1.5T"), limit("0.25g")], [Some(64_000), Some(1_572_864), Some(256)]);
+    for text in ["1.", "1.5", "1.G", ".5G", "1.234G", "1.5X", "99999999999999.99T", "1.5.5G"] {
+        assert_eq!(limit(text), None, "{text}");
+    }
+}
+
+#[test]
 fn what_a_row_says_of_itself_makes_the_same_row() {
     let mut qos = Qos { name: "high".into(), ..Qos::default() };
     let texts = [

@@ -119,13 +119,29 @@ impl TresLimits {
             let wrong = || TresError::Amount(shown(amount));
             *merged.slot(kind) = match amount.trim() {
                 "-1" => None,
-                amount if kind == TresKind::Memory => Some(size::parse_mib(amount).map_err(|_| wrong())?),
+                amount if kind == TresKind::Memory => Some(memory(amount).ok_or_else(wrong)?),
                 amount => Some(amount.parse().map_err(|_| wrong())?),
             };
         }
         *self = merged;
         Ok(())
     }
+}
+
+/// As `--mem` has it, and with the two decimals that Slurm's own dumps have: `62.50G` is 64,000 MiB.
+fn memory(text: &str) -> Option<u64> {
+    let Some((whole, rest)) = text.split_once('.') else { return size::parse_mib(text).ok() };
+    let digits = rest.len() - rest.trim_start_matches(|char: char| char.is_ascii_digit()).len();
+    let (decimals, unit) = rest.split_at(digits);
+    let unit = size::parse_mib(&format!("1{unit}")).ok().filter(|_| !unit.is_empty())?;
+    let hundredths = match decimals.len() {
+        1 => decimals.parse::<u64>().ok()? * 10,
+        2 => decimals.parse().ok()?,
+        _ => return None,
+    };
+    // What is no whole MiB is rounded down: it came from a whole number.
+    let all = whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths)?.checked_mul(unit)? / 100;
+    size::parse_mib(&all.to_string()).ok()
 }
 
 fn shown(text: &str) -> String {
