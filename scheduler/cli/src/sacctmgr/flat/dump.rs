@@ -1,7 +1,7 @@
 //! `sacctmgr dump`: all associations as a file that `sacctmgr load` reads, here or at another cluster.
 
 use super::{Line, Title, write};
-use crate::failure::Failure;
+use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::sacctmgr::known::{Known, described};
 use crate::terminal::{self, escaped};
@@ -19,7 +19,8 @@ pub fn run(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Fai
             Some(setting) if setting.key == "file" => file = Some(setting.value),
             Some(setting) if setting.key != "cluster" => {
                 return Err(Failure::plain(format!(" Unknown option: {}", escaped(word)))
-                    .and_line("sacctmgr: dump CLUSTER file=FILE".to_owned()));
+                    .and_line(" We need a cluster to dump.")
+                    .advising(try_this("sacctmgr dump CLUSTER file=FILE")));
             }
             named => {
                 let name = named.map_or_else(|| word.clone(), |setting| setting.value);
@@ -30,11 +31,12 @@ pub fn run(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Fai
             }
         }
     }
-    let cluster = cluster.ok_or_else(|| Failure::plain(" We need a cluster to dump."))?;
+    let cluster = cluster.ok_or_else(|| {
+        Failure::plain(" We need a cluster to dump.").advising(try_this("sacctmgr dump CLUSTER file=FILE"))
+    })?;
     let known = Known::ask(invocation)?;
     if cluster != known.cluster {
-        return Err(Failure::plain(format!(" Cluster {} doesn't exist.", escaped(&cluster)))
-            .and_line(format!("sacctmgr: the cluster here is {}", escaped(&known.cluster))));
+        return Err(no_such_cluster(&cluster, &known));
     }
     let file = match file {
         Some(file) => file,
@@ -47,6 +49,15 @@ pub fn run(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Fai
     std::fs::write(&path, text(&known))
         .map_err(|error| Failure::plain(format!("Can't open file {}, {}", escaped(&file), terminal::plain(&error))))?;
     Ok(0)
+}
+
+fn try_this(what: &str) -> Advice<'_> {
+    Advice { try_this: what.to_owned(), ..Advice::default() }
+}
+
+pub(super) fn no_such_cluster(name: &str, known: &Known) -> Failure {
+    Failure::plain(format!(" Cluster {} doesn't exist.", escaped(name)))
+        .advising(Advice { limit: format!("the cluster here is {}", known.cluster), ..Advice::default() })
 }
 
 fn text(known: &Known) -> String {

@@ -1,5 +1,6 @@
 //! `sacctmgr load`: a file of associations becomes what there is, all of it in one change or none.
 
+use super::dump::no_such_cluster;
 use super::merge::{Plan, plan};
 use super::{Wrong, read, tables};
 use crate::failure::{Advice, Failure};
@@ -30,8 +31,7 @@ pub fn run(invocation: &mut Invocation<'_>, words: &[String], immediate: bool, q
     let text = text(invocation, &asked.file)?;
     let known = Known::ask(invocation)?;
     if let Some(other) = asked.cluster.as_ref().filter(|name| **name != known.cluster) {
-        return Err(Failure::plain(format!(" Cluster {} doesn't exist.", escaped(other)))
-            .and_line(format!("sacctmgr: the cluster here is {}", escaped(&known.cluster))));
+        return Err(no_such_cluster(other, &known));
     }
     let (lines, wrong) = read(&text);
     if !wrong.is_empty() {
@@ -65,8 +65,9 @@ fn asked(words: &[String]) -> Result<Asked, Failure> {
             None if word.eq_ignore_ascii_case("clean") => clean = true,
             Some(("cluster", name)) => cluster = Some(name.clone()),
             Some((key, _)) if key != "file" => {
+                let usage = "sacctmgr load file=FILE [cluster=NAME] [clean]".to_owned();
                 return Err(Failure::plain(format!(" Unknown option: {}", escaped(word)))
-                    .and_line("sacctmgr: load file=FILE [cluster=NAME] [clean]".to_owned()));
+                    .advising(Advice { try_this: usage, ..Advice::default() }));
             }
             named => {
                 let name = named.map_or(word, |(_, name)| name);

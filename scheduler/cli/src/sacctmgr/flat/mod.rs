@@ -33,7 +33,8 @@ const TITLES: [(Title, &str); 6] = [
     (Title::User, "User"),
 ];
 
-/// Settings as they are written, in this order, by the names that are kept for them. Those of the first half are text.
+/// Settings as they are written, in this order, by the names that are kept for them. Limits stand together, from `FIRST_LIMIT` up to `PARENT`;
+/// everything else is text.
 const WRITTEN: [(&str, &str); 17] = [
     ("partition", "Partition"),
     ("description", "Description"),
@@ -42,7 +43,6 @@ const WRITTEN: [(&str, &str); 17] = [
     ("adminlevel", "AdminLevel"),
     ("coordinators", "Coordinator"),
     ("defaultqos", "DefaultQOS"),
-    ("parent", "Parent"),
     ("fairshare", "Fairshare"),
     ("grptres", "GrpTRES"),
     ("grpjobs", "GrpJobs"),
@@ -51,8 +51,12 @@ const WRITTEN: [(&str, &str); 17] = [
     ("maxjobs", "MaxJobs"),
     ("maxsubmitjobs", "MaxSubmitJobs"),
     ("maxwall", "MaxWallDurationPerJob"),
+    ("parent", "Parent"),
     ("qos", "QOS"),
 ];
+
+const FIRST_LIMIT: usize = 7;
+const PARENT: usize = 15;
 
 /// Older names of limits on one resource each.
 const OF_ONE_RESOURCE: [(&str, &str, &str); 10] = [
@@ -181,7 +185,7 @@ pub fn write(lines: &[Line]) -> String {
                 Change::Remove => "-",
             };
             let is_plain = |char: char| char.is_ascii_alphanumeric() || "=,/.-_".contains(char);
-            let is_limit = (8..WRITTEN.len() - 1).contains(&at);
+            let is_limit = (FIRST_LIMIT..PARENT).contains(&at);
             let plain = is_limit && !setting.value.is_empty() && setting.value.chars().all(is_plain);
             let value = if plain { setting.value.clone() } else { quoted(&setting.value) };
             // Writing into a string cannot fail.
