@@ -33,8 +33,8 @@ const TITLES: [(Title, &str); 6] = [
     (Title::User, "User"),
 ];
 
-/// Settings as they are written, in this order, by the names that are kept for them. Limits stand together, from `FIRST_LIMIT` up to `PARENT`;
-/// everything else is text.
+/// Settings as they are written, in this order, by the names that are kept for them. Limits stand together, from
+/// `FIRST_LIMIT` up to `PARENT`; everything else is text.
 const WRITTEN: [(&str, &str); 17] = [
     ("partition", "Partition"),
     ("description", "Description"),
