@@ -9,6 +9,7 @@ mod options;
 mod runtime_dir;
 mod server;
 mod sockets;
+mod sweeper;
 mod writer;
 
 pub use driver::{Over, Runs};

@@ -1,7 +1,8 @@
 //! The thread that makes records durable.
 
+use super::sweeper;
 use crate::duty::{Record, RecordId};
-use crate::ledger::{Ledger, Places};
+use crate::ledger::Ledger;
 use squall_types::ids::Run;
 use std::io;
 use std::thread;
@@ -28,7 +29,7 @@ pub fn start(mut ledger: Ledger) -> io::Result<(Records, mpsc::UnboundedReceiver
     // Bounded by what the duties hold: each run and step has few records in flight.
     let (records, mut queue) = mpsc::unbounded_channel::<(RecordId, Record)>();
     let (say, written) = mpsc::unbounded_channel();
-    let forgotten = sweeper(ledger.places().clone())?;
+    let forgotten = sweeper::start(ledger.places().clone())?;
     thread::Builder::new().name("ledger".to_owned()).spawn(move || {
         let mut batch = Vec::with_capacity(MOST_AT_ONCE);
         while queue.blocking_recv_many(&mut batch, MOST_AT_ONCE) > 0 {
@@ -51,17 +52,4 @@ pub fn start(mut ledger: Ledger) -> io::Result<(Records, mpsc::UnboundedReceiver
         }
     })?;
     Ok((records, written))
-}
-
-/// The thread that clears away what forgotten runs left, while nobody waits for it.
-fn sweeper(places: Places) -> io::Result<std::sync::mpsc::Sender<Run>> {
-    let (forgotten, queue) = std::sync::mpsc::channel::<Run>();
-    thread::Builder::new().name("sweeper".to_owned()).spawn(move || {
-        for run in queue {
-            if let Err(error) = places.clear(run) {
-                tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "what a run left is not cleared away");
-            }
-        }
-    })?;
-    Ok(forgotten)
 }

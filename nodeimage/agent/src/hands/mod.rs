@@ -119,16 +119,11 @@ impl Hands {
         self.discard(run);
     }
 
-    /// Clears away what was prepared for a run that executes nothing any more.
+    /// Clears away the cell of a run that executes nothing any more. Its folder goes when the run is forgotten.
     pub fn discard(self: &Arc<Self>, run: Run) {
         let hands = self.clone();
         tokio::task::spawn_blocking(move || {
             ending::whole(&hands, run).remove();
-            if let Err(error) = std::fs::remove_file(prepare::script_path(&hands, run))
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "a script is left");
-            }
             hands.unbind(run);
         });
     }

@@ -162,6 +162,11 @@ impl Folder {
         self.0.join(COURSE)
     }
 
+    /// How long the file is; 0 where there is none.
+    pub fn bytes(&self) -> u64 {
+        fs::metadata(self.path()).map_or(0, |file| file.len())
+    }
+
     /// Claims a launch; `false` where somebody else has. Durable, and with it that the run has a [`Course`].
     ///
     /// # Errors

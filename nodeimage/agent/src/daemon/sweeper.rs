@@ -1,0 +1,134 @@
+//! The thread that clears away what forgotten runs left, while nothing starts.
+//!
+//! A folder for each job, removed as soon as the job is forgotten, is what made starts slow where many short jobs
+//! follow one another: ext4 gives no inode out again within five seconds of its deletion, and whoever makes a file
+//! looks at all of those first. So folders stay until no run has been forgotten for longer than that, or until there
+//! are many.
+
+use crate::ledger::Places;
+use crate::shim::records::Folder;
+use squall_types::ids::Run;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+/// Nothing has been forgotten for so long: longer than ext4 remembers what was deleted.
+const QUIET: Duration = Duration::from_secs(6);
+/// Folders that stay at most.
+const MOST_FOLDERS: usize = 2_000;
+/// What they hold at most; most of it is the jobs' environments.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Starts the thread. What it has not cleared away when the agent ends, the next agent clears as it starts.
+///
+/// # Errors
+/// Where there can be no thread.
+pub fn start(places: Places) -> io::Result<Sender<Run>> {
+    let (forgotten, queue) = mpsc::channel();
+    thread::Builder::new().name("sweeper".to_owned()).spawn(move || sweep(&places, &queue))?;
+    Ok(forgotten)
+}
+
+fn sweep(places: &Places, queue: &Receiver<Run>) {
+    let mut left = Left::default();
+    loop {
+        match queue.recv_timeout(QUIET) {
+            Ok(run) => {
+                left.push(run, Folder(places.run(run)).bytes());
+                while let Some(run) = left.too_many() {
+                    clear(places, run);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                while let Some(run) = left.oldest() {
+                    clear(places, run);
+                    if let Ok(run) = queue.try_recv() {
+                        left.push(run, Folder(places.run(run)).bytes());
+                        break;
+                    }
+                }
+                // An idle node is not woken every few seconds.
+                if left.runs.is_empty() {
+                    let Ok(run) = queue.recv() else { return };
+                    left.push(run, Folder(places.run(run)).bytes());
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn clear(places: &Places, run: Run) {
+    if let Err(error) = places.clear(run) {
+        tracing::warn!(job = %run.job, attempt = %run.attempt, %error, "what a run left is not cleared away");
+    }
+}
+
+/// Forgotten runs whose folders are there, the oldest first.
+#[derive(Debug, Default)]
+struct Left {
+    runs: VecDeque<(Run, u64)>,
+    bytes: u64,
+}
+
+impl Left {
+    fn push(&mut self, run: Run, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.runs.push_back((run, bytes));
+    }
+
+    fn oldest(&mut self) -> Option<Run> {
+        let (run, bytes) = self.runs.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(run)
+    }
+
+    /// One that has to go now.
+    fn too_many(&mut self) -> Option<Run> {
+        (self.runs.len() > MOST_FOLDERS || self.bytes > MOST_BYTES).then(|| self.oldest()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squall_types::{Attempt, JobId};
+
+    fn run(job: u32) -> Run {
+        Run { job: JobId(job), attempt: Attempt(1) }
+    }
+
+    #[test]
+    fn the_oldest_go_where_there_are_many_or_large_ones() {
+        let mut left = Left::default();
+        for job in 0..MOST_FOLDERS as u32 {
+            left.push(run(job), 10);
+            assert_eq!(left.too_many(), None);
+        }
+        left.push(run(5_000), 10);
+        assert_eq!((left.too_many(), left.too_many()), (Some(run(0)), None));
+        left.push(run(5_001), MOST_BYTES - 10 * 10);
+        let mut gone = 0;
+        while left.too_many().is_some() {
+            gone += 1;
+        }
+        assert_eq!((gone, left.runs.len(), left.bytes), (MOST_FOLDERS - 10, 11, MOST_BYTES));
+    }
+
+    #[test]
+    fn what_is_left_goes_when_nothing_more_is_forgotten() {
+        let state = tempfile::tempdir().unwrap();
+        let places = Places::new(state.path());
+        let forgotten = start(places.clone()).unwrap();
+        for job in 1..=3 {
+            std::fs::create_dir_all(places.run(run(job))).unwrap();
+            std::fs::write(places.run(run(job)).join("slurm_script"), "true").unwrap();
+            forgotten.send(run(job)).unwrap();
+        }
+        while (1..=3).any(|job| places.run(run(job)).exists()) {
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
