@@ -41,6 +41,7 @@ fn outliving(prefix: &[&str], arguments: &[OsString]) -> Option<i32> {
     match (text(0)?, arguments.len()) {
         ("shim", 3) => Some(shim::run(Path::new(&arguments[1]), text(2)?.parse().ok()?)),
         ("step", 2) => Some(shim::step::run(Path::new(&arguments[1]), &SelfCommand::current(prefix))),
+        ("nursery", 1) => Some(shim::nursery::run(|words| outliving(prefix, &words).unwrap_or(EXIT_USAGE))),
         ("receive", 1) => Some(receive::run()),
         ("task", 2) => Some(task::run(Path::new(&arguments[1]))),
         ("build", 1) => {

@@ -1,7 +1,12 @@
 //! The few system calls that have no safe wrapper. Each function here is safe to call.
 #![allow(unsafe_code, reason = "system calls without a safe wrapper")]
 
-use std::io;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
+    socketpair, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -130,4 +135,73 @@ pub fn resize_terminal(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> io:
     // SAFETY: the pointer leads to a live winsize, which is only read.
     let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether children that end are nobody's business: then the system forgets them by itself.
+///
+/// # Errors
+/// As the kernel says.
+pub fn leave_children(leave: bool) -> io::Result<()> {
+    let handling = if leave { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: both are valid dispositions, and no handler of anybody's is replaced in the processes that call this.
+    if unsafe { libc::signal(libc::SIGCHLD, handling) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Closes every descriptor from `first`: in a copy of a process, which ends without giving anything back.
+///
+/// # Errors
+/// As the kernel says.
+pub fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: takes three integers. The caller is a copy that uses none of those descriptors again.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Two ends between which packets keep their limits. On the first, nothing waits longer than `patience`.
+///
+/// # Errors
+/// As the kernel says.
+pub fn packet_pair(patience: Duration) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
+    setsockopt(&ours, sockopt::ReceiveTimeout, &patience)?;
+    setsockopt(&ours, sockopt::SendTimeout, &patience)?;
+    Ok((ours, its))
+}
+
+/// Sends a packet, and a descriptor with it.
+///
+/// # Errors
+/// As the kernel says, and where the packet went out in part.
+pub fn send(to: BorrowedFd<'_>, packet: &[u8], with: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let with: Vec<_> = with.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&with)];
+    let rights = if with.is_empty() { &[] } else { &rights[..] };
+    let sent = sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(packet)], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    if sent == packet.len() { Ok(()) } else { Err(io::Error::other("a packet was sent in part")) }
+}
+
+/// Receives a packet, and the descriptor that came with it. A length of 0 is the end.
+///
+/// # Errors
+/// As the kernel says, and where the packet is longer than `packet`.
+pub fn receive(from: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut rights = nix::cmsg_space!(std::os::fd::RawFd);
+    let mut into = [IoSliceMut::new(packet)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut into, Some(&mut rights), flags)?;
+    let mut with = None;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(descriptors) = control {
+            // SAFETY: the kernel has just made them for this process, and nobody else owns them.
+            with = descriptors.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).next_back();
+        }
+    }
+    match message.flags.contains(MsgFlags::MSG_TRUNC) {
+        true => Err(io::Error::other("a packet is too long")),
+        false => Ok((message.bytes, with)),
+    }
 }

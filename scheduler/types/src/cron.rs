@@ -52,8 +52,8 @@ pub struct Cron {
     pub text: String,
 }
 
-/// The most days that are looked at: a leap day may be eight years away.
-const DAYS: i64 = 366 * 9;
+/// The most days that are looked at: a leap day that is a Sunday may be forty years away, where a year like 2100 has none.
+const DAYS: i64 = 366 * 41;
 const MINUTE: i64 = 60;
 
 impl Cron {

@@ -92,6 +92,11 @@ impl Ground {
         }
     }
 
+    /// Whether control groups tell what belongs to a run; else it is marks and descent.
+    pub fn has_groups(&self) -> bool {
+        self.unified.is_some() || !self.v1.is_empty()
+    }
+
     /// Makes the cell of a run. `dir` is the run's private folder, where its shims are recorded.
     ///
     /// # Errors
@@ -107,13 +112,12 @@ impl Ground {
     /// The cell as [`Ground::cell`] makes it, whether it was made or not.
     pub fn named(&self, name: &str, marker: &str, dir: &Path) -> Cell {
         let path = |folder: &Path| folder.join(name).to_string_lossy().into_owned();
-        let kind = if self.unified.is_none() && self.v1.is_empty() {
-            Kind::Bare
-        } else {
-            Kind::Groups(Groups {
+        let kind = match self.has_groups() {
+            false => Kind::Bare,
+            true => Kind::Groups(Groups {
                 unified: self.unified.as_deref().map(path),
                 v1: self.v1.iter().map(|(controller, folder)| (controller.clone(), path(folder))).collect(),
-            })
+            }),
         };
         Cell { marker: marker.to_owned(), dir: dir.to_string_lossy().into_owned(), kind }
     }

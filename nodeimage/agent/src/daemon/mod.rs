@@ -153,6 +153,7 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
         mark,
         hands_tell,
     );
+    hands.outlive.ready();
     let config = DutyConfig {
         self_end: options.self_end,
         die_at: options.die_at,

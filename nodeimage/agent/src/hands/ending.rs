@@ -24,9 +24,7 @@ pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, ch
     if let Some(shim) = shim {
         gone(shim).await;
     }
-    if let Some(child) = child {
-        reap(child).await;
-    }
+    reap(child).await;
     let end = {
         let hands = hands.clone();
         tokio::task::spawn_blocking(move || {
@@ -56,7 +54,9 @@ pub async fn gone(process: Process) {
     }
 }
 
-pub(super) async fn reap(mut child: Child) {
+/// Waits for what is a child of this process.
+pub(super) async fn reap(child: Option<Child>) {
+    let Some(mut child) = child else { return };
     let _ = tokio::task::spawn_blocking(move || child.wait()).await;
 }
 

@@ -16,8 +16,8 @@ pub use files::resolve;
 
 use crate::cell::{Cell, Ground};
 use crate::duty::{DutyInput, Found};
-use crate::launch::SelfCommand;
 use crate::launch::environment::NodeFacts;
+use crate::launch::{Outlive, SelfCommand};
 use crate::ledger::Places;
 use crate::measure::Machine;
 use crate::shim::ShimPlan;
@@ -52,6 +52,7 @@ pub struct Hands {
     pub places: Places,
     pub ground: Ground,
     pub again: SelfCommand,
+    pub outlive: Outlive,
     pub machine: Machine,
     pub blobs: Arc<dyn Blobs>,
     /// `NAME=value` strings that everything started here bears, beside the mark of its run.
@@ -79,12 +80,14 @@ impl Hands {
         inputs: mpsc::Sender<DutyInput>,
     ) -> Hands {
         let brand = std::env::var(crate::launch::INSTANCE).ok();
+        let outlive = Outlive::new(again.clone(), ground.has_groups());
         Hands {
             node,
             hostname,
             places,
             ground,
             again,
+            outlive,
             machine,
             blobs,
             brands: brand.map(|value| format!("{}={value}", crate::launch::INSTANCE)).into_iter().collect(),

@@ -4,15 +4,13 @@ use super::examine::resolve;
 use super::files::{self, executes};
 use super::prepare::{cell, script_path};
 use super::{Hands, ending};
-use crate::cell::{Limits, Process};
+use crate::cell::Limits;
 use crate::duty::{DutyInput, Found};
-use crate::launch::{Act, Identity, TaskPlan, environment};
+use crate::launch::{Act, Begun, Identity, TaskPlan, environment};
 use crate::shim::ShimPlan;
 use crate::shim::records::Word;
 use minicbor::bytes::ByteVec;
 use squall_types::agent::Assignment;
-use std::io::Read;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 /// Starts the shim of a launch, waits until it has begun or failed, and then watches it.
@@ -23,16 +21,15 @@ pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32
         let hands = hands.clone();
         tokio::task::spawn_blocking(move || spawn(&hands, &assignment, launch)).await
     };
-    let child = match spawned {
-        Ok(Ok(child)) => child,
+    let Begun { process: shim, child } = match spawned {
+        Ok(Ok(begun)) => begun,
         Ok(Err(detail)) => return hands.tell(DutyInput::ShimFailed { run, detail }).await,
         Err(panicked) => return hands.tell(DutyInput::ShimFailed { run, detail: panicked.to_string() }).await,
     };
-    let shim = Process::find(child.id());
     let end = match resolve(&hands, run, launch).await {
         Found::Running(began) => {
             hands.tell(DutyInput::ShimStarted { run, began }).await;
-            tokio::spawn(ending::watch(hands, run, shim, Some(child)));
+            tokio::spawn(ending::watch(hands, run, shim, child));
             return;
         }
         Found::NeverBegan | Found::Prepared => {
@@ -53,7 +50,7 @@ pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32
 }
 
 /// Writes the plans, lets the shim loose, and returns when it has begun, failed, or ended.
-fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Child, String> {
+fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Begun, String> {
     let run = assignment.run;
     let failed = |error: std::io::Error| format!("the node could not start the job: {error}");
     let limits = Limits { memory_mib: assignment.allocation.memory_mib, cpus: assignment.allocation.cpus };
@@ -65,22 +62,8 @@ fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Child, S
     let plan = ShimPlan { cell, task, cpus };
     // With the machine its processes are lost, and nobody reads this again.
     folder.course().and_then(|mut course| course.say(&Word::Plan(Box::new(plan)))).map_err(failed)?;
-    let mut child = hands
-        .again
-        .command("shim", &marker)
-        .arg(&folder.0)
-        .arg(launch.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut pipe) = child.stdout.take() {
-        // It says nothing: that it closes the pipe is the news, and what happened stands in the folder.
-        let mut nothing = [0; 64];
-        while pipe.read(&mut nothing).is_ok_and(|length| length > 0) {}
-    }
-    Ok(child)
+    let launch = launch.to_string();
+    hands.outlive.start(&["shim".as_ref(), folder.0.as_os_str(), launch.as_ref()], &marker).map_err(failed)
 }
 
 /// The plan of the batch script.

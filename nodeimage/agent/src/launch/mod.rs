@@ -2,14 +2,16 @@
 
 pub mod environment;
 pub mod identity;
+mod outlive;
 pub mod plan;
 pub mod receive;
 pub mod task;
 
 pub use identity::{Identity, IdentityError};
+pub use outlive::{Begun, Outlive};
 pub use plan::{Act, Output, Stdin, TaskPlan};
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
@@ -51,7 +53,7 @@ impl SelfCommand {
     }
 
     /// A call with an environment that is built from nothing but the mark of the cell.
-    pub fn command(&self, verb: &str, marker: &str) -> Command {
+    pub fn command(&self, verb: impl AsRef<OsStr>, marker: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.arg0(SHIM).args(&self.prefix).arg(verb).env_clear();
         if let Some((name, value)) = marker.split_once('=') {

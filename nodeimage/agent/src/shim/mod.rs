@@ -4,6 +4,7 @@
 //! the orphans of everything below it, writes down how it ended, and clears away what the script left.
 //! It keeps no connection: the agent reads its folder, and signals it.
 
+pub mod nursery;
 pub mod records;
 pub mod step;
 

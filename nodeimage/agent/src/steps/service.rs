@@ -20,10 +20,8 @@ use squall_types::ids::Run;
 use squall_types::step::{StepAttach, StepCommand, StepNews, StepStart};
 use squall_types::visit::{FilePart, FileStored, LiveStep};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -178,16 +176,13 @@ fn launch(
         sealed::write_unsynced(&dir.join(format!("task-{rank}")), task).map_err(failed)?;
     }
     sealed::write_unsynced(&dir.join(PLAN), &plan).map_err(failed)?;
-    let mut command = hands.again.command("step", &plan.cell.marker);
-    command.arg(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.spawn().map_err(failed)?;
-    let shim = Process::find(child.id()).unwrap_or(Process { pid: child.id(), started: 0 });
-    if let Some(mut pipe) = child.stdout.take() {
-        let mut nothing = [0; 64];
-        while pipe.read(&mut nothing).is_ok_and(|length| length > 0) {}
+    let begun = hands.outlive.start(&["step".as_ref(), dir.as_os_str()], &plan.cell.marker).map_err(failed)?;
+    if let Some(mut child) = begun.child {
+        // Waited for when it is over, so that it does not stay a zombie.
+        std::thread::spawn(move || child.wait());
     }
-    // Waited for when it is over, so that it does not stay a zombie.
-    std::thread::spawn(move || child.wait());
+    // One that is over already is nobody's.
+    let shim = begun.process.unwrap_or(Process { pid: 0, started: 0 });
     Ok((plan, shim))
 }
 

@@ -49,6 +49,9 @@ fn either_kind_of_day_will_do_where_both_are_named() {
 #[test]
 fn a_leap_day_comes_after_a_century_without_one() {
     assert_eq!(times("0 0 29 2 *", "UTC0", at(2096, 3, 1, 0, 0), 1), [at(2104, 2, 29, 0, 0)]);
+    // A leap day that is a Sunday, too.
+    let sundays = [2032, 2060, 2088, 2128].map(|year| at(year, 2, 29, 0, 9));
+    assert_eq!(times("9 0 29 2 */7", "UTC0", at(2026, 1, 1, 0, 0), 4), sundays);
     assert!(Cron::of_line("0 0 30 2 *", Zone::UTC).unwrap_err().to_string().contains("no month"));
 }
 

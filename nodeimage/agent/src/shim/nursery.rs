@@ -1,0 +1,103 @@
+//! A process that waits to be copied: for whatever outlives the agent a copy of it is made, which costs a fraction of
+//! executing a program anew. It has one thread and keeps nothing, and ends with the agent, not with its copies.
+
+use crate::sys;
+use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+
+/// The longest call: two paths and some.
+pub const MAX_CALL: usize = 16 << 10;
+
+/// How the process was made that a call asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub pid: u32,
+    /// In ticks since boot, as in `/proc/PID/stat`; 0 where it was over before that could be read.
+    pub started: u64,
+}
+
+impl Made {
+    const BYTES: usize = 12;
+
+    fn encode(self) -> [u8; Made::BYTES] {
+        let mut bytes = [0; Made::BYTES];
+        bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.started.to_le_bytes());
+        bytes
+    }
+
+    /// `None` for anything else, and where nothing was made.
+    pub fn decode(bytes: &[u8]) -> Option<Made> {
+        let (pid, started) = bytes.split_first_chunk::<4>()?;
+        let made = Made { pid: u32::from_le_bytes(*pid), started: u64::from_le_bytes(started.try_into().ok()?) };
+        (made.pid != 0).then_some(made)
+    }
+}
+
+/// Serves the agent, which holds the other end of standard input, until it is gone. `begin` is what a copy does with its
+/// words; it returns the exit code. Returns that of this process.
+pub fn run(begin: impl Fn(Vec<OsString>) -> i32) -> i32 {
+    match serve(&begin) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("squalld nursery: error: {error}");
+            1
+        }
+    }
+}
+
+fn serve(begin: &dyn Fn(Vec<OsString>) -> i32) -> io::Result<()> {
+    // No terminal of the agent's reaches it.
+    let _ = setsid();
+    chdir("/")?;
+    let agent = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    // Nobody waits for the copies: what they did stands in their folders.
+    sys::leave_children(true)?;
+    // Asks the processor what it can do, which takes longer than all else: copies know it already.
+    let _ = crc32fast::hash(b"squall");
+    let mut call = vec![0; MAX_CALL];
+    loop {
+        let (length, said) = sys::receive(agent.as_fd(), &mut call)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let words = || call[..length].split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+        let made = said.ok_or_else(|| io::Error::other("a call without a pipe")).and_then(|said| {
+            sys::fork(|| {
+                let ready = dup2_stdout(&said).is_ok() && sys::leave_children(false).is_ok();
+                // Of what is only the nursery's; the end of the pipe is the standard output by now.
+                match ready && sys::close_from(3).is_ok() {
+                    true => begin(words()),
+                    false => 1,
+                }
+            })
+        });
+        let made = match made {
+            Ok(pid) => Made { pid, started: crate::cell::process::stat(pid).map_or(0, |stat| stat.process.started) },
+            Err(error) => {
+                eprintln!("squalld nursery: error: {error}");
+                Made { pid: 0, started: 0 }
+            }
+        };
+        sys::send(agent.as_fd(), &made.encode(), None)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_it_was_written_and_nothing_else_is() {
+        let made = Made { pid: 7, started: u64::MAX - 1 };
+        assert_eq!(Made::decode(&made.encode()), Some(made));
+        assert_eq!(Made::decode(&Made { pid: 0, started: 9 }.encode()), None);
+        assert_eq!((Made::decode(&[]), Made::decode(&[1; 11]), Made::decode(&[1; 13])), (None, None, None));
+    }
+}
