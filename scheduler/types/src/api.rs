@@ -99,6 +99,8 @@ pub struct JobFilter {
     /// All states, ended ones within MinJobAge included.
     pub all_states: bool,
     pub nodes: Vec<NodeName>,
+    /// Answer without what most listings do not show: see [`JobView::briefly`].
+    pub brief: bool,
 }
 
 /// What `squeue` calls the state.
@@ -213,6 +215,28 @@ pub struct JobView {
     pub suspend_at: Option<Timestamp>,
     /// How long it was suspended, without the suspension that lasts.
     pub suspended: Span,
+}
+
+impl JobView {
+    /// Without what most listings do not show, and what most of an answer's bytes would be: these members are empty.
+    pub fn briefly(self) -> JobView {
+        JobView {
+            qos: String::new(),
+            tres: String::new(),
+            tres_per_node: String::new(),
+            work_dir: String::new(),
+            command: String::new(),
+            comment: String::new(),
+            dependency: String::new(),
+            constraint: String::new(),
+            cost: MicroUsd::default(),
+            req_nodes: String::new(),
+            exc_nodes: String::new(),
+            wckey: String::new(),
+            licenses: String::new(),
+            ..self
+        }
+    }
 }
 
 impl JobView {

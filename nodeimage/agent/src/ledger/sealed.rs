@@ -82,7 +82,7 @@ where
     T: for<'b> Decode<'b, ()>,
 {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take((HEADER + MAX_CONTENT) as u64).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| whole(file, &mut bytes));
     let mut values = Vec::new();
     let mut rest = bytes.as_slice();
     while let Some((value, length)) = first(rest) {
@@ -117,9 +117,17 @@ where
         Err(error) => return Err(SealedError::Unreadable(error)),
     };
     let mut bytes = Vec::new();
-    let limit = (HEADER + MAX_CONTENT) as u64;
-    file.take(limit).read_to_end(&mut bytes).map_err(SealedError::Unreadable)?;
+    whole(file, &mut bytes).map_err(SealedError::Unreadable)?;
     unseal(&bytes)
+}
+
+/// Reads a file, in one piece where it does not grow meanwhile, and no more of it than there may be.
+fn whole(file: File, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let most = HEADER + MAX_CONTENT;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(most).min(most);
+    // One more, so that the end is seen without another growth.
+    bytes.reserve_exact(length + 1);
+    file.take(most as u64).read_to_end(bytes).map(drop)
 }
 
 fn unseal<T>(bytes: &[u8]) -> Result<T, SealedError>

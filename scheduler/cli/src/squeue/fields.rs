@@ -14,7 +14,15 @@ pub struct Field {
     pub value: fn(&Row<'_>) -> String,
 }
 
+/// Letters of what only a whole view has; of fields without a letter, any may need one.
+const OF_WHOLE_VIEWS: &str = "bfknoqwxEWZ";
+
 impl Field {
+    /// Whether [`JobView::briefly`](squall_types::api::JobView::briefly) leaves all that it shows.
+    pub fn is_brief(&self) -> bool {
+        self.letter.is_some_and(|letter| !OF_WHOLE_VIEWS.contains(letter))
+    }
+
     pub fn shown(&self, row: &Row<'_>) -> Shown {
         // Lengths of time and lists of nodes are worth nothing without their end.
         let whole = matches!(self.letter, Some('l' | 'L' | 'M' | 'N' | 'R'));

@@ -52,7 +52,7 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     if given.has("steps") {
         return steps::list(invocation, given);
     }
-    let filter = filter::of(invocation, given)?;
+    let mut filter = filter::of(invocation, given)?;
     if let Some(notation) = show::json::asked(given, invocation.command)? {
         let mut jobs = Vec::new();
         each_jobs(invocation, filter.as_ref(), &mut |page| jobs.extend(page))?;
@@ -62,6 +62,9 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     let order = given.text("sort").unwrap_or(if given.has("start") { "S" } else { sort::DEFAULT });
     let order = Order::parse(order)
         .map_err(|letter| Failure::error("squeue", format_args!("Invalid sort specification: {}", escaped(&letter))))?;
+    if let Some(filter) = &mut filter {
+        filter.brief = order.is_brief() && format.fields().all(Field::is_brief);
+    }
     let moments = Moments::of(invocation);
     let wanted = Wanted::of(invocation, given);
     let mut lines = Lines::default();

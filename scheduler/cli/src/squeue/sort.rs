@@ -1,6 +1,6 @@
 //! `--sort`: letters of fields, `-` before one turns it round.
 
-use super::fields::by_letter;
+use super::fields::{Field, by_letter};
 use super::row::Row;
 use squall_types::Timestamp;
 use std::borrow::Cow;
@@ -28,6 +28,11 @@ impl Order {
             }
         }
         Ok(Order(order))
+    }
+
+    /// Whether brief views are enough to sort by.
+    pub fn is_brief(&self) -> bool {
+        self.0.iter().all(|(letter, _)| by_letter(*letter).is_some_and(Field::is_brief))
     }
 
     /// Appends bytes that compare as the rows do.

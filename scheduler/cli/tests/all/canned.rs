@@ -146,7 +146,8 @@ impl Controller for Canned {
         };
         let user = |view: &&JobView| filter.users.is_empty() || filter.users.contains(&view.uid);
         let name = |view: &&JobView| filter.names.is_empty() || filter.names.contains(&view.name);
-        Ok(self.jobs.iter().filter(any).filter(state).filter(user).filter(name).cloned().collect())
+        let found = self.jobs.iter().filter(any).filter(state).filter(user).filter(name).cloned();
+        Ok(found.map(|view| if filter.brief { view.briefly() } else { view }).collect())
     }
 
     fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError> {

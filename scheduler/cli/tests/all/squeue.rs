@@ -27,6 +27,41 @@ fn the_default_tables_are_slurms_to_the_letter() {
     ]));
 }
 
+/// The default table needs few of a job's members, and is answered with no more: that is most of what it costs.
+#[test]
+fn brief_views_are_asked_for_where_they_show_the_same() {
+    let view = JobView {
+        qos: "high".to_owned(),
+        tres: "cpu=2".to_owned(),
+        tres_per_node: "gres/gpu:2".to_owned(),
+        comment: "of note".to_owned(),
+        dependency: "afterok:1(unfulfilled)".to_owned(),
+        constraint: "fast".to_owned(),
+        cost: MicroUsd(5_000_000),
+        req_nodes: "n1".to_owned(),
+        exc_nodes: "n2".to_owned(),
+        wckey: "key".to_owned(),
+        licenses: "matlab".to_owned(),
+        ..running(7, "a", &["n1"], 5)
+    };
+    let shown = |line: &str| {
+        let desk = Desk::new(Canned { jobs: vec![view.clone()], ..Canned::default() });
+        let text = desk.run(line).out;
+        let asked = desk.controller.asked.borrow();
+        let brief = asked.iter().any(|asked| matches!(asked, Asked::Jobs(filter) if filter.brief));
+        (text, brief)
+    };
+    for letter in ('a'..='z').chain('A'..='Z') {
+        // A field that only a whole view has makes the answer a whole one.
+        let (whole, brief) = shown(&format!("squeue -h -o '%{letter}|%Z'"));
+        assert!(!brief, "{letter}");
+        let (alone, _) = shown(&format!("squeue -h -o '%{letter}|'"));
+        assert_eq!(alone.trim_end(), whole.replace("/home/ann\n", "").trim_end(), "{letter}");
+    }
+    assert!(shown("squeue").1 && shown("squeue -l").1 && shown("squeue --start").1);
+    assert!(!shown("squeue -o %i -S q").1 && !shown("squeue -O JobID,tres").1 && !shown("squeue --json").1);
+}
+
 #[test]
 fn formats_with_letters_are_read_as_slurm_reads_them() {
     insta::assert_snapshot!(desk().transcripts(&[

@@ -17,7 +17,7 @@ pub fn job_views<'a>(
     let conditions = Conditions::of(filter);
     let mut heads = Heads::new(cluster, now);
     candidates(cluster, filter).filter(move |chosen| conditions.hold(cluster, chosen.job)).map(move |chosen| {
-        let mut view = view(&mut heads, cluster, chosen.job, now);
+        let mut view = view(&mut heads, cluster, chosen.job, now, filter.brief);
         if let Some(part) = &chosen.part {
             narrow(&mut view, part);
         }

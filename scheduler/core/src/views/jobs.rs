@@ -26,7 +26,7 @@ pub fn job_state(job: &Job) -> JobState {
 }
 
 pub fn job_view(cluster: &Cluster, job: &Job, now: Timestamp) -> JobView {
-    view(&mut Heads::new(cluster, now), cluster, job, now)
+    view(&mut Heads::new(cluster, now), cluster, job, now, false)
 }
 
 /// What it cost by `now`: earlier attempts, and its share of each node since it was bound there.
@@ -52,12 +52,14 @@ fn cost_of(cluster: &Cluster, placement: &Placement, now: Timestamp) -> MicroUsd
     costs.sum()
 }
 
-pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Timestamp) -> JobView {
+/// `brief` leaves out what [`JobView::briefly`] does: it is not made at all.
+pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Timestamp, brief: bool) -> JobView {
     let spec = &job.spec;
     let held = held_nodes(job);
     let size = Size::of(job, held.len());
     // A pending job shows what it wants of each node, as `%m` does.
     let memory_mib = if job.is_pending() { size.memory_mib / u64::from(size.nodes.max(1)) } else { size.memory_mib };
+    let text = |make: &dyn Fn() -> String| if brief { String::new() } else { make() };
     JobView {
         job: job.id,
         array: array_view(cluster, job),
@@ -70,7 +72,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         user: spec.user.clone(),
         account: spec.account.clone(),
         partition: partitions_of(job).iter().map(PartitionName::as_str).collect::<Vec<_>>().join(","),
-        qos: spec.qos.as_ref().map_or_else(|| DEFAULT_QOS.to_owned(), |qos| qos.0.clone()),
+        qos: text(&|| spec.qos.as_ref().map_or_else(|| DEFAULT_QOS.to_owned(), |qos| qos.0.clone())),
         state: job_state(job),
         reason: heads.reason(job),
         priority: shown_priority(job, &cluster.config, &cluster.accounts, job.started_at().unwrap_or(now)),
@@ -88,22 +90,22 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         tasks: size.tasks,
         memory_mib,
         gpus: size.gpus,
-        tres: size.tres(spec.ask.gpus.model()),
-        tres_per_node: tres_per_node(&spec.ask),
+        tres: text(&|| size.tres(spec.ask.gpus.model())),
+        tres_per_node: text(&|| tres_per_node(&spec.ask)),
         exit: exit(job),
-        work_dir: spec.work_dir.clone(),
-        command: spec.command.clone(),
-        comment: spec.comment.clone(),
-        dependency: dependency(job, now),
-        constraint: spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default(),
+        work_dir: text(&|| spec.work_dir.clone()),
+        command: text(&|| spec.command.clone()),
+        comment: text(&|| spec.comment.clone()),
+        dependency: text(&|| dependency(job, now)),
+        constraint: text(&|| spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default()),
         exclusive: spec.ask.exclusive,
-        cost: cost_so_far(cluster, job, now),
+        cost: if brief { MicroUsd::default() } else { cost_so_far(cluster, job, now) },
         min_cpus: min_cpus(&spec.ask),
         min_memory_mib: min_memory_mib(&spec.ask, size.memory_mib, size.nodes),
-        req_nodes: spec.node_list.join(","),
-        exc_nodes: spec.exclude.join(","),
-        wckey: spec.wckey.clone(),
-        licenses: spec.licenses.clone(),
+        req_nodes: text(&|| spec.node_list.join(",")),
+        exc_nodes: text(&|| spec.exclude.join(",")),
+        wckey: text(&|| spec.wckey.clone()),
+        licenses: text(&|| spec.licenses.clone()),
         suspend_at: job.placement().and_then(|placement| placement.pause.as_ref()).map(|pause| pause.at),
         suspended: suspended(job),
     }
@@ -131,7 +133,7 @@ pub(super) fn detail(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: T
     // Components are shown as what the first of them is.
     let kind = cluster.together(job).next().unwrap_or(job).spec.kind;
     JobDetail {
-        view: view(heads, cluster, job, now),
+        view: view(heads, cluster, job, now, false),
         spec: JobSpec { kind, ..job.spec.as_ref().clone() },
         allocations: allocations.collect(),
     }

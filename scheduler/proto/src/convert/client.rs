@@ -12,7 +12,7 @@ message! {
     CrontabRequest { user, text, entries }
     CronEntry { first_line, last_line, submission: required }
     Estimate { start_at, nodes, cpus, partition, purchase, hourly }
-    JobFilter { jobs, users, names, accounts, partitions, qos, states, all_states, nodes }
+    JobFilter { jobs, users, names, accounts, partitions, qos, states, all_states, nodes, brief }
     JobView {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, reason, priority, nice,
         submitted_at, eligible_at, start_at, end_at, time_limit, nodes, node_count, max_nodes, cpus, tasks, memory_mib,
