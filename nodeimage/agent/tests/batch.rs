@@ -4,10 +4,11 @@
 
 mod bench;
 
-use bench::{Bench, containments, element};
+use bench::{Bench, containments, element, until};
 use squall_types::agent::{EndCause, ExitStatus};
 use squall_types::{Gid, OpenMode, Uid};
-use squalld::cell::Containment;
+use squalld::cell::process::{Stat, all};
+use squalld::cell::{Containment, Process};
 
 fn code(code: i32) -> ExitStatus {
     ExitStatus { code, signal: 0 }
@@ -22,6 +23,37 @@ async fn a_script_runs_and_its_exit_code_is_kept() {
         assert_eq!((end.cause, end.exit), (EndCause::Exited, code(7)));
         assert_eq!(bench.output("slurm-1.out"), "out\nerr\n");
     }
+}
+
+/// Processes of this one that wait to be copied.
+fn nurseries() -> Vec<Process> {
+    let mine = |stat: &&Stat| stat.parent == std::process::id() && !stat.zombie;
+    let waits = |process: &Process| {
+        std::fs::read(format!("/proc/{}/cmdline", process.pid))
+            .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == b"nursery"))
+    };
+    all().values().filter(mine).map(|stat| stat.process).filter(waits).collect()
+}
+
+#[tokio::test]
+async fn a_nursery_that_is_killed_holds_no_job_up_and_is_replaced() {
+    // Without control groups each process bears a mark of its own, and none is a copy.
+    if !containments().contains(&Containment::Auto) {
+        return;
+    }
+    let mut bench = Bench::new(Containment::Auto);
+    let job = bench.job("#!/bin/sh\nexit 0\n");
+    assert_eq!(bench.run(&job).await.exit, code(0));
+    // Those of tests beside this one as well: for them it is the same.
+    let killed = nurseries();
+    assert!(!killed.is_empty());
+    killed.iter().for_each(|nursery| nursery.signal(9));
+    until("they are gone", || killed.iter().all(|nursery| !nursery.is_alive())).await;
+    for _ in 0..2 {
+        let job = bench.job("#!/bin/sh\nexit 3\n");
+        assert_eq!(bench.run(&job).await.exit, code(3));
+    }
+    assert!(!nurseries().is_empty());
 }
 
 #[tokio::test]
