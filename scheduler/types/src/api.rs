@@ -2,20 +2,24 @@
 //!
 //! The wire form is in `squall-proto`; commands and controller see only these.
 
+mod accounting;
 mod crontab;
+mod jobs;
 mod ledger;
 mod steps;
 mod tokens;
 
+pub use accounting::*;
 pub use crontab::*;
+pub use jobs::*;
 pub use ledger::*;
 pub use steps::*;
 pub use tokens::*;
 
-use crate::agent::{AttemptEnd, ExitStatus, SignalTarget, Usage};
+use crate::agent::{AttemptEnd, SignalTarget};
 use crate::{
-    AccountName, Attempt, CapacityKind, EndState, Gid, HetPlace, HourlyPrice, IndexSet, JobId, JobSpec, MicroUsd,
-    NodeName, PartitionName, PoolName, QosName, Reason, Shape, Span, StepId, SubmitToken, SwitchName, Timestamp, Uid,
+    AccountName, CapacityKind, HourlyPrice, JobId, JobSpec, MicroUsd, NodeName, PartitionName, PoolName, QosName,
+    Reason, Shape, Span, SubmitToken, SwitchName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,207 +71,6 @@ pub struct Estimate {
     /// What would have to be bought, for people.
     pub purchase: String,
     pub hourly: HourlyPrice,
-}
-
-/// `123`, `123_4`, `123_[1-3]`, `123+1`: what commands name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRef {
-    pub job: JobId,
-    /// Elements of the array; `None` is the job or the whole array.
-    pub elements: Option<IndexSet>,
-    /// One component of the heterogeneous job; `None` is all of it.
-    pub component: Option<u32>,
-}
-
-impl From<JobId> for JobRef {
-    fn from(job: JobId) -> Self {
-        JobRef { job, elements: None, component: None }
-    }
-}
-
-/// Which jobs a command is about. All conditions must hold; an empty list is no condition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    pub jobs: Vec<JobRef>,
-    pub users: Vec<Uid>,
-    pub names: Vec<String>,
-    pub accounts: Vec<AccountName>,
-    pub partitions: Vec<PartitionName>,
-    pub qos: Vec<QosName>,
-    /// Empty means all that have not ended.
-    pub states: Vec<JobState>,
-    /// All states, ended ones within MinJobAge included.
-    pub all_states: bool,
-    pub nodes: Vec<NodeName>,
-    /// Answer without what most listings do not show: see [`JobView::briefly`].
-    pub brief: bool,
-}
-
-/// What `squeue` calls the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum JobState {
-    Pending,
-    Configuring,
-    Running,
-    Completing,
-    Suspended,
-    Ended(EndState),
-}
-
-impl JobState {
-    pub fn word(self) -> &'static str {
-        match self {
-            JobState::Pending => "PENDING",
-            JobState::Configuring => "CONFIGURING",
-            JobState::Running => "RUNNING",
-            JobState::Completing => "COMPLETING",
-            JobState::Suspended => "SUSPENDED",
-            JobState::Ended(end) => end.word(),
-        }
-    }
-
-    pub fn compact(self) -> &'static str {
-        match self {
-            JobState::Pending => "PD",
-            JobState::Configuring => "CF",
-            JobState::Running => "R",
-            JobState::Completing => "CG",
-            JobState::Suspended => "S",
-            JobState::Ended(end) => end.compact(),
-        }
-    }
-}
-
-/// Where a record stands in an array.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ArrayView {
-    /// Elements that have not started, as one record.
-    Pending {
-        array: JobId,
-        indices: IndexSet,
-        limit: Option<u32>,
-    },
-    Element {
-        array: JobId,
-        index: u32,
-    },
-}
-
-/// One line of `squeue`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobView {
-    pub job: JobId,
-    pub array: Option<ArrayView>,
-    pub het: Option<HetPlace>,
-    pub attempt: Attempt,
-    pub restarts: u32,
-    pub name: String,
-    pub uid: Uid,
-    pub gid: Gid,
-    pub user: String,
-    pub account: AccountName,
-    /// Several, comma separated, while it waits.
-    pub partition: String,
-    pub qos: String,
-    pub state: JobState,
-    pub reason: Reason,
-    pub priority: u32,
-    pub nice: i32,
-    pub submitted_at: Timestamp,
-    pub eligible_at: Option<Timestamp>,
-    /// When it started, or is expected to.
-    pub start_at: Option<Timestamp>,
-    /// When it ended, or will have to.
-    pub end_at: Option<Timestamp>,
-    pub time_limit: Option<Span>,
-    /// In rank order; for a configuring job the nodes it claims.
-    pub nodes: Vec<NodeName>,
-    /// Granted, or the fewest asked for.
-    pub node_count: u32,
-    pub max_nodes: u32,
-    pub cpus: u32,
-    pub tasks: u32,
-    /// Granted in all, or asked for per node.
-    pub memory_mib: u64,
-    pub gpus: u32,
-    /// `gres/gpu:h100=4` and the like, as asked.
-    pub tres: String,
-    pub tres_per_node: String,
-    pub exit: ExitStatus,
-    pub work_dir: String,
-    pub command: String,
-    pub comment: String,
-    pub dependency: String,
-    pub constraint: String,
-    pub exclusive: bool,
-    /// Charged so far: its share of its nodes since it started, and what was booted for it.
-    pub cost: MicroUsd,
-    /// Of each node.
-    pub min_cpus: u32,
-    /// Of each node or CPU, whichever was asked for.
-    pub min_memory_mib: u64,
-    /// `-w`, `-x`: as lists of hosts.
-    pub req_nodes: String,
-    pub exc_nodes: String,
-    pub wckey: String,
-    pub licenses: String,
-    /// When it was last suspended or resumed.
-    pub suspend_at: Option<Timestamp>,
-    /// How long it was suspended, without the suspension that lasts.
-    pub suspended: Span,
-}
-
-impl JobView {
-    /// Without what most listings do not show, and what most of an answer's bytes would be: these members are empty.
-    pub fn briefly(self) -> JobView {
-        JobView {
-            qos: String::new(),
-            tres: String::new(),
-            tres_per_node: String::new(),
-            work_dir: String::new(),
-            command: String::new(),
-            comment: String::new(),
-            dependency: String::new(),
-            constraint: String::new(),
-            cost: MicroUsd::default(),
-            req_nodes: String::new(),
-            exc_nodes: String::new(),
-            wckey: String::new(),
-            licenses: String::new(),
-            ..self
-        }
-    }
-}
-
-impl JobView {
-    /// How long it has run: since its gang was complete, without what it was suspended.
-    pub fn elapsed(&self, now: Timestamp) -> Span {
-        let Some(start) = self.start_at else { return Span::ZERO };
-        let until = match self.state {
-            JobState::Pending | JobState::Configuring => return Span::ZERO,
-            JobState::Running | JobState::Completing => now,
-            JobState::Suspended => self.suspend_at.unwrap_or(now),
-            JobState::Ended(_) => self.end_at.unwrap_or(start),
-        };
-        (until.since(start) - self.suspended).max(Span::ZERO)
-    }
-}
-
-/// `scontrol show job`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobDetail {
-    pub view: JobView,
-    pub spec: JobSpec,
-    pub allocations: Vec<AllocationView>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AllocationView {
-    pub node: NodeName,
-    pub cpus: u32,
-    pub memory_mib: u64,
-    pub gpus: Vec<u16>,
-    pub tasks: u32,
 }
 
 /// What a node is doing, before Slurm's suffixes.
@@ -446,120 +249,6 @@ pub enum NodeAction {
 pub struct NodeActionResult {
     pub node: NodeName,
     pub refusal: Option<Refusal>,
-}
-
-/// Paged query of accounting.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccountingQuery {
-    pub jobs: Vec<JobRef>,
-    pub users: Vec<Uid>,
-    pub accounts: Vec<AccountName>,
-    pub names: Vec<String>,
-    pub partitions: Vec<PartitionName>,
-    pub states: Vec<JobState>,
-    pub from: Option<Timestamp>,
-    pub to: Option<Timestamp>,
-    pub with_steps: bool,
-    /// Opaque; empty for the first page.
-    pub after: String,
-    /// At most so many jobs; 0 takes the server's page.
-    pub limit: u32,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccountingPage {
-    pub jobs: Vec<AccountedJob>,
-    /// Where the next page starts; empty after the last.
-    pub next: String,
-}
-
-/// One job (or one element, or the elements of an array that never ran) in accounting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountedJob {
-    pub job: JobId,
-    pub array: Option<ArrayView>,
-    pub het: Option<HetPlace>,
-    pub attempt: Attempt,
-    pub restarts: u32,
-    pub name: String,
-    pub uid: Uid,
-    pub gid: Gid,
-    pub user: String,
-    pub account: AccountName,
-    pub partition: String,
-    pub qos: String,
-    pub state: JobState,
-    /// Who cancelled it.
-    pub cancelled_by: Option<Uid>,
-    pub reason: Reason,
-    pub submitted_at: Timestamp,
-    pub eligible_at: Option<Timestamp>,
-    pub started_at: Option<Timestamp>,
-    pub ended_at: Option<Timestamp>,
-    pub time_limit: Option<Span>,
-    pub nodes: Vec<NodeName>,
-    pub node_count: u32,
-    pub cpus: u32,
-    pub tasks: u32,
-    pub memory_mib: u64,
-    pub gpus: u32,
-    pub req_tres: String,
-    pub exit: ExitStatus,
-    pub work_dir: String,
-    pub submit_line: String,
-    pub comment: String,
-    pub wckey: String,
-    pub constraint: String,
-    pub priority: u32,
-    pub cost: MicroUsd,
-    pub steps: Vec<AccountedStep>,
-    /// How long it was suspended, without the suspension that lasts …
-    pub suspended: Span,
-    /// … since then.
-    pub suspended_since: Option<Timestamp>,
-}
-
-impl AccountedJob {
-    /// How long its attempt was suspended by `now`.
-    pub fn suspended_by(&self, now: Timestamp) -> Span {
-        self.suspended + self.suspended_since.map_or(Span::ZERO, |since| now.since(since))
-    }
-
-    /// How long its attempt has run, without what it was suspended.
-    pub fn elapsed(&self, now: Timestamp) -> Span {
-        let until = self.ended_at.unwrap_or(now);
-        self.started_at.map_or(Span::ZERO, |start| (until.since(start) - self.suspended_by(until)).max(Span::ZERO))
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountedStep {
-    pub step: StepId,
-    pub attempt: Attempt,
-    pub name: String,
-    pub state: JobState,
-    pub started_at: Timestamp,
-    pub ended_at: Option<Timestamp>,
-    pub exit: ExitStatus,
-    pub nodes: Vec<NodeName>,
-    pub tasks: u32,
-    pub cpus: u32,
-    pub usage: Usage,
-    /// How long it was suspended with its job, without the suspension that lasts.
-    pub suspended: Span,
-}
-
-impl AccountedStep {
-    /// How long it was suspended by `now` with its job.
-    pub fn suspended_by(&self, job: &AccountedJob, now: Timestamp) -> Span {
-        let lasts = job.suspended_since.filter(|_| self.ended_at.is_none() && self.attempt == job.attempt);
-        self.suspended + lasts.map_or(Span::ZERO, |since| now.since(since.max(self.started_at)))
-    }
-
-    pub fn elapsed(&self, job: &AccountedJob, now: Timestamp) -> Span {
-        let until = self.ended_at.unwrap_or(now);
-        (until.since(self.started_at) - self.suspended_by(job, now)).max(Span::ZERO)
-    }
 }
 
 /// News of one job, streamed to `srun`, `salloc`, `sbatch --wait` and `squall demo`.
