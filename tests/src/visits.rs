@@ -64,3 +64,26 @@ fn a_running_job_is_visited_on_all_of_its_nodes() {
     assert_eq!(stage.call(&["sbcast", "-j", &job, "tool", "copies"]).code, Some(255));
     stage.ends_empty();
 }
+
+/// Lives until it is killed, and so hears what its own cancellation said.
+const ENDS_ITSELF: &str = "\
+#!/bin/sh
+trap : TERM
+scancel \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\"
+echo \"$?\" >> said
+";
+
+#[test]
+fn a_job_that_cancels_itself_hears_how_that_went() {
+    let stage = Stage::set(|dir| elastic(dir, 2));
+    stage.script("job.sh", ENDS_ITSELF);
+    stage.up();
+    let job = stage.call(&["sbatch", "--parsable", "--array=1-8", "--output=/dev/null", "job.sh"]).good();
+    let job = job.trim();
+    stage.eventually("all are over", || {
+        let states = stage.call(&["sacct", "-n", "-X", "-P", "-o", "State", "-j", job]).good();
+        (states.lines().filter(|state| state.starts_with("CANCELLED")).count() == 8).then_some(())
+    });
+    assert_eq!(stage.read("said"), "0\n".repeat(8));
+    stage.ends_empty();
+}

@@ -10,6 +10,7 @@ use squall_types::agent::{EndCause, ExitStatus, SignalTarget, StopWhy};
 use squalld::cell::{Containment, Process};
 use squalld::duty::{DutyInput, Found};
 use squalld::shim::records::Folder;
+use std::process::{Child, Command};
 
 /// Leaves a daemon: two forks, a session of its own, files closed, and deaf to SIGTERM.
 const DAEMON: &str = "#!/bin/sh\n\
@@ -73,19 +74,46 @@ const COUNTS: &str = "#!/bin/sh\n\
     (trap '' TSTP TTIN TTOU; count=0; while :; do count=$((count + 1)); echo $count > count; sleep 0.01; done) &\n\
     wait\n";
 
-/// Until the file is the same for a while.
-async fn stands_still(file: &std::path::Path) {
-    loop {
-        let before = std::fs::read(file).unwrap_or_default();
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        if std::fs::read(file).unwrap_or_default() == before {
-            return;
+/// Counts at the pace of the job, outside of it: the clock by which the job stands still, however busy the machine is.
+struct Pace {
+    counting: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Pace {
+    fn start() -> Pace {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "while :; do echo >> count; sleep 0.01; done";
+        let counting = Command::new("sh").arg("-c").arg(script).current_dir(&folder).spawn().unwrap();
+        Pace { counting, folder }
+    }
+
+    fn count(&self) -> u64 {
+        std::fs::metadata(self.folder.path().join("count")).map_or(0, |file| file.len())
+    }
+
+    /// Until the file is the same for as long as this takes to count to 20.
+    async fn stands_still(&self, file: &std::path::Path) {
+        loop {
+            let (before, from) = (std::fs::read(file).unwrap_or_default(), self.count());
+            until("this one goes on", || self.count() >= from + 20).await;
+            if std::fs::read(file).unwrap_or_default() == before {
+                return;
+            }
         }
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        let _ = self.counting.kill();
+        let _ = self.counting.wait();
     }
 }
 
 #[tokio::test]
 async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
+    let pace = Pace::start();
     for containment in containments() {
         let mut bench = Bench::new(containment);
         let job = bench.job(COUNTS);
@@ -94,7 +122,7 @@ async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
         until("it counts", || count.exists()).await;
         for _ in 0..2 {
             bench.hands.freeze(job.run);
-            stands_still(&count).await;
+            pace.stands_still(&count).await;
             let cell = Folder(bench.hands.places.run(job.run)).record().plan().unwrap().cell.clone();
             let part = cell.part("batch").unwrap();
             until(&format!("its parts know: {containment:?}"), || part.is_frozen()).await;
@@ -108,11 +136,11 @@ async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
             bench.hands.thaw(job.run);
         }
         bench.hands.freeze(job.run);
-        stands_still(&count).await;
+        pace.stands_still(&count).await;
         // What an agent leaves frozen, the next one finds, and can end.
         bench.restart();
         assert!(matches!(bench.found(&job).await, Found::Running(_)), "{containment:?}");
-        stands_still(&count).await;
+        pace.stands_still(&count).await;
         bench.hands.freeze(job.run);
         bench.stop(&job, StopWhy::Cancelled);
         let end = bench.end().await;
@@ -122,6 +150,7 @@ async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn what_is_frozen_can_be_killed() {
+    let pace = Pace::start();
     for containment in containments() {
         let mut bench = Bench::new(containment);
         let job = bench.job(COUNTS);
@@ -129,7 +158,7 @@ async fn what_is_frozen_can_be_killed() {
         let count = bench.work().join("count");
         until("it counts", || count.exists()).await;
         bench.hands.freeze(job.run);
-        stands_still(&count).await;
+        pace.stands_still(&count).await;
         bench.hands.kill(job.run);
         assert_eq!(bench.end().await.exit, ExitStatus { code: 0, signal: 9 }, "{containment:?}");
     }

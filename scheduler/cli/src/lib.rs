@@ -11,6 +11,7 @@ mod demo;
 pub mod dispatch;
 mod embedded;
 pub mod failure;
+mod inside;
 pub mod invocation;
 mod links;
 pub mod moment;

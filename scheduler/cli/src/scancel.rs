@@ -1,6 +1,7 @@
 //! `scancel`: ends jobs, or sends them signals.
 
 use crate::failure::Failure;
+use crate::inside;
 use crate::invocation::Invocation;
 use crate::options::{Given, Parsed};
 use crate::request::names_of_nodes;
@@ -39,6 +40,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     if wish.named.is_empty() && wish.conditions.is_empty() {
         return Err(Failure::error("scancel", "No job identification provided"));
     }
+    inside::outlives(invocation, wish.signal);
     let (steps, jobs): (Vec<Named>, Vec<Named>) = wish.named.iter().cloned().partition(|named| named.step.is_some());
     let mut code = 0;
     for step in &steps {

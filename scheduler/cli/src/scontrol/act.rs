@@ -2,10 +2,10 @@
 
 use crate::controller::Heard;
 use crate::failure::{Failure, refusal_lines};
+use crate::inside;
 use crate::invocation::Invocation;
 use crate::select;
 use crate::terminal::{self, escaped};
-use nix::sys::signal::{SigSet, Signal};
 use squall_proto::ClientError;
 use squall_types::api::{ActionResult, JobAction, JobFilter, JobRef, JobState};
 use std::fs::OpenOptions;
@@ -13,11 +13,9 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 
-/// Requeues jobs. One that requeues itself is told to end by the node before this command has heard the answer: the command
-/// ends with the answer, and not by that signal, because the job's program asks how it went.
+/// Requeues jobs; one that requeues itself hears how that went.
 pub fn requeue(invocation: &mut Invocation<'_>, words: &[String], hold: bool) -> Result<i32, Failure> {
-    // One thread does everything here. What cannot be blocked kills, as it would have.
-    let _ = SigSet::from(Signal::SIGTERM).thread_block();
+    inside::outlives(invocation, None);
     on_jobs(invocation, words, &JobAction::Requeue { hold })
 }
 
