@@ -1,6 +1,7 @@
 //! What holds for the whole of Squall: one test program, one module for each concern.
 
 mod adoption;
+mod associations;
 mod bad_input;
 mod crash;
 mod crontab;

@@ -25,9 +25,9 @@ const SHOWN_LINES: usize = 40;
 const FOREIGN: [&str; 8] = ["SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SQUALL_", "OTEL_", "RUST_LOG", "TRACEPARENT"];
 
 /// What tests call.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "squall", "sbatch", "squeue", "sinfo", "scancel", "srun", "salloc", "sacct", "scontrol", "sattach", "sbcast",
-    "sstat", "scrontab",
+    "sstat", "scrontab", "sacctmgr",
 ];
 
 /// A folder, and whatever of the cluster runs in it.

@@ -175,11 +175,15 @@ impl Merge<'_> {
         // The tree is told from above.
         accounts.reverse();
         self.tell_removed("Deleting accounts...", accounts.iter().map(|name| format!("  {name}")).collect());
+        // A user without a level would go with the last association; whoever may do this by a level of her own has it until
+        // the end.
+        let has_level = |user: &&String| known.users.get(*user).is_some_and(|row| row.admin > AdminLevel::None);
+        let (last, first): (Vec<&String>, Vec<&String>) = users.into_iter().partition(has_level);
         let edits = &mut self.plan.edits;
         edits.extend(members.into_iter().map(|key| gone(entity(key))));
-        // Whoever may do this by a level of her own has it until the end.
+        edits.extend(first.into_iter().map(|user| gone(Entity::User(user.clone()))));
         edits.extend(accounts.into_iter().map(|name| gone(account_of(name))));
         edits.extend(of_users);
-        edits.extend(users.into_iter().map(|user| gone(Entity::User(user.clone()))));
+        edits.extend(last.into_iter().map(|user| gone(Entity::User(user.clone()))));
     }
 }
