@@ -86,7 +86,7 @@ static SACCTMGR: &[Chapter] = &[
             ("delete|remove ENTITY where CONDITIONS", "removes; what jobs stand on is not removed"),
             (
                 "dump CLUSTER [file=FILE]",
-                "writes accounts, the users in them and their limits into a file, Slurm's or ours",
+                "writes accounts, the users in them and their limits into a file of Slurm's form",
             ),
             (
                 "load [file=]FILE [cluster=NAME] [clean]",

@@ -8,6 +8,7 @@ use crate::terminal::{self, escaped};
 use squall_types::accounts::{AdminLevel, ROOT, Setting, Terms};
 use squall_types::span_text::clock;
 use squall_types::{AccountName, Span};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// # Errors
@@ -101,7 +102,8 @@ fn lines(known: &Known) -> Vec<Line> {
 
 /// The users in an account. Those who are in none count for the default one.
 fn users(known: &Known, account: &AccountName) -> Vec<Line> {
-    let inside = known.members.iter().filter(|((name, ..), _)| *name == account.0);
+    let from = (account.0.clone(), String::new(), String::new());
+    let inside = known.members.range(from..).take_while(|((name, ..), _)| *name == account.0);
     let mut lines: Vec<Line> = inside
         .map(|((_, user, partition), row)| {
             let place = (!partition.is_empty()).then(|| Setting::new("partition", partition));
@@ -109,7 +111,8 @@ fn users(known: &Known, account: &AccountName) -> Vec<Line> {
         })
         .collect();
     if account.0 == known.default_account {
-        let in_none = known.users.keys().filter(|user| !known.members.keys().any(|(_, member, _)| member == *user));
+        let members: BTreeSet<&String> = known.members.keys().map(|(_, member, _)| member).collect();
+        let in_none = known.users.keys().filter(|user| !members.contains(user));
         lines.extend(
             in_none.map(|user| line(Title::User, user, of_user(known, user).chain(terms(&Terms::default())).collect())),
         );
