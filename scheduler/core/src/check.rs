@@ -2,11 +2,11 @@
 
 use crate::accounts::{Holder, qos_of};
 use crate::cluster::Cluster;
-use crate::job::{Job, JobPhase, Outcome, Part, Role};
+use crate::job::{ArrayRecord, Job, JobPhase, Outcome, Part, Role};
 use crate::node::{Node, NodeState};
 use squall_types::accounts::Membership;
 use squall_types::ids::Run;
-use squall_types::{Allocation, MicroUsd, Resources};
+use squall_types::{Allocation, IndexSet, JobId, MicroUsd, Resources};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All violations, in words; empty where all is well.
@@ -121,21 +121,53 @@ fn check_job(cluster: &Cluster, job: &Job, found: &mut Vec<String>) {
     }
 }
 
+/// What lives of an array, as its records tell.
+#[derive(Default)]
+struct Alive {
+    /// Records but the array's own.
+    records: u32,
+    active: u32,
+    /// Elements with a record of their own.
+    elements: u64,
+    /// Elements that wait together, record by record.
+    waiting: Vec<(u32, u32)>,
+}
+
 fn check_arrays(cluster: &Cluster, found: &mut Vec<String>) {
-    let mut live: BTreeMap<_, (u32, u32)> = BTreeMap::new();
+    let mut alive: BTreeMap<JobId, Alive> = BTreeMap::new();
     for job in cluster.live_jobs() {
-        if let Role::Element { array, .. } = job.role {
-            let counts = live.entry(array).or_default();
-            counts.0 += 1;
-            counts.1 += u32::from(!job.is_pending());
+        let Some(id) = job.array() else { continue };
+        let alive = alive.entry(id).or_default();
+        alive.active += u32::from(!job.is_pending());
+        match &job.role {
+            Role::Pending { indices, group_of } => {
+                alive.records += u32::from(group_of.is_some());
+                alive.waiting.extend(indices.ranges());
+                let known = |array: &ArrayRecord| group_of.is_none() || array.groups.contains(&job.id);
+                if !cluster.arrays.get(&id).is_some_and(known) {
+                    found.push(format!("array {id} does not know of its group {}", job.id));
+                }
+            }
+            _ => (alive.records, alive.elements) = (alive.records + 1, alive.elements + 1),
         }
     }
     for (id, array) in cluster.arrays.iter() {
-        let (lives, active) = live.get(id).copied().unwrap_or_default();
-        if (array.live, array.active) != (lives, active) {
+        let alive = alive.remove(id).unwrap_or_default();
+        if (array.live, array.active) != (alive.records, alive.active) {
+            let (live, active) = (alive.records, alive.active);
+            let counts = format!("{} live and {} active, there are {live} and {active}", array.live, array.active);
+            found.push(format!("array {id} counts {counts}"));
+        }
+        // Each element is in one place: it waits, or has a record, or is over in one way or the other.
+        let waits: u64 = alive.waiting.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+        let waiting = IndexSet::from_ranges(alive.waiting);
+        let over = array.completed.union(&array.failed);
+        let places = waits + alive.elements + array.completed.len() + array.failed.len();
+        if places != array.all.len() || waits != waiting.len() || !waiting.intersection(&over).is_empty() {
+            let (all, alone) = (array.all.len(), alive.elements);
             found.push(format!(
-                "array {id} counts {} live and {} active, there are {lives} and {active}",
-                array.live, array.active
+                "array {id} has {all} elements: {waits} places in records for [{waiting}], which wait, {alone} with a \
+                 record of their own, and [{over}] over"
             ));
         }
     }
@@ -217,7 +249,7 @@ fn check_tallies(cluster: &Cluster, found: &mut Vec<String>) {
     for job in cluster.live_jobs().filter(|_| limiting) {
         let held = job.allocations();
         let submits = match &job.role {
-            Role::Pending { indices } => indices.len(),
+            Role::Pending { indices, .. } => indices.len(),
             _ => 1,
         };
         let mut counts = [0, submits, 0, 0, 0, 0];

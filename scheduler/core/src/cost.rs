@@ -5,7 +5,31 @@
 //! idle tail add up to the ledger.
 
 use crate::node::Node;
-use squall_types::{Allocation, HourlyPrice, MicroUsd, Shape, Span, Timestamp};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use squall_types::{Allocation, HourlyPrice, MicroUsd, NodeId, Shape, Span, Timestamp};
+
+/// A part of a node's cost that a job's receipt bears.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Charge {
+    #[n(0)]
+    pub node: NodeId,
+    #[n(1)]
+    pub what: ChargeKind,
+    #[n(2)]
+    pub amount: MicroUsd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+pub enum ChargeKind {
+    /// Its share of the node while it ran.
+    #[n(0)]
+    Run,
+    /// The boot of a node that was bought for it.
+    #[n(1)]
+    Boot,
+}
 
 /// A part of a node, in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,6 +2,8 @@
 //!
 //! A released event is never edited: fields are added with new numbers, and a change of meaning is a new variant.
 
+pub use crate::cost::{Charge, ChargeKind};
+
 use crate::accounts::AccountsChange;
 use crate::config::ClusterConfig;
 use crate::crontab::Crontab;
@@ -91,7 +93,7 @@ pub enum What {
         #[cbor(default)]
         het: Option<HetPlace>,
     },
-    /// An element gets a record of its own. The last one takes over the array's.
+    /// An element gets a record of its own. The last one of a record takes that over.
     #[n(11)]
     ElementSplit {
         #[n(0)]
@@ -100,6 +102,9 @@ pub enum What {
         index: u32,
         #[n(2)]
         job: JobId,
+        /// The group in which it waited; `None` is the array's own record.
+        #[n(3)]
+        group: Option<JobId>,
     },
     #[n(12)]
     JobClaimed {
@@ -208,7 +213,7 @@ pub enum What {
         #[n(0)]
         job: JobId,
     },
-    /// The whole spec after a change. For an array record it holds for all elements that have not started.
+    /// The whole spec after a change. For the record of an array or of a group it holds for all elements that wait in it.
     #[n(24)]
     JobUpdated {
         #[n(0)]
@@ -232,6 +237,9 @@ pub enum What {
         indices: IndexSet,
         #[n(2)]
         by: Option<Uid>,
+        /// The group in which they waited; `None` is the array's own record.
+        #[n(3)]
+        group: Option<JobId>,
     },
     #[n(26)]
     DependencyChanged {
@@ -290,6 +298,21 @@ pub enum What {
         uid: Uid,
         #[n(1)]
         crontab: Box<Crontab>,
+    },
+    /// Some of the elements that wait in one record wait in one of their own from now on: something holds for them alone.
+    #[n(33)]
+    GroupSplit {
+        #[n(0)]
+        array: JobId,
+        /// Some of those that wait there, and not all.
+        #[n(1)]
+        indices: IndexSet,
+        /// Their new record.
+        #[n(2)]
+        job: JobId,
+        /// The group in which they waited; `None` is the array's own record.
+        #[n(3)]
+        group: Option<JobId>,
     },
 
     // Nodes and orders.
@@ -549,28 +572,6 @@ pub struct RunEnd {
     pub state: EndState,
     #[n(1)]
     pub exit: ExitStatus,
-}
-
-/// A part of a node's cost that a job's receipt bears.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Charge {
-    #[n(0)]
-    pub node: NodeId,
-    #[n(1)]
-    pub what: ChargeKind,
-    #[n(2)]
-    pub amount: MicroUsd,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
-#[cbor(index_only)]
-pub enum ChargeKind {
-    /// Its share of the node while it ran.
-    #[n(0)]
-    Run,
-    /// The boot of a node that was bought for it.
-    #[n(1)]
-    Boot,
 }
 
 impl Event {

@@ -121,7 +121,7 @@ fn elements_may_go(cluster: &Cluster, job: &Job, now: Timestamp) -> bool {
     match &job.role {
         Role::Single | Role::Component(_) => true,
         Role::Element { index, .. } => element_may_go(cluster, job, *index, now),
-        Role::Pending { indices } => !elements_that_may_go(cluster, job, indices, now).is_empty(),
+        Role::Pending { indices, .. } => !elements_that_may_go(cluster, job, indices, now).is_empty(),
     }
 }
 
@@ -250,7 +250,7 @@ pub fn estimate(cluster: &Cluster, now: Timestamp, id: JobId) -> Estimate {
     let steps = || planned.steps.iter().flat_map(Step::each);
     let whole: Vec<JobId> = cluster.together(job).map(|job| job.id).collect();
     let mine = |target: &Target| match target {
-        Target::Job(job) | Target::Element { array: job, .. } => whole.contains(job),
+        Target::Job(job) | Target::Element { record: job, .. } => whole.contains(job),
     };
     let mut bought: Vec<&PlannedOrder> = Vec::new();
     for step in steps() {

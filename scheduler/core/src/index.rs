@@ -10,7 +10,7 @@ use crate::node::{Node, NodeState};
 use crate::order::Order;
 use crate::queue::QueueKey;
 use imbl::{OrdMap, OrdSet};
-use squall_types::{DependencyKind, JobId, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid};
+use squall_types::{DependencyKind, IndexSet, JobId, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid};
 use std::sync::Arc;
 
 /// Derived orders and look-ups: rebuilt from the tables, never stored.
@@ -251,6 +251,19 @@ impl Cluster {
     pub fn element(&self, array: JobId, index: u32) -> Option<&Job> {
         let record = self.arrays.get(&array)?;
         record.records.get(&index).and_then(|job| self.jobs.get(job))
+    }
+
+    /// Records in which elements of an array wait: its own, and the groups that were split from it.
+    pub fn waiting_records(&self, array: JobId) -> impl Iterator<Item = (&Job, &IndexSet)> {
+        let groups = self.arrays.get(&array).into_iter().flat_map(|record| record.groups.iter().copied());
+        let records = std::iter::once(array).chain(groups).filter_map(|id| self.jobs.get(&id));
+        records.filter_map(|job| Some((job, job.waiting()?)))
+    }
+
+    /// The record of one element, or the one in which it waits with others.
+    pub fn record_with(&self, array: JobId, index: u32) -> Option<&Job> {
+        let waits = || self.waiting_records(array).find(|(_, waiting)| waiting.contains(index));
+        self.element(array, index).or_else(|| waits().map(|(job, _)| job))
     }
 
     pub(crate) fn dependants_of(&self, target: JobId) -> impl Iterator<Item = JobId> {

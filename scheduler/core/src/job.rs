@@ -9,9 +9,10 @@ use squall_types::{
     Allocation, Attempt, AttemptEnd, DependencyTerm, EndState, HetPlace, IndexSet, JobId, JobSpec, MicroUsd, NodeId,
     PartitionName, Reason, Span, SubmitToken, Timestamp, Uid,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// One record: a job, an element of an array, or the elements of an array that have not started.
+/// One record: a job, an element of an array, or elements of an array that have not started and differ in nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Job {
     #[n(0)]
@@ -67,11 +68,15 @@ pub struct Job {
 pub enum Role {
     #[n(0)]
     Single,
-    /// The elements that have not started. When one is left, this record becomes that element.
+    /// Elements that have not started. When one is left, this record becomes that element.
     #[n(1)]
     Pending {
         #[n(0)]
         indices: IndexSet,
+        /// The array that they are a group of, for which something else holds than for the others. `None` is the array's
+        /// own record.
+        #[n(1)]
+        group_of: Option<JobId>,
     },
     #[n(2)]
     Element {
@@ -331,8 +336,29 @@ impl Job {
     pub fn array(&self) -> Option<JobId> {
         match &self.role {
             Role::Single | Role::Component(_) => None,
-            Role::Pending { .. } => Some(self.id),
+            Role::Pending { group_of, .. } => Some(group_of.unwrap_or(self.id)),
             Role::Element { array, .. } => Some(*array),
+        }
+    }
+
+    /// The elements that wait in this record; `None` where it is no record of several.
+    pub fn waiting(&self) -> Option<&IndexSet> {
+        match &self.role {
+            Role::Pending { indices, .. } if self.is_pending() => Some(indices),
+            _ => None,
+        }
+    }
+
+    /// So many jobs, as people count them.
+    pub fn count(&self) -> u64 {
+        self.waiting().map_or(1, IndexSet::len)
+    }
+
+    /// The group of an array's elements that it is, as events name it: the array's own record is none.
+    pub fn group(&self) -> Option<JobId> {
+        match &self.role {
+            Role::Pending { group_of, .. } => group_of.map(|_| self.id),
+            _ => None,
         }
     }
 
@@ -346,7 +372,8 @@ impl Job {
     /// Whether a repeated submission is answered with its id: one record of all that were submitted together.
     pub fn bears_token(&self) -> bool {
         match self.role {
-            Role::Single | Role::Pending { .. } => true,
+            Role::Single => true,
+            Role::Pending { group_of, .. } => group_of.is_none(),
             Role::Element { array, .. } => array == self.id,
             Role::Component(place) => place.is_leader(),
         }
@@ -451,7 +478,7 @@ pub struct ArrayRecord {
     pub array: JobId,
     #[n(1)]
     pub limit: Option<u32>,
-    /// Elements that have a record of their own and have not ended.
+    /// Elements that have a record of their own and have not ended, and groups of elements that wait.
     #[n(2)]
     pub live: u32,
     /// Of those, the ones that hold or claim nodes: what `%limit` counts.
@@ -477,4 +504,8 @@ pub struct ArrayRecord {
     /// Of its submission: outlives the record that first bore it.
     #[n(10)]
     pub token: SubmitToken,
+    /// Records of groups of elements, while they are in memory.
+    #[n(11)]
+    #[cbor(default)]
+    pub groups: BTreeSet<JobId>,
 }

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// The format of the snapshots that this release writes.
 pub const SNAPSHOT_VERSION: u32 = 1;
 
+/// Specs of one array that are shared again on reading: an element is compared with no more.
+const SPECS_SHARED: usize = 16;
+
 /// The stored form. Specs of array elements that share their array's are left out and shared again on reading.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 struct Stored {
@@ -118,13 +121,15 @@ impl Cluster {
         for order in stored.orders {
             cluster.orders.insert(order.id, order);
         }
-        // Elements of one array share one spec again: all of them follow the array's first record in id order.
-        let mut shared: BTreeMap<_, Arc<squall_types::JobSpec>> = BTreeMap::new();
+        // Elements of one array share one spec again, or one for each group that was changed.
+        let mut shared: BTreeMap<_, Vec<Arc<squall_types::JobSpec>>> = BTreeMap::new();
         for mut job in stored.jobs {
             if let Some(array) = job.array() {
-                let spec = shared.entry(array).or_insert_with(|| job.spec.clone());
-                if **spec == *job.spec {
-                    job.spec = spec.clone();
+                let specs = shared.entry(array).or_default();
+                match specs.iter().find(|spec| ***spec == *job.spec) {
+                    Some(spec) => job.spec = spec.clone(),
+                    None if specs.len() < SPECS_SHARED => specs.push(job.spec.clone()),
+                    None => {}
                 }
             }
             cluster.jobs.insert(job.id, job);

@@ -6,7 +6,7 @@ mod story;
 use proptest::prelude::*;
 use squall_core::Cluster;
 use squall_core::event::{ChargeKind, What};
-use squall_core::job::{Job, Role};
+use squall_core::job::{HeldBy, Job, Role};
 use squall_core::views::{cost_so_far, job_state};
 use squall_journal::{Journal, JournalError, Options, Reader};
 use squall_types::api::{AccountedJob, AccountingQuery, ArrayView, JobRef, JobState, LedgerQuery};
@@ -84,7 +84,7 @@ fn accounting_says_of_every_job_what_the_state_says() {
             }
             match (&told.array, &job.role) {
                 (None, Role::Single) => {}
-                (Some(ArrayView::Pending { indices, .. }), Role::Pending { indices: pending }) => {
+                (Some(ArrayView::Pending { indices, .. }), Role::Pending { indices: pending, .. }) => {
                     assert!(indices == pending || job.is_ended());
                 }
                 (Some(ArrayView::Element { array, index }), Role::Element { .. }) => {
@@ -189,9 +189,9 @@ fn elements_that_never_ran_are_one_row_and_are_found_by_any_of_their_names() {
     let at = story.now;
     let array = JobId(1);
     let mut act = |what: What| lab.append(&Batch { events: vec![what.at(at)], blobs: Vec::new() });
-    act(What::ElementSplit { array, index: 3, job: JobId(2) });
-    act(What::ElementsCancelled { array, indices: IndexSet::from_iter(500..600), by: Some(Uid(7)) });
-    act(What::ElementsCancelled { array, indices: IndexSet::from_iter([900]), by: None });
+    act(What::ElementSplit { array, index: 3, job: JobId(2), group: None });
+    act(What::ElementsCancelled { array, indices: IndexSet::from_iter(500..600), by: Some(Uid(7)), group: None });
+    act(What::ElementsCancelled { array, indices: IndexSet::from_iter([900]), by: None, group: None });
     let reader = lab.reader();
     let ask = |job: u32, elements: Option<IndexSet>| {
         all(
@@ -216,12 +216,32 @@ fn elements_that_never_ran_are_one_row_and_are_found_by_any_of_their_names() {
     );
     assert_eq!(whole[1].cancelled_by, Some(Uid(7)));
     assert_eq!(lab.reader().totals().unwrap().ended(EndState::Cancelled), 101);
+    let mut act = |what: What| lab.append(&Batch { events: vec![what.at(at)], blobs: Vec::new() });
+    act(What::GroupSplit { array, indices: IndexSet::from_iter(100..200), job: JobId(3), group: None });
+    act(What::JobHeld { job: JobId(3), by: HeldBy::User });
+    let group = Some(JobId(3));
+    act(What::ElementsCancelled { array, indices: IndexSet::from_iter(150..200), by: None, group });
+    act(What::ElementSplit { array, index: 100, job: JobId(4), group });
+    // A group is found by the number of its array, and what waits of it by its own.
+    let rows = [(1, "[150-199]", cancelled), (3, "[101-149]", JobState::Pending), (4, "100", JobState::Pending)];
+    let of_group: Vec<_> = ask(1, Some(IndexSet::from_iter(100..200)));
+    let shown: Vec<(u32, String, JobState)> = of_group.iter().map(|job| (job.job.0, shape(job), job.state)).collect();
+    assert_eq!(shown, rows.map(|(job, indices, state)| (job, indices.to_owned(), state)));
+    assert_eq!(of_group[1].reason, Reason::JobHeldUser);
+    assert_eq!(ask(3, None).iter().map(shape).collect::<Vec<_>>(), ["[101-149]"]);
+    assert_eq!(
+        ask(1, Some(IndexSet::from_iter(98..=102))).iter().map(shape).collect::<Vec<_>>(),
+        ["[98-99]", "[101-102]", "100"]
+    );
     // By the number of its own record, by its place, and by a range that crosses rows.
     assert_eq!(ask(2, None).iter().map(shape).collect::<Vec<_>>(), ["3"]);
     assert_eq!(ask(1, Some(IndexSet::from_iter([3]))).iter().map(shape).collect::<Vec<_>>(), ["3"]);
     let range = ask(1, Some(IndexSet::from_iter(2..=501)));
-    assert_eq!(range.iter().map(shape).collect::<Vec<_>>(), ["[2,4-499]", "[500-501]", "3"]);
-    assert_eq!(ask(3, None), []);
+    assert_eq!(
+        range.iter().map(shape).collect::<Vec<_>>(),
+        ["[2,4-99,200-499]", "[500-501]", "[150-199]", "3", "[101-149]", "100"]
+    );
+    assert_eq!(ask(9, None), []);
 }
 
 fn shape(job: &AccountedJob) -> String {

@@ -127,11 +127,11 @@ impl World {
     }
 
     fn change(&mut self) {
-        let live: Vec<JobId> = self.cluster.live_jobs().map(|job| job.id).collect();
-        let Some(job) = live.get(self.rng.random_range(0..live.len().max(1))).copied() else { return };
+        let live: Vec<(JobId, Option<JobId>)> = self.cluster.live_jobs().map(|job| (job.id, job.array())).collect();
+        let Some((job, array)) = live.get(self.rng.random_range(0..live.len().max(1))).copied() else { return };
         let some = IndexSet::from_ranges(vec![(0, self.rng.random_range(0..3))]);
-        let elements = self.rng.random_bool(0.3).then_some(some);
-        let job = JobRef { job, elements, component: None };
+        let elements = array.and(self.rng.random_bool(0.5).then_some(some));
+        let job = JobRef { job: array.filter(|_| elements.is_some()).unwrap_or(job), elements, component: None };
         let update = JobUpdate {
             comment: Some(format!("changed at {}", self.now.0)),
             time_limit: Some(Span::from_mins(20)),
@@ -262,7 +262,7 @@ fn agree(world: &World) {
             assert_eq!(told.time_limit, Some(placement.time_limit));
             assert_eq!(told.partition, placement.partition.to_string());
         }
-        if let (Role::Pending { indices }, false) = (&job.role, job.is_ended()) {
+        if let (Role::Pending { indices, .. }, false) = (&job.role, job.is_ended()) {
             assert!(matches!(&told.array, Some(ArrayView::Pending { indices: waiting, .. }) if waiting == indices));
         }
         assert!(told.steps.iter().all(|step| step.state != JobState::Running || !job.is_ended()));

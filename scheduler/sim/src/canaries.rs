@@ -41,6 +41,7 @@ bugs! {
     "cancel_loses_to_requeue": "a cancelled job that was being requeued runs again" => "J7:";
     "afterok_of_what_failed": "`afterok` is content with any end" => "J8:";
     "array_limit_forgotten": "`%n` is ignored" => "J8:";
+    "group_is_a_copy": "elements of an array that are held apart wait with the others as well" => "J4:", "places in records";
     // Resources.
     "double_gpu": "GPUs are granted from the first on, whoever has them" => "G1:", "is granted twice";
     "components_apart": "one component of a heterogeneous job is placed without the others" => "H1:", "of its components";

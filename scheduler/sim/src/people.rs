@@ -14,7 +14,7 @@ impl World {
         }
         match self.scenario.acts[number].1.clone() {
             Act::Submit(work) => self.request(Wanted::Submit { work }),
-            Act::Change { work, element, change, admin } => self.change(work, element, change, admin),
+            Act::Change { work, elements, change, admin } => self.change(work, elements, change, admin),
             Act::CancelAll { uid } => self.request(Wanted::CancelAll { uid }),
             Act::Node { nth, action } => {
                 let nodes: Vec<(NodeId, NodeName)> =
@@ -45,10 +45,9 @@ impl World {
         }
     }
 
-    fn change(&mut self, work: usize, element: Option<u32>, change: Change, admin: bool) {
+    fn change(&mut self, work: usize, elements: Option<IndexSet>, change: Change, admin: bool) {
         // Who does not know the id cannot name the job.
         let Some(job) = self.jobs.get(&work).copied() else { return };
-        let elements = element.map(|index| IndexSet::from_ranges(vec![(index, index)]));
         let uid = self.scenario.work[work].spec.uid;
         let caller = if admin { Caller::Admin(Uid(0)) } else { Caller::User(uid) };
         let change = match change {

@@ -47,7 +47,7 @@ fn wanted(details: Vec<JobDetail>, named: &Named) -> Option<Vec<JobDetail>> {
     let Some(elements) = &named.job.elements else { return Some(details) };
     let one_of_them = |detail: &JobDetail| match &detail.view.array {
         Some(ArrayView::Element { index, .. }) => elements.contains(*index),
-        Some(ArrayView::Pending { indices, .. }) => elements.iter().any(|index| indices.contains(index)),
+        Some(ArrayView::Pending { indices, .. }) => !elements.intersection(indices).is_empty(),
         None => false,
     };
     let chosen: Vec<JobDetail> = details.into_iter().filter(one_of_them).collect();

@@ -63,7 +63,7 @@ impl Letters {
                 continue;
             }
             let whole = job.array().unwrap_or(*id);
-            if whole != *id {
+            if whole != *id && job.waiting().is_none() {
                 letters.elements.insert(*id, whole);
             }
             letters.follow(whole, &job.spec, job.submitted_at);
@@ -339,7 +339,7 @@ mod tests {
     fn an_array_is_told_of_once() {
         let mut letters = Letters::default();
         let array = ArraySpec { indices: (0..4).collect(), limit: None, step: 1 };
-        let split = |index, job| What::ElementSplit { array: JobId(7), index, job: JobId(job) };
+        let split = |index, job| What::ElementSplit { array: JobId(7), index, job: JobId(job), group: None };
         let events = vec![
             submitted(7, JobSpec { array: Some(array), ..spec(ALL, "") }),
             split(0, 8),
@@ -348,7 +348,7 @@ mod tests {
             started(9),
             ended(9, EndState::Completed, 0),
             ended(8, EndState::Failed, 4),
-            What::ElementsCancelled { array: JobId(7), indices: IndexSet::from_iter([2]), by: None },
+            What::ElementsCancelled { array: JobId(7), indices: IndexSet::from_iter([2]), by: None, group: None },
             split(3, 7),
             started(7),
             ended(7, EndState::Completed, 0),

@@ -3,7 +3,6 @@
 use super::families::{Families, Kind};
 use crate::shell::Published;
 use squall_core::Cluster;
-use squall_core::job::Role;
 use squall_core::node::NodeState;
 use squall_core::views::{job_state, summary};
 use squall_types::{MicroUsd, Timestamp};
@@ -36,10 +35,7 @@ fn jobs(out: &mut Families, cluster: &Cluster, now: Timestamp) {
     let mut counts: BTreeMap<(String, &'static str), u64> = BTreeMap::new();
     let mut oldest = None;
     for job in cluster.live_jobs() {
-        let waiting = match &job.role {
-            Role::Pending { indices } if job.is_pending() => indices.len(),
-            _ => 1,
-        };
+        let waiting = job.count();
         if job.is_pending()
             && let Some(at) = job.eligible_at
         {

@@ -2,7 +2,6 @@
 
 use super::families::{Families, Kind};
 use squall_core::Cluster;
-use squall_core::job::Role;
 use squall_core::node::Node;
 use squall_core::views::{job_state, node_condition};
 use squall_types::api::{JobState, NodeCondition};
@@ -22,10 +21,7 @@ fn jobs(out: &mut Families, cluster: &Cluster) {
     let mut by_account: BTreeMap<&str, u64> = BTreeMap::new();
     let mut by_partition: BTreeMap<&str, u64> = BTreeMap::new();
     for job in cluster.live_jobs() {
-        let waiting = match &job.role {
-            Role::Pending { indices } if job.is_pending() => indices.len(),
-            _ => 1,
-        };
+        let waiting = job.count();
         for partition in &job.spec.partitions {
             *by_partition.entry(partition.as_str()).or_default() += waiting;
         }

@@ -96,13 +96,12 @@ impl ClientApi for Service {
         let (published, now) = (self.published(), self.handle.now());
         self.look_up(move || {
             let cluster = &published.cluster;
-            // An element that has no record of its own waits with its array.
+            // An element that has no record of its own waits with others; an array's own record may be gone before them.
             let element = job.elements.as_ref().and_then(|elements| elements.first());
-            let record = element.and_then(|index| cluster.element(job.job, index)).map_or(job.job, |record| record.id);
-            if cluster.jobs.get(&record).is_none() {
-                return Err(no_such_job(job.job));
-            }
-            Ok(explain(cluster, now, record))
+            let waiting = || cluster.waiting_records(job.job).map(|(record, _)| record).next();
+            let record = element.and_then(|index| cluster.record_with(job.job, index));
+            let record = record.or_else(|| cluster.jobs.get(&job.job)).or_else(waiting);
+            record.map(|record| explain(cluster, now, record.id)).ok_or_else(|| no_such_job(job.job))
         })
         .await
     }

@@ -6,7 +6,7 @@ use super::{Service, refused};
 use crate::shell::Published;
 use futures_util::StreamExt;
 use squall_core::authz::Verb;
-use squall_core::job::{Job, JobPhase, Role};
+use squall_core::job::{Job, JobPhase};
 use squall_core::views::job_view;
 use squall_core::{Cluster, Rejection};
 use squall_proto::server::{Channel, Failure, Outgoing};
@@ -77,15 +77,11 @@ fn end_of(cluster: &Cluster, job: &Job) -> Option<AttemptEnd> {
     let mut exit = end.exit;
     let mut ended_at = end.ended_at;
     if let Some(array) = job.array().filter(|array| *array == job.id).and_then(|array| cluster.arrays.get(&array)) {
-        let waiting = cluster
-            .jobs
-            .get(&array.array)
-            .is_some_and(|record| matches!(record.role, Role::Pending { .. }) && !record.is_ended());
-        if waiting || array.live > 0 {
+        if array.live > 0 {
             return None;
         }
         // The exit code of an array is the highest of its elements'.
-        let elements = array.records.values().filter_map(|element| cluster.jobs.get(element));
+        let elements = array.records.values().chain(&array.groups).filter_map(|element| cluster.jobs.get(element));
         for element in elements {
             if let JobPhase::Ended(end) = &element.phase {
                 exit = worse(exit, end.exit);

@@ -3,7 +3,7 @@
 
 use super::{Accounts, qos_of};
 use crate::config::ClusterConfig;
-use crate::job::{Job, JobPhase, Role};
+use crate::job::{Job, JobPhase};
 use crate::views::Size;
 use imbl::OrdMap;
 use squall_types::accounts::{Membership, TresKind};
@@ -98,13 +98,7 @@ impl Tally {
     pub fn of(job: &Job) -> Tally {
         match &job.phase {
             JobPhase::Ended(_) => Tally::default(),
-            JobPhase::Pending => {
-                let submits = match &job.role {
-                    Role::Pending { indices } => indices.len(),
-                    Role::Single | Role::Element { .. } | Role::Component(_) => 1,
-                };
-                Tally { submits, ..Tally::default() }
-            }
+            JobPhase::Pending => Tally { submits: job.count(), ..Tally::default() },
             JobPhase::Configuring(_) if crate::canary::active("claims_uncounted") => {
                 Tally { submits: 1, ..Tally::default() }
             }

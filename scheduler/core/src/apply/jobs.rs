@@ -6,7 +6,8 @@ use crate::event::{Charge, What};
 use crate::job::{ArrayRecord, Claim, Job, JobPhase, Part, Placement, Role};
 use imbl::OrdMap;
 use squall_types::ids::Run;
-use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, SubmitToken, Timestamp, Uid};
+use squall_types::{Allocation, Attempt, EndState, IndexSet, JobId, NodeId, Reason, SubmitToken, Timestamp};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Of so many arrays that are no longer in memory, the latest, it is remembered how each element ended; of all others
@@ -21,7 +22,7 @@ impl Cluster {
         match what {
             What::JobSubmitted { job, spec, token, terms, eligible_at, het } => {
                 let role = match (&spec.array, het) {
-                    (Some(array), _) => Role::Pending { indices: array.indices.clone() },
+                    (Some(array), _) => Role::Pending { indices: array.indices.clone(), group_of: None },
                     (None, Some(place)) => Role::Component(*place),
                     (None, None) => Role::Single,
                 };
@@ -38,6 +39,7 @@ impl Cluster {
                         step: array.step,
                         records: OrdMap::new(),
                         token: token.clone(),
+                        groups: BTreeSet::new(),
                     };
                     self.arrays.insert(*job, record);
                 }
@@ -64,7 +66,8 @@ impl Cluster {
                     has_run: false,
                 });
             }
-            What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
+            What::ElementSplit { array, index, job, group } => self.split(group.unwrap_or(*array), *index, *job),
+            What::GroupSplit { array, indices, job, group } => self.split_group(group.unwrap_or(*array), indices, *job),
             What::JobClaimed { job, partition, allocations } => {
                 let claim = Claim { partition: partition.clone(), allocations: allocations.clone(), since: at };
                 self.edit_job(*job, |job| {
@@ -199,11 +202,15 @@ impl Cluster {
                         placement.time_limit = *limit;
                     }
                 });
-                if matches!(self.jobs.get(job).map(|job| &job.role), Some(Role::Pending { .. })) {
-                    self.arrays.edit(job, |array| array.limit = limit);
+                // The limit is the whole array's, whichever record of elements that wait it comes with.
+                let waits = self.jobs.get(job).filter(|job| matches!(job.role, Role::Pending { .. }));
+                if let Some(array) = waits.and_then(Job::array) {
+                    self.arrays.edit(&array, |array| array.limit = limit);
                 }
             }
-            What::ElementsCancelled { array, indices, by } => self.cancel_elements(*array, indices, *by, at),
+            What::ElementsCancelled { array, indices, by, group } => {
+                self.cancel_elements(group.unwrap_or(*array), indices, *by, at);
+            }
             What::DependencyChanged { job, terms, eligible_at } => self.edit_job(*job, |job| {
                 job.terms = terms.clone();
                 job.eligible_at = *eligible_at;
@@ -232,70 +239,12 @@ impl Cluster {
         true
     }
 
-    fn split(&mut self, array: JobId, index: u32, id: JobId) {
-        let Some(whole) = self.jobs.get(&array).cloned() else {
-            return self.fault(format!("array {array} is not known"));
-        };
-        let Role::Pending { mut indices } = whole.role.clone() else {
-            return self.fault(format!("array {array} has no element that waits"));
-        };
-        if !indices.remove(index) {
-            return self.fault(format!("element {array}_{index} does not wait"));
-        }
-        let element = Job { id, role: Role::Element { array, index }, ..whole };
-        self.counters.next_job = self.counters.next_job.max(JobId(id.0.saturating_add(1)));
-        if id != array {
-            self.edit_job(array, |job| job.role = Role::Pending { indices });
-        }
-        self.put_job(element);
-        self.arrays.edit(&array, |record| {
-            record.live += 1;
-            record.records.insert(index, id);
-        });
-    }
-
-    fn cancel_elements(&mut self, array: JobId, indices: &IndexSet, by: Option<Uid>, at: Timestamp) {
-        let mut left = None;
-        self.edit_job(array, |job| {
-            if let Role::Pending { indices: pending } = &mut job.role {
-                *pending = pending.difference(indices);
-                left = Some(pending.is_empty());
-            }
-        });
-        self.arrays.edit(&array, |record| {
-            for (first, last) in indices.ranges() {
-                record.failed.insert_range(*first, *last);
-            }
-        });
-        if left == Some(true) {
-            // Nothing of the array waits any more: its own record is over, and names the elements that never ran.
-            self.edit_job(array, |job| {
-                job.role = Role::Pending { indices: indices.clone() };
-                job.phase = JobPhase::Ended(crate::job::JobEnd {
-                    state: EndState::Cancelled,
-                    exit: Default::default(),
-                    reason: Reason::None,
-                    by,
-                    started_at: None,
-                    ended_at: at,
-                    nodes: Vec::new(),
-                    cost: Default::default(),
-                    partition: None,
-                    suspended: Default::default(),
-                });
-            });
-            self.counters.jobs_ended += 1;
-        }
-    }
-
     fn purge_job(&mut self, id: JobId, at: Timestamp) {
         let Some(job) = self.jobs.get(&id).cloned() else { return };
         self.drop_job(id);
         // An array's own record counts when the whole array is over, below.
         let outcome = match &job.phase {
-            JobPhase::Ended(end) if !matches!(job.role, Role::Pending { .. }) && job.array() != Some(id) => {
-                Some(end.state == EndState::Completed)
-            }
+            JobPhase::Ended(end) if job.array() != Some(id) => Some(end.state == EndState::Completed),
             _ => None,
         };
         if let Some(completed) = outcome {
@@ -304,13 +253,17 @@ impl Cluster {
         if let (Some(array), Some(index)) = (job.array(), job.index()) {
             self.arrays.edit(&array, |record| record.records.remove(&index));
         }
+        if let (Some(array), Some(group)) = (job.array(), job.group()) {
+            self.arrays.edit(&array, |record| record.groups.remove(&group));
+        }
         let Some(array) = job.array() else {
             if job.bears_token() {
                 self.spend_token(&job.token, id, at);
             }
             return;
         };
-        let empty = self.arrays.get(&array).is_some_and(|record| record.live == 0 && record.records.is_empty());
+        let none_left = |record: &ArrayRecord| record.records.is_empty() && record.groups.is_empty();
+        let empty = self.arrays.get(&array).is_some_and(|record| record.live == 0 && none_left(record));
         if empty && self.jobs.get(&array).is_none() {
             let Some(record) = self.arrays.remove(&array) else { return };
             self.remember(array, record.failed.is_empty());

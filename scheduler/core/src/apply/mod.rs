@@ -3,6 +3,7 @@
 //! An event that meets a state which it cannot follow is a bug upstream: the state raises its alarm, keeps what it
 //! has, and goes on, so that a replay never stops half way.
 
+mod arrays;
 mod jobs;
 mod nodes;
 mod orders;

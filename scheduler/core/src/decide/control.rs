@@ -2,73 +2,19 @@
 
 use super::Reply;
 use super::draft::Draft;
+use super::targets::Target;
 use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
-use crate::job::{HeldBy, Job, JobPhase, Outcome, Role};
+use crate::job::{HeldBy, Job, JobPhase, Outcome};
 use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner, NodeState};
 use crate::refuse::Rejection;
 use squall_types::agent::StopWhy;
 use squall_types::api::{JobRef, NodeAction};
 use squall_types::ids::Run;
-use squall_types::{EndState, ExitStatus, IndexSet, JobId, JobKind, NodeId, NodeName, Reason, Uid};
-
-/// What a job reference names at this moment.
-pub(super) enum Target {
-    Record(JobId),
-    /// Elements that have no record of their own.
-    Waiting(JobId, IndexSet),
-}
+use squall_types::{EndState, ExitStatus, JobId, JobKind, NodeId, NodeName, Reason, Uid};
 
 impl Draft {
-    /// Everything that a reference names; an array's id names all of it.
-    pub fn targets(&self, job: &JobRef) -> Result<Vec<Target>, Rejection> {
-        let unknown = || {
-            Rejection::new("SQ1001", "Invalid job id specified")
-                .asked(format!("job {}", show(job)))
-                .limit(format!(
-                    "the cluster knows jobs that have not ended, or ended less than {} s ago",
-                    self.cluster.config.timing.min_job_age.as_secs()
-                ))
-                .try_this("`sacct -j` for jobs that ended earlier")
-        };
-        let whole = self.job(job.job);
-        let Some(array) = self.cluster.arrays.get(&job.job) else {
-            let place = whole.and_then(Job::het).filter(|place| place.is_leader());
-            return match (whole, &job.elements, job.component, place) {
-                // The leader's id names the whole.
-                (Some(_), None, None, Some(place)) => {
-                    Ok(self.cluster.components(place).map(|job| Target::Record(job.id)).collect())
-                }
-                (Some(record), None, None, None) => Ok(vec![Target::Record(record.id)]),
-                (Some(_), None, Some(offset), Some(place)) => {
-                    let id = place.ids().nth(offset as usize).filter(|id| self.job(*id).is_some());
-                    id.map(|id| vec![Target::Record(id)]).ok_or_else(unknown)
-                }
-                _ => Err(unknown()),
-            };
-        };
-        let pending = match whole.map(|job| (&job.role, &job.phase)) {
-            Some((Role::Pending { indices }, JobPhase::Pending)) => indices.clone(),
-            _ => IndexSet::new(),
-        };
-        let wanted = |index: u32| job.elements.as_ref().is_none_or(|elements| elements.contains(index));
-        let records = array.records.iter().filter(|(index, _)| wanted(**index)).map(|(_, id)| Target::Record(*id));
-        let mut targets: Vec<Target> = records.collect();
-        let waiting: IndexSet = match &job.elements {
-            None => pending,
-            Some(elements) => elements.intersection(&pending),
-        };
-        if !waiting.is_empty() {
-            targets.push(Target::Waiting(job.job, waiting));
-        }
-        let known = |elements: &IndexSet| !elements.intersection(&array.all).is_empty();
-        match (targets.is_empty(), &job.elements) {
-            (true, Some(elements)) if !known(elements) => Err(unknown()),
-            _ => Ok(targets),
-        }
-    }
-
     pub(super) fn may_change(&self, caller: &Caller, job: JobId) -> Result<(), Rejection> {
         let uid = self.job(job).map_or(Uid(0), |job| job.spec.uid);
         authz::allow(caller, Verb::ChangeJob, Object::Job { uid })
@@ -90,10 +36,7 @@ impl Draft {
                     self.forget_entry(id);
                     self.cancel_record(id, caller.uid());
                 }
-                Target::Waiting(array, indices) => {
-                    self.emit(What::ElementsCancelled { array, indices, by: caller.uid() });
-                    self.wake_dependants(array);
-                }
+                Target::Waiting(record, indices) => self.cancel_waiting(record, indices, caller.uid()),
             }
         }
         Ok(Reply::Done)
@@ -121,70 +64,38 @@ impl Draft {
 
     pub fn hold(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
         let by = if caller.is_admin() { HeldBy::Admin } else { HeldBy::User };
-        self.each_pending(caller, job, |draft, id| {
-            if draft.job(id).is_some_and(|job| job.held.is_none()) {
-                draft.emit(What::JobHeld { job: id, by });
-            }
-            Ok(())
-        })
+        self.each_pending(caller, job, |record| Ok(record.held.is_none()), |id| What::JobHeld { job: id, by })
     }
 
     pub fn release(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
-        self.each_pending(caller, job, |draft, id| {
-            let held = draft.job(id).and_then(|job| job.held);
-            if held == Some(HeldBy::Admin) && !caller.is_admin() {
-                return Err(Rejection::new("SQ2001", "Access/permission denied")
-                    .asked(format!("to release job {id}"))
-                    .limit("an admin holds it: only an admin may release it"));
-            }
-            if held.is_some() {
-                draft.emit(What::JobReleased { job: id });
-            }
-            Ok(())
-        })
+        let is_held = |record: &Job| match record.held {
+            Some(HeldBy::Admin) if !caller.is_admin() => Err(Rejection::new("SQ2001", "Access/permission denied")
+                .asked(format!("to release job {}", record.id))
+                .limit("an admin holds it: only an admin may release it")),
+            held => Ok(held.is_some()),
+        };
+        self.each_pending(caller, job, is_held, |id| What::JobReleased { job: id })
     }
 
-    /// Applies a change to everything named that still waits; elements of an array get a record of their own first,
-    /// unless all that wait are meant.
+    /// Applies a change to everything named that still waits and is in need of it. Elements that wait with others which were
+    /// not named get a record of their own first: one for all of them that wait in the same one.
     fn each_pending(
         &mut self,
         caller: &Caller,
         job: &JobRef,
-        change: impl Fn(&mut Draft, JobId) -> Result<(), Rejection>,
+        needs: impl Fn(&Job) -> Result<bool, Rejection>,
+        change: impl Fn(JobId) -> What,
     ) -> Result<Reply, Rejection> {
         for target in self.targets(job)? {
             let (Target::Record(id) | Target::Waiting(id, _)) = &target;
             self.may_change(caller, *id)?;
-            for id in self.records_of(target) {
-                if self.job(id).is_some_and(Job::is_pending) {
-                    change(self, id)?;
-                }
+            let Some(record) = self.job(*id).filter(|record| record.is_pending()) else { continue };
+            if needs(record)? {
+                let id = self.record_for(target);
+                self.emit(change(id));
             }
         }
         Ok(Reply::Done)
-    }
-
-    /// The records that stand for a target; the array's own where all elements that wait are meant.
-    pub(super) fn records_of(&mut self, target: Target) -> Vec<JobId> {
-        match target {
-            Target::Record(id) => vec![id],
-            Target::Waiting(array, indices) => {
-                let all = matches!(self.job(array).map(|job| &job.role), Some(Role::Pending { indices: waiting }) if *waiting == indices);
-                if all {
-                    return vec![array];
-                }
-                indices.iter().map(|index| self.split(array, index)).collect()
-            }
-        }
-    }
-
-    /// Gives one element a record of its own: a fresh id, or the array's where it is the last.
-    pub fn split(&mut self, array: JobId, index: u32) -> JobId {
-        let last =
-            matches!(self.job(array).map(|job| &job.role), Some(Role::Pending { indices }) if indices.len() == 1);
-        let job = if last { array } else { self.cluster.counters.next_job };
-        self.emit(What::ElementSplit { array, index, job });
-        job
     }
 
     pub fn requeue(&mut self, caller: &Caller, job: &JobRef, hold: bool) -> Result<Reply, Rejection> {
@@ -245,6 +156,11 @@ impl Draft {
         if !matches!(job.phase, JobPhase::Running { .. }) {
             // Before it runs there is only the whole.
             job = self.job(self.cluster.leader_of(job.id)).unwrap_or(job);
+        }
+        // An array is no allocation; whoever takes it for one gives up what waits of it.
+        if let Some(waiting) = job.waiting().cloned() {
+            self.cancel_waiting(run.job, waiting, caller.uid());
+            return Ok(Reply::Done);
         }
         let run = job.run();
         let (state, reason) = match exit {
@@ -330,14 +246,6 @@ const NOT_ANSWERED: &str = "its provider has not answered the order yet";
 
 fn invalid_node_state() -> Rejection {
     Rejection::new("SQ3002", "Invalid node state specified")
-}
-
-fn show(job: &JobRef) -> String {
-    match (&job.elements, job.component) {
-        (None, None) => job.job.to_string(),
-        (None, Some(offset)) => format!("{}+{offset}", job.job),
-        (Some(elements), _) => format!("{}_[{elements}]", job.job),
-    }
 }
 
 /// The runs that a signal reaches, with their nodes.

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use crate::cluster::Cluster;
 use crate::event::What;
-use crate::job::{Job, JobPhase, Role, TermState};
+use crate::job::{Job, JobPhase, TermState};
 use squall_types::het::MAX_COMPONENTS;
 use squall_types::{
     DependencyKind, DependencyTerm, EndState, HetPlace, IndexSet, JobId, JobSpec, Reason, TargetJob, Timestamp,
@@ -58,12 +58,9 @@ impl Draft {
         self.emit(What::DependencyChanged { job: id, terms, eligible_at });
         if hopeless {
             let reason = Reason::DependencyNeverSatisfied;
-            match self.job(id).map(|job| job.role.clone()) {
-                Some(Role::Pending { indices }) => {
-                    self.emit(What::ElementsCancelled { array: id, indices, by: None });
-                    self.wake_dependants(id);
-                }
-                _ => self.end_whole(id, EndState::Cancelled, reason),
+            match self.job(id).and_then(Job::waiting).cloned() {
+                Some(waiting) => self.cancel_waiting(id, waiting, None),
+                None => self.end_whole(id, EndState::Cancelled, reason),
             }
         }
     }
@@ -131,10 +128,7 @@ fn progress(cluster: &Cluster, target: TargetJob) -> Option<Progress> {
         return progress_of_element(cluster, target.job, index);
     }
     if let Some(array) = cluster.arrays.get(&target.job) {
-        let waiting = matches!(
-            cluster.jobs.get(&target.job),
-            Some(Job { role: Role::Pending { .. }, phase: JobPhase::Pending, .. })
-        );
+        let waiting = cluster.waiting_records(target.job).next().is_some();
         let ended = !waiting && array.live == 0;
         let failed = !array.failed.is_empty();
         let unstarted = || {

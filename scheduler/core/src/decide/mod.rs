@@ -16,6 +16,7 @@ mod startup;
 mod steps;
 mod submit;
 mod suspend;
+mod targets;
 mod tick;
 mod update;
 

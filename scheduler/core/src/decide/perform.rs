@@ -111,7 +111,7 @@ impl Draft {
 
     /// The record that would start, if nothing forbids it.
     fn startable(&self, target: Target) -> Result<JobId, Rejection> {
-        let (Target::Job(id) | Target::Element { array: id, .. }) = target;
+        let (Target::Job(id) | Target::Element { record: id, .. }) = target;
         let stale =
             |why: &str| Rejection::new("SQ5001", "the plan is out of date").asked(format!("job {id}")).limit(why);
         let job = self.job(id).ok_or_else(|| stale("it is not known"))?;
@@ -120,6 +120,11 @@ impl Draft {
             || job.eligible_at.is_none_or(|at| at > self.now)
         {
             return Err(stale("it does not wait for resources"));
+        }
+        if let Target::Element { index, .. } = target
+            && !job.waiting().is_some_and(|waiting| waiting.contains(index))
+        {
+            return Err(stale("the element does not wait there"));
         }
         if let Some(array) = job.array().and_then(|array| self.cluster.arrays.get(&array))
             && array.limit.is_some_and(|limit| array.active >= limit)
@@ -151,7 +156,7 @@ impl Draft {
     fn record_of(&mut self, target: Target, job: JobId) -> JobId {
         match target {
             Target::Job(_) => job,
-            Target::Element { array, index } => self.split(array, index),
+            Target::Element { record, index } => self.split(record, index),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::refuse::Rejection;
 use squall_types::did_you_mean::closest;
 use squall_types::span_text::clock;
 use squall_types::{
-    Attempt, CpuAsk, GpuAsk, JobId, JobKind, JobSpec, MemoryAsk, PartitionName, Reason, Span, SubmitToken,
+    Attempt, CpuAsk, GpuAsk, JobId, JobKind, JobSpec, MemoryAsk, PartitionName, Reason, Span, SubmitToken, TargetJob,
 };
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Draft {
     /// The record as it would stand in the queue.
     pub(super) fn pending(&self, spec: &JobSpec, id: JobId, terms: &[crate::job::TermState]) -> Job {
         let role = match &spec.array {
-            Some(array) => Role::Pending { indices: array.indices.clone() },
+            Some(array) => Role::Pending { indices: array.indices.clone(), group_of: None },
             None => Role::Single,
         };
         Job {
@@ -308,31 +308,42 @@ impl Draft {
             if target.job >= id && self.job(target.job).is_none() {
                 return Err(problem(asked, "no job of that number has been submitted".to_owned()));
             }
-            let mine = self.cluster.leader_of(id);
-            if self.cluster.leader_of(target.job) == mine || self.leads_to(target.job, mine) {
+            if self.leads_to(target, id) {
                 return Err(problem(asked, "it would wait for itself".to_owned()));
             }
         }
         Ok(())
     }
 
-    /// Whether `from` waits, over any number of jobs, for `to`. A heterogeneous job waits for what any of it waits for.
-    fn leads_to(&self, from: JobId, to: JobId) -> bool {
+    /// Whether `from` is `to`, or waits for it over any number of jobs. A heterogeneous job waits for what any of it waits
+    /// for, and an array for what any group of its elements does.
+    fn leads_to(&self, from: TargetJob, to: JobId) -> bool {
         let mut seen = std::collections::BTreeSet::new();
         let mut left = vec![from];
-        while let Some(job) = left.pop() {
-            let job = self.cluster.leader_of(job);
-            if job == to {
+        while let Some(target) = left.pop() {
+            if self.names(target, to) {
                 return true;
             }
-            if seen.insert(job)
-                && let Some(job) = self.job(job).filter(|job| job.is_pending())
-            {
-                let terms = self.cluster.together(job).flat_map(|job| &job.spec.dependency.terms);
-                left.extend(terms.filter_map(|term| term.target).map(|target| target.job));
+            let job = self.cluster.leader_of(target.job);
+            if !seen.insert(job) {
+                continue;
             }
+            let groups = self.cluster.arrays.get(&job).into_iter().flat_map(|array| &array.groups);
+            let records = std::iter::once(&job).chain(groups).filter_map(|id| self.job(*id));
+            let waiting = records.filter(|job| job.is_pending()).flat_map(|job| self.cluster.together(job));
+            left.extend(waiting.flat_map(|job| &job.spec.dependency.terms).filter_map(|term| term.target));
         }
         false
+    }
+
+    /// Whether what a term is about has this job in it.
+    fn names(&self, target: TargetJob, id: JobId) -> bool {
+        if self.cluster.leader_of(target.job) == self.cluster.leader_of(id) {
+            return true;
+        }
+        let Some(job) = self.job(id).filter(|job| job.array() == Some(target.job)) else { return false };
+        let has = |index: u32| job.index() == Some(index) || job.waiting().is_some_and(|all| all.contains(index));
+        target.index.is_none_or(has)
     }
 
     /// Refuses what no configured shape could ever run, with the number that refuses it and what would work.

@@ -2,9 +2,9 @@
 //! its nodes stay bought, and nothing that it holds is granted to anybody else. Only its time stands still.
 
 use super::Reply;
-use super::control::Target;
 use super::draft::Draft;
 use super::perform::DIE_AT_MARGIN;
+use super::targets::Target;
 use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;

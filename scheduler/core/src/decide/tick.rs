@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::config::BudgetPeriod;
 use crate::due::{DIE_AT_BOUND, extension_at, limit_at, outlives, renewal_at, stop_margin};
 use crate::event::What;
-use crate::job::{JobPhase, Outcome, Role};
+use crate::job::{Job, JobPhase, Outcome};
 use crate::node::{DrainWhy, Node, NodeState};
 use crate::order::{Order, OrderState};
 use squall_types::agent::StopWhy;
@@ -57,12 +57,9 @@ impl Draft {
         let late = |job: &&crate::job::Job| job.is_pending() && job.spec.end_by.is_some_and(|by| self.past(by));
         let late: Vec<JobId> = self.cluster.jobs_due(self.now).filter(late).map(|job| job.id).collect();
         for id in late {
-            match self.job(id).map(|job| job.role.clone()) {
-                Some(Role::Pending { indices }) => {
-                    self.emit(What::ElementsCancelled { array: id, indices, by: None });
-                    self.wake_dependants(id);
-                }
-                _ => self.end_whole(id, EndState::Deadline, Reason::TimeLimit),
+            match self.job(id).and_then(Job::waiting).cloned() {
+                Some(waiting) => self.cancel_waiting(id, waiting, None),
+                None => self.end_whole(id, EndState::Deadline, Reason::TimeLimit),
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Reply;
 use super::dependencies::{eligible_at, resolve};
 use super::draft::Draft;
+use super::targets::Target;
 use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
@@ -15,12 +16,11 @@ impl Draft {
     pub fn update(&mut self, caller: &Caller, job: &JobRef, update: &JobUpdate) -> Result<Reply, Rejection> {
         let mut changed = Vec::new();
         for target in self.targets(job)? {
-            let (super::control::Target::Record(id) | super::control::Target::Waiting(id, _)) = &target;
+            let (Target::Record(id) | Target::Waiting(id, _)) = &target;
             self.may_change(caller, *id)?;
-            for id in self.records_of(target) {
-                self.update_record(caller, id, update)?;
-                changed.push(id);
-            }
+            let id = self.record_for(target);
+            self.update_record(caller, id, update)?;
+            changed.push(id);
         }
         // What each component may be, all of them together may not.
         changed.last().map_or(Ok(()), |id| self.fits_together(*id))?;
@@ -41,8 +41,14 @@ impl Draft {
                 .try_this("scrontab -e"));
         }
         let mut spec = job.spec.as_ref().clone();
+        // The limit is the whole array's, and may have come with another record of it.
+        let array = job.array().filter(|_| job.waiting().is_some()).and_then(|array| self.cluster.arrays.get(&array));
+        if let Some((array, spec)) = array.zip(spec.array.as_mut()) {
+            spec.limit = array.limit;
+        }
+        let before = spec.clone();
         self.merge(caller, &job, &mut spec, update)?;
-        if spec == *job.spec {
+        if spec == before {
             return Ok(());
         }
         let terms = if update.dependency.is_some() { resolve(&self.cluster, &spec, id) } else { job.terms.clone() };

@@ -166,7 +166,7 @@ impl Planner<'_> {
     fn job(&mut self, key: QueueKey, class: ClassId) {
         let Some(job) = self.cluster.jobs.get(&key.job) else { return };
         match &job.role {
-            Role::Pending { indices } => self.elements(job, class, indices),
+            Role::Pending { indices, .. } => self.elements(job, class, indices),
             Role::Component(_) => self.together(class),
             Role::Single | Role::Element { .. } => {
                 if !self.array_has_room(job) {
@@ -200,7 +200,7 @@ impl Planner<'_> {
                 }
                 return;
             }
-            if let Some(note) = self.attempt(job, Target::Element { array: job.id, index }, class) {
+            if let Some(note) = self.attempt(job, Target::Element { record: job.id, index }, class) {
                 // The record speaks for the first element that waits for resources.
                 let known = self.pass.notes.get(&job.id).map(|note| note.reason);
                 if known.is_none() || known == Some(Reason::Dependency) {

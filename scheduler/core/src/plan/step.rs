@@ -111,11 +111,11 @@ impl Step {
     }
 }
 
-/// A job, or an element of an array that has no record yet.
+/// A job, or an element of an array that still waits with others in one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     Job(JobId),
-    Element { array: JobId, index: u32 },
+    Element { record: JobId, index: u32 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -75,8 +75,8 @@ fn named<'a>(cluster: &'a Cluster, refs: &[JobRef]) -> impl Iterator<Item = Chos
                 chosen.insert(*job, None);
             }
             (None, Some(array)) => {
-                chosen.extend(array.records.values().map(|record| (*record, None)));
-                chosen.insert(*job, None);
+                let records = array.records.values().chain(&array.groups).chain([job]);
+                chosen.extend(records.map(|record| (*record, None)));
             }
             (Some(_), None) => {}
             (Some(elements), Some(array)) => {
@@ -96,16 +96,19 @@ fn leads(cluster: &Cluster, job: JobId) -> Option<HetPlace> {
     cluster.jobs.get(&job)?.het().filter(|place| place.is_leader())
 }
 
-/// Those of the elements that have no record of their own yet.
+/// Those of the elements that have no record of their own yet, or never got one.
 fn add_waiting(chosen: &mut BTreeMap<JobId, Option<IndexSet>>, cluster: &Cluster, array: JobId, elements: &IndexSet) {
-    let Some(Role::Pending { indices }) = cluster.jobs.get(&array).map(|job| &job.role) else { return };
-    let waiting = indices.intersection(elements);
-    if waiting.is_empty() {
-        return;
-    }
-    let part = chosen.entry(array).or_insert_with(|| Some(IndexSet::new()));
-    if let Some(part) = part {
-        waiting.ranges().iter().for_each(|(first, last)| part.insert_range(*first, *last));
+    let groups = cluster.arrays.get(&array).into_iter().flat_map(|record| &record.groups);
+    for id in std::iter::once(&array).chain(groups) {
+        let Some(Role::Pending { indices, .. }) = cluster.jobs.get(id).map(|job| &job.role) else { continue };
+        let waiting = indices.intersection(elements);
+        if waiting.is_empty() {
+            continue;
+        }
+        let part = chosen.entry(*id).or_insert_with(|| Some(IndexSet::new()));
+        if let Some(part) = part {
+            waiting.ranges().iter().for_each(|(first, last)| part.insert_range(*first, *last));
+        }
     }
 }
 
@@ -167,9 +170,9 @@ pub fn job_refs(cluster: &Cluster, filter: &JobFilter) -> Vec<JobRef> {
     let chosen = candidates(cluster, filter).filter(|chosen| conditions.hold(cluster, chosen.job));
     let name = |chosen: Chosen<'_>| match (&chosen.job.role, chosen.part) {
         (Role::Single | Role::Component(_), _) => JobRef::from(chosen.job.id),
-        (Role::Pending { .. }, Some(part)) => JobRef { job: chosen.job.id, elements: Some(part), component: None },
-        (Role::Pending { indices }, None) => {
-            JobRef { job: chosen.job.id, elements: Some(indices.clone()), component: None }
+        (Role::Pending { indices, group_of }, part) => {
+            let elements = Some(part.unwrap_or_else(|| indices.clone()));
+            JobRef { job: group_of.unwrap_or(chosen.job.id), elements, component: None }
         }
         (Role::Element { array, index }, _) => {
             JobRef { job: *array, elements: Some([*index].into_iter().collect()), component: None }

@@ -173,9 +173,10 @@ pub(super) fn partitions_of(job: &Job) -> &[PartitionName] {
 fn array_view(cluster: &Cluster, job: &Job) -> Option<ArrayView> {
     match &job.role {
         Role::Single | Role::Component(_) => None,
-        Role::Pending { indices } => {
-            let limit = cluster.arrays.get(&job.id).and_then(|array| array.limit);
-            Some(ArrayView::Pending { array: job.id, indices: indices.clone(), limit })
+        Role::Pending { indices, group_of } => {
+            let array = group_of.unwrap_or(job.id);
+            let limit = cluster.arrays.get(&array).and_then(|array| array.limit);
+            Some(ArrayView::Pending { array, indices: indices.clone(), limit })
         }
         Role::Element { array, index } => Some(ArrayView::Element { array: *array, index: *index }),
     }

@@ -2,10 +2,10 @@
 
 use crate::cluster::Cluster;
 use crate::cost::{node_cost, share_of};
-use crate::job::{Job, JobPhase, Role};
+use crate::job::{Job, JobPhase};
 use crate::node::{GoneWhy, Node, NodeState};
+use squall_types::Timestamp;
 use squall_types::api::{ClusterSummary, LedgerRow};
-use squall_types::{JobId, Timestamp};
 
 /// Everything but the journal's position, which the state does not know (`seq` is 0).
 ///
@@ -46,15 +46,9 @@ fn count_jobs(cluster: &Cluster, summary: &mut ClusterSummary) {
             JobPhase::Pending | JobPhase::Ended(_) => {}
         }
     }
-    let more: u64 = cluster.arrays.keys().map(|array| waiting_elements(cluster, array).saturating_sub(1)).sum();
+    let waiting = cluster.arrays.keys().flat_map(|array| cluster.waiting_records(*array));
+    let more: u64 = waiting.map(|(_, elements)| elements.len().saturating_sub(1)).sum();
     summary.jobs_pending = (cluster.live_job_count() as u64).saturating_sub(active) + more;
-}
-
-fn waiting_elements(cluster: &Cluster, array: &JobId) -> u64 {
-    match cluster.jobs.get(array) {
-        Some(Job { role: Role::Pending { indices }, phase: JobPhase::Pending, .. }) => indices.len(),
-        _ => 0,
-    }
 }
 
 fn add_node(cluster: &Cluster, node: &Node, now: Timestamp, summary: &mut ClusterSummary) {

@@ -113,7 +113,9 @@ impl<'a> Model<'a> {
             return self.together(job);
         }
         let targets: Vec<Target> = match &job.role {
-            Role::Pending { indices } => indices.iter().map(|index| Target::Element { array: job.id, index }).collect(),
+            Role::Pending { indices, .. } => {
+                indices.iter().map(|index| Target::Element { record: job.id, index }).collect()
+            }
             _ => vec![Target::Job(job.id)],
         };
         for target in targets {

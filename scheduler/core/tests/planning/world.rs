@@ -100,6 +100,8 @@ pub enum Act {
     Suspend(prop::sample::Index),
     Resume(prop::sample::Index),
     Shorten(prop::sample::Index, i64),
+    /// From the first to the last of these elements of an array: they are held, or shortened.
+    Part(prop::sample::Index, (u32, u32), Option<i64>),
     Contact(prop::sample::Index, bool),
     Health(prop::sample::Index, bool),
     Launch(prop::sample::Index, bool),
@@ -158,6 +160,8 @@ pub fn act() -> impl Strategy<Value = Act> {
         1 => any::<Index>().prop_map(Act::Suspend),
         1 => any::<Index>().prop_map(Act::Resume),
         1 => (any::<Index>(), 1i64..900).prop_map(|(job, secs)| Act::Shorten(job, secs)),
+        2 => (any::<Index>(), 0u32..4, 1u32..4, prop::option::of(1i64..900))
+            .prop_map(|(array, first, more, secs)| Act::Part(array, (first, first + more), secs)),
         1 => (any::<Index>(), any::<bool>()).prop_map(|(node, is)| Act::Contact(node, is)),
         1 => (any::<Index>(), any::<bool>()).prop_map(|(node, is)| Act::Health(node, is)),
         4 => (any::<Index>(), prop::bool::weighted(0.9)).prop_map(|(order, works)| Act::Launch(order, works)),
@@ -276,6 +280,7 @@ impl World {
                 let update = JobUpdate { time_limit: Some(Span::from_secs(*secs)), ..JobUpdate::default() };
                 self.on_job(index, |job| Command::Update { job, update: Box::new(update) });
             }
+            Act::Part(index, elements, secs) => self.on_part(index, *elements, *secs),
             Act::Contact(index, contact) => self.on_node(index, |node| Command::Contact { node, contact: *contact }),
             Act::Health(index, ill) => {
                 let fault = if *ill { "hot".to_owned() } else { String::new() };
@@ -434,6 +439,22 @@ impl World {
         if !jobs.is_empty() {
             self.decide(command(JobRef::from(*index.get(&jobs))));
         }
+    }
+
+    fn on_part(&mut self, index: &prop::sample::Index, elements: (u32, u32), secs: Option<i64>) {
+        let arrays: Vec<JobId> = self.cluster.arrays.keys().copied().collect();
+        if arrays.is_empty() {
+            return;
+        }
+        let elements = Some(IndexSet::from_ranges(vec![elements]));
+        let job = JobRef { job: *index.get(&arrays), elements, component: None };
+        self.decide(match secs.map(Span::from_secs) {
+            Some(limit) => {
+                let update = Box::new(JobUpdate { time_limit: Some(limit), ..JobUpdate::default() });
+                Command::Update { job, update }
+            }
+            None => Command::Hold { job },
+        });
     }
 
     fn on_node(&mut self, index: &prop::sample::Index, command: impl FnOnce(NodeId) -> Command) {

@@ -13,7 +13,7 @@ use std::path::Path;
 /// What stands where a row has not ended: after every time.
 pub(crate) const LIVE: i64 = i64::MAX;
 
-/// A row of `jobs`: the record of a job is part 0; groups of its elements that never ran count from 1.
+/// A row of `jobs`: the record of a job is part 0; elements of an array that never ran are parts from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct JobKey(pub i64);
 
@@ -122,7 +122,7 @@ impl Job {
     fn columns(&self) -> Columns {
         let (array, element) = match &self.row.place {
             Place::Single => (None, None),
-            Place::Waiting { .. } => (Some(self.key.job()), None),
+            Place::Waiting { group_of, .. } => (Some(group_of.unwrap_or(self.key.job())), None),
             Place::Element { array, index } => (Some(*array), Some(*index)),
             Place::NeverRan { array, .. } => (Some(*array), None),
             // Found together like the elements of an array, by the number of the whole.

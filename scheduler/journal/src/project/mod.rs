@@ -70,7 +70,13 @@ impl Writer<'_> {
             What::JobSubmitted { job, spec, eligible_at, het, .. } => {
                 self.submitted(*job, spec, *eligible_at, *het, at)
             }
-            What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
+            What::ElementSplit { array, index, job, group } => {
+                self.split(group.unwrap_or(*array), *job, Place::Element { array: *array, index: *index })
+            }
+            What::GroupSplit { array, indices, job, group } => {
+                let indices = indices.clone();
+                self.split(group.unwrap_or(*array), *job, Place::Waiting { indices, group_of: Some(*array) })
+            }
             What::JobClaimed { job, .. } => self.set_phase(*job, Phase::Configuring),
             What::ClaimDropped { job, reason, .. } => self.edit(*job, |job| {
                 job.row.phase = Phase::Pending;
@@ -134,7 +140,9 @@ impl Writer<'_> {
             What::JobUpdated { job, spec, eligible_at, time_limit, .. } => {
                 self.updated(*job, spec, *eligible_at, *time_limit)
             }
-            What::ElementsCancelled { array, indices, by } => self.elements_cancelled(*array, indices, *by, at),
+            What::ElementsCancelled { array, indices, by, group } => {
+                self.elements_cancelled(group.unwrap_or(*array), *array, indices, *by, at)
+            }
             What::DependencyChanged { job, eligible_at, .. } => self.edit_pending(*job, |job| {
                 job.row.eligible_at = *eligible_at;
                 job.row.reason = if eligible_at.is_none() { Reason::Dependency } else { Reason::None };
@@ -200,7 +208,7 @@ impl Writer<'_> {
         at: Timestamp,
     ) -> Result<(), JournalError> {
         let place = match (&spec.array, het) {
-            (Some(array), _) => Place::Waiting { indices: array.indices.clone() },
+            (Some(array), _) => Place::Waiting { indices: array.indices.clone(), group_of: None },
             (None, Some(place)) => Place::Component(place),
             (None, None) => Place::Single,
         };
@@ -231,36 +239,39 @@ impl Writer<'_> {
         self.insert_job(&Job { key, uid: spec.uid, submitted_at: at, ended_at: None, spec: spec_id, row })
     }
 
-    /// An element gets a row of its own; the last one takes over the array's.
-    fn split(&mut self, array: JobId, index: u32, job: JobId) -> Result<(), JournalError> {
-        let element = Place::Element { array, index };
-        if job == array {
-            return self.edit(array, |row| row.row.place = element);
+    /// An element or a group of them gets a row of its own; the last element takes over the row in which it waited.
+    fn split(&mut self, from: JobId, job: JobId, place: Place) -> Result<(), JournalError> {
+        if job == from {
+            return self.edit(from, |row| row.row.place = place);
         }
-        let Some(mut whole) = self.job(JobKey::of(array))? else { return Ok(()) };
-        self.edit(array, |row| {
-            if let Place::Waiting { indices } = &mut row.row.place {
-                indices.remove(index);
+        let Some(mut whole) = self.job(JobKey::of(from))? else { return Ok(()) };
+        self.edit(from, |row| {
+            if let Place::Waiting { indices, .. } = &mut row.row.place {
+                match &place {
+                    Place::Waiting { indices: gone, .. } => *indices = indices.difference(gone),
+                    Place::Element { index, .. } => _ = indices.remove(*index),
+                    _ => {}
+                }
             }
         })?;
         self.share_spec(whole.spec)?;
         whole.key = JobKey::of(job);
-        whole.row.place = element;
+        whole.row.place = place;
         self.insert_job(&whole)
     }
 
-    /// The elements are over; where others still wait, as a row beside theirs.
+    /// The elements are over; where others still wait in their record, as a row beside that of their array.
     fn elements_cancelled(
         &mut self,
+        from: JobId,
         array: JobId,
         gone: &IndexSet,
         by: Option<Uid>,
         at: Timestamp,
     ) -> Result<(), JournalError> {
-        let Some(mut group) = self.job(JobKey::of(array))? else { return Ok(()) };
-        let Place::Waiting { mut indices } = group.row.place.clone() else { return Ok(()) };
-        let mut never_ran = IndexSet::new();
-        gone.iter().filter(|index| indices.remove(*index)).for_each(|index| never_ran.insert(index));
+        let Some(mut group) = self.job(JobKey::of(from))? else { return Ok(()) };
+        let Place::Waiting { indices: waiting, group_of } = group.row.place.clone() else { return Ok(()) };
+        let (indices, never_ran) = (waiting.difference(gone), waiting.intersection(gone));
         self.totals.count_end(EndState::Cancelled, never_ran.len());
         group.row.place = Place::NeverRan { array, indices: never_ran };
         group.row.phase = Phase::Ended(EndState::Cancelled);
@@ -268,9 +279,9 @@ impl Writer<'_> {
         group.row.reason = Reason::None;
         group.ended_at = Some(at);
         if indices.is_empty() {
-            return self.edit(array, |row| *row = group);
+            return self.edit(from, |row| *row = group);
         }
-        self.edit(array, |row| row.row.place = Place::Waiting { indices })?;
+        self.edit(from, |row| row.row.place = Place::Waiting { indices, group_of })?;
         self.share_spec(group.spec)?;
         group.key = self.next_part(array)?;
         self.insert_job(&group)

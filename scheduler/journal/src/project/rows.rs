@@ -65,11 +65,14 @@ pub(crate) struct SpecRow {
 pub(crate) enum Place {
     #[n(0)]
     Single,
-    /// The elements that wait, as one row.
+    /// Elements that wait together, as one row.
     #[n(1)]
     Waiting {
         #[n(0)]
         indices: IndexSet,
+        /// The array that they are a group of; `None` in the row of the array itself.
+        #[n(1)]
+        group_of: Option<JobId>,
     },
     #[n(2)]
     Element {

@@ -126,7 +126,7 @@ fn is_asked(query: &AccountingQuery, job: &mut Job) -> bool {
     if asked.is_empty() {
         return false;
     }
-    if let Place::Waiting { indices } | Place::NeverRan { indices, .. } = &mut job.row.place {
+    if let Place::Waiting { indices, .. } | Place::NeverRan { indices, .. } = &mut job.row.place {
         *indices = asked;
     }
     true

@@ -57,7 +57,7 @@ impl Phase {
 pub(super) fn elements(job: &Job) -> Option<(JobId, IndexSet)> {
     match &job.row.place {
         Place::Single | Place::Component(_) => None,
-        Place::Waiting { indices } => Some((job.key.job(), indices.clone())),
+        Place::Waiting { indices, group_of } => Some((group_of.unwrap_or(job.key.job()), indices.clone())),
         Place::Element { array, index } => Some((*array, IndexSet::from_iter([*index]))),
         Place::NeverRan { array, indices } => Some((*array, indices.clone())),
     }
@@ -68,11 +68,8 @@ pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
     let row = &job.row;
     let grant = row.grant.as_ref();
     let array = match &row.place {
-        Place::Single | Place::Component(_) => None,
         Place::Element { array, index } => Some(ArrayView::Element { array: *array, index: *index }),
-        Place::Waiting { indices } | Place::NeverRan { indices, .. } => {
-            Some(ArrayView::Pending { array: job.key.job(), indices: indices.clone(), limit: spec.array_limit })
-        }
+        _ => elements(job).map(|(array, indices)| ArrayView::Pending { array, indices, limit: spec.array_limit }),
     };
     let partitions = || spec.partitions.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",");
     AccountedJob {

@@ -30,8 +30,10 @@ pub struct Story {
     next_node: u64,
     next_order: u64,
     waiting: BTreeMap<JobId, JobSpec>,
-    /// Arrays by the elements that have no record of their own.
+    /// Elements that have no record of their own, by the record in which they wait.
     arrays: BTreeMap<JobId, (JobSpec, Vec<u32>)>,
+    /// The arrays of groups.
+    groups: BTreeMap<JobId, JobId>,
     running: BTreeMap<JobId, (u32, NodeId, Timestamp)>,
     attempts: BTreeMap<JobId, u32>,
     bought: Vec<(NodeId, OrderId)>,
@@ -49,6 +51,7 @@ impl Story {
             next_order: 1,
             waiting: BTreeMap::new(),
             arrays: BTreeMap::new(),
+            groups: BTreeMap::new(),
             running: BTreeMap::new(),
             attempts: BTreeMap::new(),
             bought: Vec::new(),
@@ -200,23 +203,38 @@ impl Story {
     }
 
     fn split(&mut self, batch: &mut Batch) {
-        let Some((array, (spec, mut waiting))) = self.arrays.pop_first() else { return };
+        let Some((record, (spec, mut waiting))) = self.arrays.pop_first() else { return };
+        let (array, group) = self.array_and_group(record);
+        if waiting.len() > 3 {
+            // One of the record's elements is split from it, and two more as a group.
+            let indices = IndexSet::from_iter(waiting.split_off(waiting.len() - 2));
+            let job = self.job();
+            self.arrays.insert(job, (spec.clone(), indices.iter().collect()));
+            self.groups.insert(job, array);
+            self.push(batch, What::GroupSplit { array, indices, job, group });
+        }
         let index = waiting.remove(0);
-        let job = if waiting.is_empty() { array } else { self.job() };
-        self.push(batch, What::ElementSplit { array, index, job });
+        let job = if waiting.is_empty() { record } else { self.job() };
+        self.push(batch, What::ElementSplit { array, index, job, group });
         self.waiting.insert(job, spec.clone());
         if !waiting.is_empty() {
-            self.arrays.insert(array, (spec, waiting));
+            self.arrays.insert(record, (spec, waiting));
         }
     }
 
+    fn array_and_group(&self, record: JobId) -> (JobId, Option<JobId>) {
+        let array = self.groups.get(&record).copied();
+        (array.unwrap_or(record), array.map(|_| record))
+    }
+
     fn cancel(&mut self, batch: &mut Batch) {
-        let Some((array, (spec, mut waiting))) = self.arrays.pop_last() else { return };
+        let Some((record, (spec, mut waiting))) = self.arrays.pop_last() else { return };
+        let (array, group) = self.array_and_group(record);
         let gone = IndexSet::from_iter(waiting.drain(..1));
         let all = waiting.is_empty();
-        self.push(batch, What::ElementsCancelled { array, indices: gone, by: Some(Uid(1_000)) });
+        self.push(batch, What::ElementsCancelled { array, indices: gone, by: Some(Uid(1_000)), group });
         if !all {
-            self.arrays.insert(array, (spec, waiting));
+            self.arrays.insert(record, (spec, waiting));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Arrays as the durable events tell them: which elements wait, which have ended, and how.
 
 use squall_types::spec::ArraySpec;
-use squall_types::{EndState, JobId};
+use squall_types::{EndState, IndexSet, JobId};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default)]
@@ -11,15 +11,16 @@ pub struct Arrays(BTreeMap<JobId, Facts>);
 struct Facts {
     limit: Option<u32>,
     all: BTreeSet<u32>,
-    /// Elements that have a record of their own, or need none any more.
-    split: BTreeSet<u32>,
+    /// Elements that wait together, by their record: the array's, or that of a group.
+    waiting: BTreeMap<JobId, BTreeSet<u32>>,
     ended: BTreeMap<u32, EndState>,
 }
 
 impl Arrays {
     pub fn submitted(&mut self, array: JobId, spec: &ArraySpec) {
-        let all = spec.indices.iter().collect();
-        self.0.insert(array, Facts { limit: spec.limit, all, split: BTreeSet::new(), ended: BTreeMap::new() });
+        let all: BTreeSet<u32> = spec.indices.iter().collect();
+        let waiting = BTreeMap::from([(array, all.clone())]);
+        self.0.insert(array, Facts { limit: spec.limit, all, waiting, ended: BTreeMap::new() });
     }
 
     pub fn limit(&mut self, array: JobId, limit: Option<u32>) {
@@ -32,25 +33,45 @@ impl Arrays {
         self.0.get(&array)?.limit
     }
 
+    /// An element leaves the record in which it waits.
+    ///
     /// # Errors
-    /// Where the element is none, or has been split before.
-    pub fn split(&mut self, array: JobId, index: u32) -> Result<(), String> {
+    /// Where it does not wait there.
+    pub fn split(&mut self, array: JobId, from: JobId, index: u32) -> Result<(), String> {
         let facts = self.0.get_mut(&array).ok_or_else(|| format!("{array} is no array"))?;
-        if facts.all.contains(&index) && facts.split.insert(index) {
+        if facts.waiting.get_mut(&from).is_some_and(|waiting| waiting.remove(&index)) {
             return Ok(());
         }
-        Err(format!("J4: element {array}_{index} is split twice, or was never one"))
+        Err(format!("J4: element {array}_{index} leaves record {from}, where it does not wait"))
+    }
+
+    /// Elements leave a record for one of their own, together.
+    ///
+    /// # Errors
+    /// Where one of them does not wait there, or none is left there.
+    pub fn group(&mut self, array: JobId, from: JobId, indices: &IndexSet, group: JobId) -> Result<(), String> {
+        indices.iter().try_for_each(|index| self.split(array, from, index))?;
+        if self.none_waits_in(array, from) {
+            return Err(format!("all elements of array {array} that wait in record {from} are split from it"));
+        }
+        if let Some(facts) = self.0.get_mut(&array) {
+            facts.waiting.insert(group, indices.iter().collect());
+        }
+        Ok(())
     }
 
     pub fn ended(&mut self, array: JobId, index: u32, state: EndState) {
         if let Some(facts) = self.0.get_mut(&array) {
-            facts.split.insert(index);
             facts.ended.insert(index, state);
         }
     }
 
     pub fn none_waits(&self, array: JobId) -> bool {
-        self.0.get(&array).is_none_or(|facts| facts.split.len() == facts.all.len())
+        self.0.get(&array).is_none_or(|facts| facts.waiting.values().all(BTreeSet::is_empty))
+    }
+
+    pub fn none_waits_in(&self, array: JobId, record: JobId) -> bool {
+        self.0.get(&array).and_then(|facts| facts.waiting.get(&record)).is_none_or(BTreeSet::is_empty)
     }
 
     /// How one element ended; the outer `None` where there never was one.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 pub struct JobFacts {
     pub spec: JobSpec,
-    /// The array that it belongs to, and which element it is once it is one.
+    /// The array that it belongs to, and which element it is once it is one: `None` where several wait together.
     pub array: Option<(JobId, Option<u32>)>,
     pub attempt: u32,
     /// Bound and not requeued or ended.
@@ -98,7 +98,16 @@ impl History {
             }
             What::BackupRestored { .. } => self.restores += 1,
             What::JobSubmitted { job, spec, token, het, .. } => self.submitted(*job, spec, token, *het),
-            What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
+            What::ElementSplit { array, index, job, group } => {
+                let from = group.unwrap_or(*array);
+                let left = self.arrays.split(*array, from, *index);
+                self.split(from, *job, (*array, Some(*index)), left);
+            }
+            What::GroupSplit { array, indices, job, group } => {
+                let from = group.unwrap_or(*array);
+                let left = self.arrays.group(*array, from, indices, *job);
+                self.split(from, *job, (*array, None), left);
+            }
             What::JobClaimed { job, allocations, .. } => {
                 self.may_begin(*job, at);
                 if let Some(facts) = self.jobs.get_mut(job) {
@@ -152,10 +161,15 @@ impl History {
                     }
                 }
             }
-            What::ElementsCancelled { array, indices, .. } => {
-                indices.iter().for_each(|index| self.arrays.ended(*array, index, EndState::Cancelled));
-                if self.arrays.none_waits(*array)
-                    && let Some(facts) = self.jobs.get_mut(array).filter(|facts| facts.array == Some((*array, None)))
+            What::ElementsCancelled { array, indices, group, .. } => {
+                let record = group.unwrap_or(*array);
+                for index in indices.iter() {
+                    let left = self.arrays.split(*array, record, index);
+                    left.unwrap_or_else(|text| self.wrong(text));
+                    self.arrays.ended(*array, index, EndState::Cancelled);
+                }
+                if self.arrays.none_waits_in(*array, record)
+                    && let Some(facts) = self.alive(record, "is cancelled")
                 {
                     facts.ended = Some(EndState::Cancelled);
                 }
@@ -212,17 +226,16 @@ impl History {
         self.highest_job = self.highest_job.max(job);
     }
 
-    fn split(&mut self, array: JobId, index: u32, job: JobId) {
-        let Some(whole) = self.jobs.get(&array).cloned() else {
-            return self.wrong(format!("array {array} is split and was never submitted"));
-        };
-        if job != array {
+    /// What leaves a record for one of its own is like it; the last element takes it over.
+    fn split(&mut self, from: JobId, job: JobId, what: (JobId, Option<u32>), left: Result<(), String>) {
+        left.unwrap_or_else(|text| self.wrong(text));
+        let Some(whole) = self.alive(from, "is split").cloned() else { return };
+        if job != from {
             self.new_id(job);
+        } else if !self.arrays.none_waits_in(what.0, from) {
+            self.wrong(format!("an element of array {} takes over record {from}, where others wait", what.0));
         }
-        if let Err(text) = self.arrays.split(array, index) {
-            self.wrong(text);
-        }
-        self.jobs.insert(job, JobFacts { array: Some((array, Some(index))), ..whole });
+        self.jobs.insert(job, JobFacts { array: Some(what), ..whole });
     }
 
     fn bind(&mut self, run: Run, allocations: &[Allocation], time_limit: Span, at: Timestamp) {

@@ -31,8 +31,8 @@ impl Limits {
             What::JobSubmitted { job, spec, .. } | What::JobUpdated { job, spec, .. } => {
                 self.names.insert(*job, name_of(spec));
             }
-            What::ElementSplit { array, job, .. } => {
-                if let Some(name) = self.names.get(array).cloned() {
+            What::ElementSplit { array, job, group, .. } | What::GroupSplit { array, job, group, .. } => {
+                if let Some(name) = self.names.get(&group.unwrap_or(*array)).cloned() {
                     self.names.insert(*job, name);
                 }
             }

@@ -5,16 +5,16 @@ use crate::dice::Dice;
 use squall_core::ClusterConfig;
 use squall_types::accounts::AccountsEdit;
 use squall_types::api::{JobUpdate, NodeAction};
-use squall_types::{JobKind, Span, Timestamp, Uid};
+use squall_types::{IndexSet, JobKind, Span, Timestamp, Uid};
 
 /// One thing that somebody asks of the controller.
 #[derive(Clone, Debug)]
 pub enum Act {
     Submit(usize),
-    /// Of a submission, or of one of its elements.
+    /// Of a submission, or of some of its elements.
     Change {
         work: usize,
-        element: Option<u32>,
+        elements: Option<IndexSet>,
         change: Change,
         admin: bool,
     },
@@ -99,7 +99,7 @@ fn change(dice: &mut Dice, kinds: &Kinds, number: usize, one: &Work, at: Timesta
     if one.spec.hold || dice.chance(60) {
         let admin = dice.chance(300);
         let held_at = at + dice.secs(1, 60);
-        acts.push((held_at, Act::Change { work: number, element: None, change: Change::Hold, admin }));
+        acts.push((held_at, act(number, None, Change::Hold, admin)));
         acts.push((held_at + dice.secs(10, 300), act(number, None, Change::Release, true)));
     }
     if dice.chance(if kinds.clients { 250 } else { 60 }) {
@@ -142,7 +142,47 @@ fn change(dice: &mut Dice, kinds: &Kinds, number: usize, one: &Work, at: Timesta
 const TIMES: [&str; 3] = ["* * * * *", "*/3 * * * *", "@hourly"];
 
 fn act(work: usize, element: Option<u32>, change: Change, admin: bool) -> Act {
-    Act::Change { work, element, change, admin }
+    let elements = element.map(|index| IndexSet::from_ranges(vec![(index, index)]));
+    Act::Change { work, elements, change, admin }
+}
+
+/// What people do to some elements of arrays while the others wait as they did.
+pub fn parts(dice: &mut Dice, work: &[Work], acts: &mut Vec<(Timestamp, Act)>) {
+    let of_array = |(at, act): &(Timestamp, Act)| match act {
+        Act::Submit(number) => work[*number].spec.array.as_ref().map(|_| (*at, *number)),
+        _ => None,
+    };
+    let arrays: Vec<(Timestamp, usize)> = acts.iter().filter_map(of_array).collect();
+    for (at, number) in arrays {
+        if !dice.chance(600) {
+            continue;
+        }
+        let mut when = at + dice.millis(0, 20_000);
+        for _ in 0..dice.between(1, 6) {
+            let change = match dice.below(8) {
+                0..=2 => Change::Hold,
+                3 => Change::Release,
+                4 => Change::Cancel,
+                5 => Change::Update(Box::new(JobUpdate { array_limit: Some(2), ..JobUpdate::default() })),
+                _ => Change::Update(Box::new(JobUpdate {
+                    nice: Some(dice.between(0, 50) as i32),
+                    begin_at: dice.chance(300).then(|| when + dice.secs(0, 200)),
+                    ..JobUpdate::default()
+                })),
+            };
+            let mut elements = IndexSet::new();
+            for _ in 0..dice.between(1, 2) {
+                let first = dice.below(6) as u32;
+                elements.insert_range(first, first + dice.below(4) as u32);
+            }
+            let (elements, admin) = (Some(elements), dice.chance(500));
+            acts.push((when, Act::Change { work: number, elements, change, admin }));
+            when += dice.millis(100, 90_000);
+        }
+        if dice.chance(700) {
+            acts.push((when, act(number, None, Change::Release, true)));
+        }
+    }
 }
 
 /// Pools shrink and come back, or go away for a while.

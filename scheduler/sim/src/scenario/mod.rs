@@ -92,6 +92,7 @@ impl Scenario {
         if later.chance(300) {
             work::together(&mut later, &cluster.config, &mut work);
         }
+        acts::parts(&mut later, &work, &mut acts);
         let mut last_config = cluster.config.clone();
         // Different from every other, so that a pool that was refused is tried again.
         last_config.limits.max_jobs += 1;

@@ -106,7 +106,7 @@ impl JobTraces {
             What::JobSubmitted { job, spec, token, eligible_at, .. } => {
                 self.submitted(*job, spec, token, *eligible_at, at, spans);
             }
-            What::ElementSplit { array, index, job } => self.split(*array, *index, *job),
+            What::ElementSplit { array, index, job, .. } => self.split(*array, *index, *job),
             What::JobClaimed { job, partition, allocations } => {
                 if let Some(trace) = self.jobs.get_mut(job) {
                     trace.claimed(partition, allocations, at, &mut self.orders, spans);
@@ -166,10 +166,10 @@ impl JobTraces {
                     trace.step_ended(end, spans);
                 }
             }
+            // An array is over with the last of its elements, which may be long after its own record.
             What::JobsPurged { jobs } => jobs.iter().for_each(|job| {
                 self.jobs.remove(job);
                 self.elements.remove(job);
-                self.arrays.remove(job);
             }),
             _ => {}
         }

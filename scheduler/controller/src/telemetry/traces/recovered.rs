@@ -9,7 +9,7 @@ use super::stage::{Grant, Stage};
 use super::subject::Subject;
 use super::{JobTraces, Place, Sampling};
 use squall_core::Cluster;
-use squall_core::job::{Job, JobPhase, Part, Placement, Role};
+use squall_core::job::{ArrayRecord, Job, JobPhase, Part, Placement};
 use squall_core::node::NodeState;
 use squall_core::order::{Order, OrderState};
 use squall_types::Timestamp;
@@ -56,9 +56,9 @@ impl JobTraces {
         }
         if let Some(array) = job.array() {
             self.array_again(cluster, submission, &subject);
-            if let Role::Pending { indices } = &job.role {
+            if let Some(waiting) = job.waiting() {
                 if let Some(whole) = self.arrays.get_mut(&array) {
-                    whole.waiting = indices.len();
+                    whole.waiting += waiting.len();
                 }
                 return;
             }
@@ -87,10 +87,16 @@ impl JobTraces {
         }
         let mut whole = ArrayTrace::new(place, subject.clone(), 0);
         (whole.live, whole.completed, whole.failed) =
-            (u64::from(record.live), record.completed.len(), record.failed.len());
+            (elements_alive(cluster, record), record.completed.len(), record.failed.len());
         whole.is_partial = true;
         self.arrays.insert(place.job, whole);
     }
+}
+
+/// Elements that have a record of their own and have not ended.
+fn elements_alive(cluster: &Cluster, array: &ArrayRecord) -> u64 {
+    let groups = array.groups.iter().filter_map(|group| cluster.jobs.get(group)).filter(|job| job.is_pending()).count();
+    u64::from(array.live).saturating_sub(groups as u64)
 }
 
 /// Where it stands. When a job that is back in the queue began to wait is not kept: it counts from now.

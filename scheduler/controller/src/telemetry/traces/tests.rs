@@ -353,12 +353,12 @@ fn the_elements_of_an_array_have_traces_of_their_own_linked_to_the_submission() 
         spec.array = Some(ArraySpec { indices: (0..4).collect(), limit: None, step: 1 });
         spec.trace_parent = Some(GIVEN.to_owned());
     });
-    let split = |index, job| What::ElementSplit { array: JobId(5), index, job: JobId(job) };
+    let split = |index, job| What::ElementSplit { array: JobId(5), index, job: JobId(job), group: None };
     tape.order(5, 1, &[1]);
     tape.then(0, split(0, 6)).claim(0, 6, &[1]).then(0, split(1, 7)).claim(0, 7, &[1]);
     tape.launched(2, 1, &[1]).ready(50, 1).bind(0, 6, 1, &[1]).start(0, 6, 1).bind(0, 7, 1, &[1]).start(0, 7, 1);
     tape.finish(10, 6, 1, 1, EndState::Completed).finish(10, 7, 1, 1, EndState::Failed);
-    tape.then(1, What::ElementsCancelled { array: JobId(5), indices: (2..3).collect(), by: None });
+    tape.then(1, What::ElementsCancelled { array: JobId(5), indices: (2..3).collect(), by: None, group: None });
     // The last element goes by the id of the array.
     tape.then(0, split(3, 5)).bind(0, 5, 1, &[1]).start(0, 5, 1).finish(10, 5, 1, 1, EndState::Completed);
     insta::assert_snapshot!(tape.shown());
@@ -368,6 +368,24 @@ fn the_elements_of_an_array_have_traces_of_their_own_linked_to_the_submission() 
         assert_eq!((job.links[0].trace_id(), job.links[0].span_id()), (array.trace, array.span));
         assert_eq!(job.parent, None);
     }
+}
+
+#[test]
+fn an_array_is_over_with_its_last_group_and_not_with_its_own_record() {
+    let mut tape = Tape::new();
+    tape.submit(0, 5, |spec| spec.array = Some(ArraySpec { indices: (0..3).collect(), limit: None, step: 1 }));
+    let indices = IndexSet::from_iter([1, 2]);
+    tape.then(0, What::GroupSplit { array: JobId(5), indices, job: JobId(6), group: None });
+    tape.then(0, What::JobHeld { job: JobId(6), by: HeldBy::User });
+    let split = |index, job, group| What::ElementSplit { array: JobId(5), index, job: JobId(job), group };
+    tape.then(0, split(0, 5, None)).end(1, 5, EndState::Completed);
+    tape.then(900, What::JobsPurged { jobs: vec![JobId(5)] });
+    assert!(tape.spans.iter().all(|span| span.name != "array"), "two of its elements wait");
+    let group = Some(JobId(6));
+    tape.then(0, split(1, 7, group)).end(1, 7, EndState::Completed);
+    tape.then(0, What::ElementsCancelled { array: JobId(5), indices: (2..3).collect(), by: None, group });
+    assert_eq!(tape.spans.iter().filter(|span| span.name == "array").count(), 1);
+    assert_eq!(tape.traces.open(), 0);
 }
 
 #[test]
@@ -389,7 +407,7 @@ fn a_trace_goes_on_under_the_next_controller() {
     tape.submit(0, 3, |spec| {
         spec.array = Some(ArraySpec { indices: (0..2).collect(), limit: None, step: 1 });
     });
-    tape.then(0, What::ElementSplit { array: JobId(3), index: 0, job: JobId(4) });
+    tape.then(0, What::ElementSplit { array: JobId(3), index: 0, job: JobId(4), group: None });
     let mut cluster = Cluster::new();
     tape.events.iter().for_each(|event| cluster.apply(event));
     assert!(matches!(cluster.orders.get(&OrderId(1)), Some(Order { state: OrderState::Launched { .. }, .. })));

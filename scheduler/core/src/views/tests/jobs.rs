@@ -95,7 +95,7 @@ fn a_running_job_pays_its_share_of_its_nodes() {
 fn an_array_is_one_record_and_those_that_started() {
     let mut stage = Stage::new();
     stage.submit(0, 1, array("own", 9, Some(2)));
-    stage.happens(1, What::ElementSplit { array: JobId(1), index: 3, job: JobId(2) });
+    stage.happens(1, What::ElementSplit { array: JobId(1), index: 3, job: JobId(2), group: None });
     let views: Vec<_> = job_views(&stage.0, at(5), &JobFilter::default()).collect();
     let indices = IndexSet::from_ranges(vec![(0, 2), (4, 9)]);
     assert_eq!(views[0].array, Some(ArrayView::Pending { array: JobId(1), indices, limit: Some(2) }));
@@ -114,6 +114,35 @@ fn an_array_is_one_record_and_those_that_started() {
     assert_eq!(asked, [(1, Some(some)), (2, Some(ArrayView::Element { array: JobId(1), index: 3 }))]);
     assert_eq!(arrays(&reference(1, &[(10, u32::MAX)])), []);
     assert_eq!(arrays(&reference(77, &[])), []);
+}
+
+#[test]
+fn a_group_of_elements_is_a_line_of_its_array() {
+    let mut stage = Stage::new();
+    stage.submit(0, 1, array("own", 9, Some(2)));
+    let indices = IndexSet::from_ranges(vec![(2, 5)]);
+    stage.happens(1, What::GroupSplit { array: JobId(1), indices, job: JobId(2), group: None });
+    stage.happens(1, What::JobHeld { job: JobId(2), by: HeldBy::User });
+    let shown = |view: JobView| match view.array {
+        Some(ArrayView::Pending { array, indices, limit }) => {
+            assert_eq!(limit, Some(2), "it is the array's");
+            (format!("{array}_[{indices}]"), view.reason)
+        }
+        other => panic!("{other:?}"),
+    };
+    let lines: Vec<_> = job_views(&stage.0, at(5), &JobFilter::default()).map(shown).collect();
+    let held = |name: &str| (name.to_owned(), Reason::JobHeldUser);
+    assert_eq!(lines, [("1_[0-1,6-9]".to_owned(), Reason::Resources), held("1_[2-5]")]);
+    let of = |reference: &JobRef| job_details(&stage.0, at(5), reference).into_iter().map(|it| shown(it.view));
+    assert_eq!(of(&reference(1, &[])).count(), 2);
+    assert_eq!(of(&reference(2, &[])).collect::<Vec<_>>(), [held("1_[2-5]")]);
+    assert_eq!(of(&reference(1, &[(4, 5), (8, 20)])).nth(1), Some(held("1_[4-5]")));
+    assert_eq!(crate::views::summary(&stage.0, at(5)).jobs_pending, 10);
+    // What a bulk action is applied to.
+    let filter = JobFilter { users: vec![Uid(1001)], ..JobFilter::default() };
+    let named: Vec<_> = job_refs(&stage.0, &filter).into_iter().map(|it| (it.job.0, it.elements)).collect();
+    let elements = |ranges: &[(u32, u32)]| Some(IndexSet::from_ranges(ranges.to_vec()));
+    assert_eq!(named, [(1, elements(&[(0, 1), (6, 9)])), (1, elements(&[(2, 5)]))]);
 }
 
 #[test]

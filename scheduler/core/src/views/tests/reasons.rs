@@ -41,7 +41,7 @@ fn an_array_at_its_limit_waits_for_itself() {
     let mut stage = Stage::new();
     stage.submit(0, 1, array("own", 9, Some(1)));
     assert_eq!(reason(&stage, 1, 1), Reason::Resources);
-    stage.happens(1, What::ElementSplit { array: JobId(1), index: 0, job: JobId(2) });
+    stage.happens(1, What::ElementSplit { array: JobId(1), index: 0, job: JobId(2), group: None });
     stage.bind(1, 2, part(1, 1, &[]));
     assert_eq!(reason(&stage, 1, 2), Reason::JobArrayTaskLimit);
 }
