@@ -150,14 +150,21 @@ pub fn leave_children(leave: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes every descriptor from `first`: in a copy of a process, which ends without giving anything back.
+/// Closes every descriptor from `first` but one: in a copy of a process, which ends without giving anything back.
 ///
 /// # Errors
 /// As the kernel says.
-pub fn close_from(first: u32) -> io::Result<()> {
-    // SAFETY: takes three integers. The caller is a copy that uses none of those descriptors again.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+pub fn close_from(first: u32, but: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let close = |from: u32, to: u32| {
+        // SAFETY: takes three integers. The caller is a copy that uses none of those descriptors again.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    match but.map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd >= first) {
+        None => close(first, u32::MAX),
+        Some(but) if but == first => close(but + 1, u32::MAX),
+        Some(but) => close(first, but - 1).and_then(|()| close(but + 1, u32::MAX)),
+    }
 }
 
 /// Two ends between which packets keep their limits. On the first, nothing waits longer than `patience`.

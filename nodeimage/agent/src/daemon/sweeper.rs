@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Nothing has been forgotten for so long: longer than ext4 remembers what was deleted.
 const QUIET: Duration = Duration::from_secs(6);
+/// Between two folders: nobody waits for this, and others may be working.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Folders that stay at most.
 const MOST_FOLDERS: usize = 2_000;
 /// What they hold at most; most of it is the jobs' environments.
@@ -44,7 +46,7 @@ fn sweep(places: &Places, queue: &Receiver<Run>) {
             Err(RecvTimeoutError::Timeout) => {
                 while let Some(run) = left.oldest() {
                     clear(places, run);
-                    if let Ok(run) = queue.try_recv() {
+                    if let Ok(run) = queue.recv_timeout(PAUSE) {
                         left.push(run, Folder(places.run(run)).bytes());
                         break;
                     }

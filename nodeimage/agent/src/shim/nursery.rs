@@ -72,7 +72,7 @@ fn serve(begin: &dyn Fn(Vec<OsString>) -> i32) -> io::Result<()> {
             sys::fork(|| {
                 let ready = dup2_stdout(&said).is_ok() && sys::leave_children(false).is_ok();
                 // Of what is only the nursery's; the end of the pipe is the standard output by now.
-                match ready && sys::close_from(3).is_ok() {
+                match ready && sys::close_from(3, None).is_ok() {
                     true => begin(words()),
                     false => 1,
                 }

@@ -207,7 +207,7 @@ impl<'a> Keeper<'a> {
             // The first of those that share a file empties it: nothing of the others may be in it by then.
             let may_share = place == 0 && plan.tasks.len() > 1 && !(task.stdout && task.stderr);
             let begun = if may_share { Begun::new().ok() } else { None };
-            match starter.start(task) {
+            match starter.start(task, begun.as_ref()) {
                 Ok(task) => tasks.push(task),
                 Err(error) => failed.push((task.rank, error)),
             }

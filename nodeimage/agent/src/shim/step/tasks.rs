@@ -1,14 +1,17 @@
 //! The tasks of a step: how they are started, and the threads of bytes that lead to and from them.
 
 use super::StepTask;
-use crate::launch::SelfCommand;
+use crate::launch::{SelfCommand, task};
+use crate::sys;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,41 +94,68 @@ pub struct Starter<'a> {
 }
 
 impl Starter<'_> {
-    pub fn start(&mut self, task: &StepTask) -> io::Result<Task> {
-        let mut command = self.again.command("task", self.marker);
-        command.arg(self.dir.join(format!("task-{}", task.rank)));
-        if task.terminal { self.start_on_terminal(task, command) } else { self.start_on_pipes(task, command) }
+    /// Starts a task. `begun` tells when it has opened its files.
+    pub fn start(&mut self, task: &StepTask, begun: Option<&Begun>) -> io::Result<Task> {
+        if task.terminal { self.start_on_terminal(task, begun) } else { self.start_on_pipes(task, begun) }
     }
 
-    fn start_on_pipes(&mut self, task: &StepTask, mut command: Command) -> io::Result<Task> {
-        let given = |given: bool| if given { Stdio::piped() } else { Stdio::null() };
-        command.stdin(given(task.stdin)).stdout(given(task.stdout)).stderr(given(task.stderr));
-        let mut child = command.spawn()?;
-        if let Some(pipe) = child.stdout.take() {
-            self.read(task.rank, false, pipe::Receiver::from_owned_fd(pipe.into())?);
+    /// Makes the process of a task: a copy of this one, which is a fraction of what a program costs to execute, or the
+    /// program where this process has threads. Streams that are not given lead nowhere. Returns its number.
+    fn spawn(&self, rank: u32, streams: [Option<BorrowedFd<'_>>; 3], begun: Option<&Begun>) -> io::Result<u32> {
+        let plan = self.dir.join(format!("task-{rank}"));
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        let [stdin, stdout, stderr] = streams.map(|end| end.unwrap_or(null.as_fd()));
+        let copy = sys::fork(|| {
+            // What this process catches is for the copy as for any other.
+            sys::default_signals();
+            let placed = dup2_stdin(stdin).and_then(|()| dup2_stdout(stdout)).and_then(|()| dup2_stderr(stderr));
+            // Nothing of the other tasks: an end that is open here is one that they wait for.
+            match placed.is_ok() && sys::close_from(3, begun.map(|begun| begun.held.as_fd())).is_ok() {
+                true => task::run(&plan),
+                false => 1,
+            }
+        });
+        if copy.is_ok() {
+            return copy;
         }
-        if let Some(pipe) = child.stderr.take() {
-            self.read(task.rank, true, pipe::Receiver::from_owned_fd(pipe.into())?);
+        let end = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(Stdio::from);
+        let mut command = self.again.command("task", self.marker);
+        command.arg(&plan).stdin(end(stdin)?).stdout(end(stdout)?).stderr(end(stderr)?);
+        Ok(command.spawn()?.id())
+    }
+
+    fn start_on_pipes(&mut self, task: &StepTask, begun: Option<&Begun>) -> io::Result<Task> {
+        let piped = |given: bool| given.then(io::pipe).transpose();
+        let (stdin, stdout, stderr) = (piped(task.stdin)?, piped(task.stdout)?, piped(task.stderr)?);
+        let streams = [
+            stdin.as_ref().map(|(read, _)| read.as_fd()),
+            stdout.as_ref().map(|(_, write)| write.as_fd()),
+            stderr.as_ref().map(|(_, write)| write.as_fd()),
+        ];
+        let pid = self.spawn(task.rank, streams, begun)?;
+        for (ours, error) in [(stdout, false), (stderr, true)] {
+            if let Some((read, _)) = ours {
+                self.read(task.rank, error, pipe::Receiver::from_owned_fd(read.into())?);
+            }
         }
-        let stdin = match child.stdin.take() {
-            Some(pipe) => Some(self.write(pipe::Sender::from_owned_fd(pipe.into())?)),
+        let stdin = match stdin {
+            Some((_, write)) => Some(self.write(pipe::Sender::from_owned_fd(write.into())?)),
             None => None,
         };
-        Ok(Task { rank: task.rank, pid: child.id(), stdin, terminal: None, over: false })
+        Ok(Task { rank: task.rank, pid, stdin, terminal: None, over: false })
     }
 
-    fn start_on_terminal(&mut self, task: &StepTask, mut command: Command) -> io::Result<Task> {
+    fn start_on_terminal(&mut self, task: &StepTask, begun: Option<&Begun>) -> io::Result<Task> {
         let (rows, columns) = self.terminal.unwrap_or((24, 80));
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(Some(&size), None)?;
-        let end = |fd: &OwnedFd| fd.try_clone().map(Stdio::from);
-        command.stdin(end(&slave)?).stdout(end(&slave)?).stderr(end(&slave)?);
-        let child = command.spawn()?;
+        let pid = self.spawn(task.rank, [Some(slave.as_fd()); 3], begun)?;
+        drop(slave);
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK))?;
         let terminal = master.try_clone()?;
         self.read(task.rank, false, pipe::Receiver::from_owned_fd_unchecked(master.try_clone()?)?);
         let stdin = self.write(pipe::Sender::from_owned_fd_unchecked(master)?);
-        Ok(Task { rank: task.rank, pid: child.id(), stdin: Some(stdin), terminal: Some(terminal), over: false })
+        Ok(Task { rank: task.rank, pid, stdin: Some(stdin), terminal: Some(terminal), over: false })
     }
 
     fn read(&mut self, rank: u32, error: bool, mut from: impl AsyncReadExt + Unpin + Send + 'static) {
