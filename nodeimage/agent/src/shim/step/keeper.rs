@@ -334,9 +334,18 @@ impl<'a> Keeper<'a> {
     }
 
     fn terminate(&mut self) {
+        let outside = self.outside();
         self.plan.cell.signal(libc::SIGCONT);
         self.plan.cell.signal(libc::SIGTERM);
+        outside.into_iter().for_each(|task| task.signal(libc::SIGTERM));
         self.kill_at.get_or_insert_with(|| instant_after(self.plan.kill_wait));
+    }
+
+    /// Tasks that have not entered the cell yet: for a moment after they were made, nothing that is said there reaches them.
+    fn outside(&self) -> Vec<Process> {
+        let members = self.plan.cell.members();
+        let of_tasks = self.tasks.iter().filter(|task| !task.over).filter_map(|task| Process::find(task.pid));
+        of_tasks.filter(|process| !members.contains(process)).collect()
     }
 
     fn next_wake(&self) -> Instant {
@@ -355,7 +364,9 @@ impl<'a> Keeper<'a> {
             self.plan.cell.signal(signal);
         }
         if due(&mut self.kill_at) {
+            let outside = self.outside();
             self.plan.cell.kill();
+            outside.into_iter().for_each(|task| task.signal(libc::SIGKILL));
             self.kill_at = Some(now + KILL_AGAIN);
         }
         let over = due(&mut self.limit_at) | due(&mut self.others_at);
