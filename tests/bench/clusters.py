@@ -170,6 +170,8 @@ class Squall(Cluster):
         self.env["PATH"] = f"{self.dir}/bin:{self.env['PATH']}"
         self.env["SQUALL_CONTROLLER"] = f"unix:{self.dir}/ctld.sock"
         self.env["PEER"], self.env["BENCH_CTLD"] = str(self.dir), self.controller
+        # An update of a part of an array leaves one record here, where Slurm makes one for each element.
+        self.env["BENCH_FILL"] = "single"
         self.process = None
 
     def up(self):
