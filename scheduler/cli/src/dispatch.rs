@@ -4,6 +4,7 @@ use crate::command::Command;
 use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::Invocation;
 use crate::options::{self, Parsed};
+use crate::show::json;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
@@ -47,7 +48,8 @@ pub fn behind_squall(words: &[OsString]) -> Option<&[OsString]> {
     Command::linked(name).is_none().then_some(rest)
 }
 
-/// Answers what needs nothing but the words of one of Slurm's commands: `--version`, `--help`, `--usage`. Nothing else has been started by then.
+/// Answers what needs nothing but the words of one of Slurm's commands: `--version`, `--help`, `--usage`, `--json=list`.
+/// Nothing else has been started by then.
 ///
 /// # Errors
 /// Options that cannot be read.
@@ -59,6 +61,12 @@ pub fn answered_at_once(command: Command, parsed: &Parsed, out: &mut dyn Write) 
         out.write_all(options::help(command).as_bytes())?;
     } else if given("usage") {
         out.write_all(options::usage(command).as_bytes())?;
+    } else if parsed
+        .set
+        .iter()
+        .any(|set| matches!(set.opt.long, "json" | "yaml") && set.value.as_deref() == Some("list"))
+    {
+        writeln!(out, "Possible data_parser plugins:\n{}", json::FULL_NAME)?;
     } else {
         return Ok(false);
     }

@@ -9,13 +9,15 @@ use std::io::{self, Write};
 
 /// The only version of the shape that is written; `--json=v0.0.41` asks for it by name.
 pub const DATA_PARSER: &str = "v0.0.41";
+/// The same as `--json=list` names it.
+pub const FULL_NAME: &str = "data_parser/v0.0.41";
 
 /// What surrounds the records: `{"jobs": [...], "meta": {...}, "errors": [], "warnings": []}`.
 pub fn answer(records: &str, values: Vec<Value>, command: &str) -> Value {
     json!({
         records: values,
         "meta": {
-            "plugin": { "type": "", "name": "", "data_parser": format!("data_parser/{DATA_PARSER}"), "accounting_storage": "" },
+            "plugin": { "type": "", "name": "", "data_parser": FULL_NAME, "accounting_storage": "" },
             "client": { "source": command, "user": "", "group": "" },
             "command": [command],
             "slurm": { "version": { "major": "24", "micro": "4", "minor": "05" }, "release": "24.05.4", "cluster": "" },
@@ -70,7 +72,7 @@ pub enum Notation {
 pub fn asked(given: &Given, command: Command) -> Result<Option<Notation>, Failure> {
     let Some(long) = given.later_of(&["json", "yaml"]) else { return Ok(None) };
     match given.text(long) {
-        None | Some("" | DATA_PARSER) => {}
+        None | Some("" | DATA_PARSER | FULL_NAME) => {}
         Some(other) => {
             let failure = Failure::error(command.name(), format_args!("Invalid --{long} specification"));
             return Err(failure.advising(Advice {

@@ -63,6 +63,19 @@ fn brief_views_are_asked_for_where_they_show_the_same() {
 }
 
 #[test]
+fn the_shapes_of_json_are_listed() {
+    for line in ["squeue --json=list", "sacct --yaml=list", "scontrol --json=list show jobs"] {
+        let listed = desk().run(line);
+        assert_eq!(
+            (listed.code, listed.out.as_str()),
+            (0, "Possible data_parser plugins:\ndata_parser/v0.0.41\n"),
+            "{line}"
+        );
+    }
+    assert_eq!(desk().run("squeue --json=data_parser/v0.0.41").out, desk().run("squeue --json").out);
+}
+
+#[test]
 fn formats_with_letters_are_read_as_slurm_reads_them() {
     insta::assert_snapshot!(desk().transcripts(&[
         "squeue -j 1 -o '%q%%i|%.5i|%5i|%-7i|%.15j|'",
