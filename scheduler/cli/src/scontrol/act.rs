@@ -86,6 +86,13 @@ fn told(
     let mut code = 0;
     for result in results {
         if let Some(refusal) = result.refusal {
+            code = 1;
+            if refusal.slurm == INVALID
+                && let Some(elements) = of_known_array(invocation, id)
+            {
+                writeln!(invocation.err, "{elements}: {INVALID}")?;
+                continue;
+            }
             writeln!(invocation.err, "{} for job {}", escaped(&refusal.slurm), escaped(&result.job))?;
             for line in refusal_lines(&refusal) {
                 writeln!(invocation.err, "{line}")?;
@@ -94,10 +101,17 @@ fn told(
             if refusal.slurm == INVALID && matches!(action, JobAction::Hold | JobAction::Release) {
                 writeln!(invocation.err, "slurm_suspend error: {INVALID}")?;
             }
-            code = 1;
         }
     }
     Ok(code)
+}
+
+/// Elements that an array does not have, as Slurm names them where it has the array.
+fn of_known_array(invocation: &Invocation<'_>, id: &str) -> Option<String> {
+    let named = select::job(id)?.job;
+    let elements = named.elements?;
+    let array = invocation.controller.job(&JobRef::from(named.job)).ok()?;
+    array.first().is_some_and(|part| part.view.array.is_some()).then(|| format!("{}_{elements}", named.job))
 }
 
 /// `write batch_script JOB [FILE]`; `-` is standard output.
