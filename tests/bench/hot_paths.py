@@ -79,6 +79,17 @@ def of_command(cluster, *words):
         return read(out.name)
 
 
+def with_nurseries(agents):
+    """Agents and the processes of theirs that are copied for each job: those were there before anything is counted."""
+    found = list(agents)
+    for agent in agents:
+        for children in Path(f"/proc/{agent}/task").glob("*/children"):
+            for child in children.read_text().split():
+                if b"nursery" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                    found.append(int(child))
+    return found
+
+
 def show(path, process, found, jobs):
     figures = "".join(f"{found.get(name, float('nan')) / jobs:14.2f}" for name in EVENTS.values())
     print(f"{path:22}{process:14}{figures}", flush=True)
@@ -99,6 +110,8 @@ def main():
     try:
         cluster.up()
         controller, agents = [cluster.pid()], cluster.agents()
+        until(20, "every agent has its nursery", lambda: len(with_nurseries(agents)) == 2 * len(agents))
+        agents = with_nurseries(agents)
         print(f"{'':36}" + "".join(f"{name:>14}" for name in EVENTS.values()))
         held = ("sbatch", "-H", *quiet, "--wrap", "true")
         with Count(controller) as count:
