@@ -41,6 +41,30 @@ fn a_pending_job_shows_what_it_asks_for() {
     assert_eq!((view.start_at, view.end_at, view.cost), (None, None, MicroUsd::ZERO));
 }
 
+/// What a brief answer leaves out is said twice: where views are made, and to whoever reads them.
+#[test]
+fn a_brief_view_is_the_whole_one_without_what_it_leaves_out() {
+    let mut stage = Stage::new();
+    let ask = Ask { gpus: GpuAsk::PerNode(4, Some("h100".into())), ..Ask::default() };
+    let spec = JobSpec {
+        ask,
+        qos: Some("high".into()),
+        work_dir: "/home/ann".into(),
+        command: "train.sh".into(),
+        comment: "of note".into(),
+        node_list: vec!["n1".into()],
+        exclude: vec!["n2".into()],
+        wckey: "key".into(),
+        licenses: "matlab".into(),
+        ..spec("gpu")
+    };
+    stage.submit(0, 1, spec);
+    let views = |brief| job_views(&stage.0, at(100), &JobFilter { brief, ..JobFilter::default() }).collect::<Vec<_>>();
+    let whole = views(false);
+    assert!(!whole[0].work_dir.is_empty() && !whole[0].tres.is_empty() && !whole[0].exc_nodes.is_empty());
+    assert_eq!(views(true), whole.into_iter().map(JobView::briefly).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_claim_is_due_when_its_last_node_is() {
     let mut stage = Stage::new();
