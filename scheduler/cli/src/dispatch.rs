@@ -66,7 +66,7 @@ pub fn answered_at_once(command: Command, parsed: &Parsed, out: &mut dyn Write) 
         .iter()
         .any(|set| matches!(set.opt.long, "json" | "yaml") && set.value.as_deref() == Some("list"))
     {
-        writeln!(out, "Possible data_parser plugins:\n{}", json::FULL_NAME)?;
+        json::list(out)?;
     } else {
         return Ok(false);
     }

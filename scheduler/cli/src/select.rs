@@ -1,7 +1,7 @@
 //! Which jobs a command is about: ids, users and states as people name them.
 
 use crate::failure::Failure;
-use nix::unistd::{Gid as SystemGid, Group, User};
+use nix::unistd::{Gid as SystemGid, Group, Uid as SystemUid, User};
 use squall_types::api::{JobRef, JobState};
 use squall_types::indices::{ArrayLimits, parse_indices};
 use squall_types::{EndState, Gid, JobId, StepId, Uid};
@@ -87,6 +87,14 @@ pub fn group(text: &str) -> Option<Gid> {
         return Some(Gid(group.gid.as_raw()));
     }
     text.parse().ok().map(Gid)
+}
+
+/// What a user is called here; their number where nobody knows.
+pub fn user_name(uid: Uid) -> String {
+    match User::from_uid(SystemUid::from_raw(uid.0)) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
 }
 
 /// What a group is called here; its number where nobody knows.

@@ -117,6 +117,11 @@ impl Client {
         gather(self.job_detail_pages(job).await?).await
     }
 
+    /// The jobs of [`Client::job_pages`] with all that is known of each.
+    pub async fn pages_of_job_details(&self, filter: JobFilter) -> Result<Pages<JobDetail>, ClientError> {
+        self.link.pages(filter, async |mut stub, ask| stub.job_details(ask).await).await
+    }
+
     pub async fn act_pages(&self, filter: JobFilter, action: JobAction) -> Result<Pages<ActionResult>, ClientError> {
         self.link.pages(ActRequest { filter, action }, async |mut stub, ask| stub.act(ask).await).await
     }

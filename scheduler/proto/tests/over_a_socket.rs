@@ -11,7 +11,7 @@ use squall_proto::limits::PAGE_ITEMS;
 use squall_proto::node_client::NodeClient;
 use squall_proto::server::{Forward, UnixPeer, bind_unix, builder, client_service};
 use squall_proto::step_client::StepClient;
-use squall_proto::{ClientError, VERSION};
+use squall_proto::{ClientError, VERSION, gather};
 use squall_types::agent::*;
 use squall_types::api::*;
 use squall_types::step::*;
@@ -186,6 +186,8 @@ async fn an_agent_asks_for_its_job_and_the_answer_stays_the_same() {
     assert_eq!(direct.finish_allocation(JobId(1), exit).await, denied);
     assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
     assert_eq!(client.jobs(JobFilter::default()).await, direct.jobs(JobFilter::default()).await);
+    let details = async |client: &Client| gather(client.pages_of_job_details(JobFilter::default()).await?).await;
+    assert_eq!(details(&client).await, details(&direct).await);
     let seen = client.ping().await.unwrap().hostname;
     assert!(seen.contains("00-aa-bb-01") && seen.contains("uid: Uid(77), gid: Gid(78)"), "{seen}");
 }

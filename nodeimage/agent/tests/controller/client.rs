@@ -27,6 +27,9 @@ impl ClientApi for Inner {
     async fn job(&self, _: Channel, _: JobRef) -> Result<Parts<JobDetail>, Failure> {
         no()
     }
+    async fn job_details(&self, _: Channel, _: JobFilter) -> Result<Parts<JobDetail>, Failure> {
+        no()
+    }
     async fn act(&self, _: Channel, _: JobFilter, _: JobAction) -> Result<Parts<ActionResult>, Failure> {
         no()
     }

@@ -45,6 +45,8 @@ pub trait Controller {
         each(self.jobs(filter)?);
         Ok(())
     }
+    /// The jobs of [`Controller::each_jobs`] with all that is known of each, in parts, as they come.
+    fn each_details(&self, filter: &JobFilter, each: &mut dyn FnMut(Vec<JobDetail>)) -> Result<(), ClientError>;
     /// A job, an element, or all records of an array.
     fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError>;
     fn act(&self, filter: &JobFilter, action: &JobAction) -> Result<Vec<ActionResult>, ClientError>;

@@ -114,6 +114,16 @@ impl Controller for Remote {
         })
     }
 
+    fn each_details(&self, filter: &JobFilter, each: &mut dyn FnMut(Vec<JobDetail>)) -> Result<(), ClientError> {
+        self.call(async |client| {
+            let mut pages = client.pages_of_job_details(filter.clone()).await?;
+            while let Some(page) = pages.next().await {
+                each(page?);
+            }
+            Ok(())
+        })
+    }
+
     fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError> {
         self.call(async |client| client.job(job.clone()).await)
     }

@@ -35,7 +35,7 @@ fn clock(span: Span) -> String {
 }
 
 /// What nobody laid out, since it has one task on each node, is not known.
-fn layout(step: StepId) -> &'static str {
+pub(super) fn layout(step: StepId) -> &'static str {
     if step < StepId::EXTERN { "Block" } else { "Unknown" }
 }
 

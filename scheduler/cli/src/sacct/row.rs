@@ -19,6 +19,15 @@ pub struct Row<'a> {
     pub window: Option<(Option<Timestamp>, Option<Timestamp>)>,
 }
 
+/// What Slurm keeps in accounting knows no state between waiting and running.
+pub fn accounted_state(state: JobState) -> JobState {
+    match state {
+        JobState::Configuring => JobState::Pending,
+        JobState::Completing => JobState::Running,
+        other => other,
+    }
+}
+
 impl Row<'_> {
     /// Empty for a step.
     pub fn of_job(&self, value: impl Fn(&AccountedJob) -> String) -> String {
@@ -57,10 +66,7 @@ impl Row<'_> {
         let state = self.step.map_or(self.job.state, |step| step.state);
         match (state, self.job.cancelled_by, self.step) {
             (JobState::Ended(EndState::Cancelled), Some(uid), None) => format!("CANCELLED by {uid}"),
-            // What Slurm keeps in accounting knows no state between waiting and running.
-            (JobState::Configuring, _, _) => "PENDING".to_owned(),
-            (JobState::Completing, _, _) => "RUNNING".to_owned(),
-            (state, _, _) => state.word().to_owned(),
+            (state, _, _) => accounted_state(state).word().to_owned(),
         }
     }
 
@@ -74,10 +80,14 @@ impl Row<'_> {
     }
 
     /// The worst of what `srun` started.
-    pub fn derived_exit(&self) -> String {
+    pub fn worst_exit(&self) -> ExitStatus {
         let steps = self.job.steps.iter().filter(|step| step.step < StepId::EXTERN);
-        let worst = steps.map(|step| step.exit).max().unwrap_or_default();
-        format!("{}:{}", worst.code, worst.signal)
+        steps.map(|step| step.exit).max().unwrap_or_default()
+    }
+
+    pub fn derived_exit(&self) -> String {
+        let ExitStatus { code, signal } = self.worst_exit();
+        format!("{code}:{signal}")
     }
 
     /// Elements that never ran have no record of a start.

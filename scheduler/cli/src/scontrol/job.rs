@@ -1,20 +1,18 @@
 //! `scontrol show job` and `show step`.
 
 use super::Manner;
-use super::json;
 use super::record::{Record, null};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::sacct::every_page;
 use crate::select::{self, Named};
-use crate::show::ids;
+use crate::show::files::Files;
+use crate::show::json::write_jobs;
 use crate::show::moments::Moments;
+use crate::show::{amounts, ids};
 use crate::terminal::escaped;
-use squall_types::api::{AccountedStep, AccountingQuery, ArrayView, JobDetail, JobFilter, JobRef, JobState, JobView};
-use squall_types::pattern::{self, PatternValues};
-use squall_types::{CpuAsk, EndState, GpuAsk, JobId, JobKind, MemoryAsk, Span, StepId, Timestamp, size, span_text};
-use std::collections::BTreeSet;
-use std::path::Path;
+use squall_types::api::{AccountedStep, AccountingQuery, ArrayView, JobDetail, JobFilter, JobState};
+use squall_types::{EndState, GpuAsk, JobId, JobKind, MemoryAsk, Span, StepId, Timestamp, size, span_text};
 
 pub fn show(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -> Result<i32, Failure> {
     let load = |error| Failure::load("slurm_load_jobs", &error);
@@ -25,10 +23,14 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -
             let details = invocation.controller.job(&named.job).map_err(load)?;
             wanted(details, &named).ok_or_else(|| Failure::plain(format!("Job {} not found", escaped(text))))?
         }
-        None => every_job(invocation).map_err(load)?,
+        None => {
+            let (filter, mut details) = (JobFilter { all_states: true, ..JobFilter::default() }, Vec::new());
+            invocation.controller.each_details(&filter, &mut |page| details.extend(page)).map_err(load)?;
+            details
+        }
     };
     if let Some(notation) = manner.notation {
-        return json::jobs(invocation, notation, &details);
+        return write_jobs(invocation, notation, &details);
     }
     if details.is_empty() {
         writeln!(invocation.out, "No jobs in the system")?;
@@ -52,22 +54,6 @@ fn wanted(details: Vec<JobDetail>, named: &Named) -> Option<Vec<JobDetail>> {
     };
     let chosen: Vec<JobDetail> = details.into_iter().filter(one_of_them).collect();
     if chosen.is_empty() { None } else { Some(chosen) }
-}
-
-fn every_job(invocation: &Invocation<'_>) -> Result<Vec<JobDetail>, squall_proto::ClientError> {
-    let filter = JobFilter { all_states: true, ..JobFilter::default() };
-    let mut asked = BTreeSet::new();
-    let mut details = Vec::new();
-    for view in invocation.controller.jobs(&filter)? {
-        let whole = match &view.array {
-            Some(ArrayView::Pending { array, .. } | ArrayView::Element { array, .. }) => *array,
-            None => view.het.map_or(view.job, |place| place.leader),
-        };
-        if asked.insert(whole) {
-            details.extend(invocation.controller.job(&JobRef::from(whole))?);
-        }
-    }
-    Ok(details)
 }
 
 fn record(detail: &JobDetail, manner: Manner, moments: &Moments) -> Record {
@@ -148,13 +134,10 @@ fn when(record: &mut Record, detail: &JobDetail, manner: Manner, moments: &Momen
         or(spec.end_by, "N/A")
     ));
     let suspended = or(view.suspend_at, "None");
-    record.line(format!("SuspendTime={suspended} SecsPreSuspend={} LastSchedEval=N/A Scheduler=Main", before(view)));
-}
-
-/// How many seconds it had run when it was last suspended or, as Slurm has it, resumed.
-fn before(view: &JobView) -> i64 {
-    let at = view.suspend_at.zip(view.start_at);
-    at.map_or(0, |(at, start)| (at.since(start) - view.suspended).as_secs().max(0))
+    record.line(format!(
+        "SuspendTime={suspended} SecsPreSuspend={} LastSchedEval=N/A Scheduler=Main",
+        view.ran_before().as_secs()
+    ));
 }
 
 fn where_it_runs(record: &mut Record, detail: &JobDetail, manner: Manner) {
@@ -172,10 +155,7 @@ fn where_it_runs(record: &mut Record, detail: &JobDetail, manner: Manner) {
         true => format!("{}-{}", view.node_count, view.max_nodes),
         false => view.node_count.to_string(),
     };
-    let each = match ask.cpus {
-        CpuAsk::PerTask(each) => each,
-        CpuAsk::Share | CpuAsk::PerGpu(_) => 1,
-    };
+    let each = amounts::cpus_per_task(ask);
     record.line(format!(
         "NumNodes={nodes} NumCPUs={} NumTasks={} CPUs/Task={each} ReqB:S:C:T=0:0:*:*",
         view.cpus, view.tasks
@@ -185,8 +165,7 @@ fn where_it_runs(record: &mut Record, detail: &JobDetail, manner: Manner) {
     record.line(format!("Socks/Node=* NtasksPerN:B:S:C={per_node}:0:*:* CoreSpec=*"));
     if manner.details {
         for part in &detail.allocations {
-            let gpus: squall_types::IndexSet = part.gpus.iter().map(|gpu| u32::from(*gpu)).collect();
-            let gpus = if gpus.is_empty() { String::new() } else { format!("gpu:{}(IDX:{gpus})", part.gpus.len()) };
+            let gpus = amounts::gpus_of(part);
             record.line(format!("  Nodes={} CPUs={} Mem={} GRES={gpus}", part.node, part.cpus, part.memory_mib));
         }
     }
@@ -218,25 +197,22 @@ fn files(record: &mut Record, detail: &JobDetail) {
         record.line(format!("Comment={} ", view.comment));
     }
     if spec.kind == JobKind::Batch {
-        let stdout = spec.stdout.as_deref();
-        record.line(format!("StdErr={}", file(detail, spec.stderr.as_deref().or(stdout))));
-        record.line(format!(
-            "StdIn={}",
-            spec.stdin.as_deref().map_or("/dev/null".into(), |path| file(detail, Some(path)))
-        ));
-        record.line(format!("StdOut={}", file(detail, stdout)));
+        let files = Files::of(detail);
+        record.line(format!("StdErr={}", files.stderr.path));
+        record.line(format!("StdIn={}", files.stdin.path));
+        record.line(format!("StdOut={}", files.stdout.path));
     }
     record.line("Power=");
     match &spec.ask.gpus {
         none if none.is_none() => {}
         GpuAsk::None => {}
         GpuAsk::PerNode(count, model) => {
-            record.line(format!("TresPerNode={}", gres(u32::from(*count), model.as_ref())))
+            record.line(format!("TresPerNode={}", amounts::gres(u32::from(*count), model.as_ref())))
         }
         GpuAsk::PerTask(count, model) => {
-            record.line(format!("TresPerTask={}", gres(u32::from(*count), model.as_ref())))
+            record.line(format!("TresPerTask={}", amounts::gres(u32::from(*count), model.as_ref())))
         }
-        GpuAsk::Total(count, model) => record.line(format!("TresPerJob={}", gres(*count, model.as_ref()))),
+        GpuAsk::Total(count, model) => record.line(format!("TresPerJob={}", amounts::gres(*count, model.as_ref()))),
     }
     if spec.mail != Default::default() {
         let user = if spec.mail_user.is_empty() { &spec.user } else { &spec.mail_user };
@@ -247,38 +223,6 @@ fn files(record: &mut Record, detail: &JobDetail) {
         let most = spec.max_cost.map(|cost| format!(" MaxCost={cost}")).unwrap_or_default();
         record.line(format!("Cost={}{price}{most}", view.cost));
     }
-}
-
-fn gres(count: u32, model: Option<&squall_types::GpuModel>) -> String {
-    match model {
-        Some(model) => format!("gres:gpu:{model}:{count}"),
-        None => format!("gres:gpu:{count}"),
-    }
-}
-
-/// Where a stream leads, with the patterns filled in.
-fn file(detail: &JobDetail, path: Option<&str>) -> String {
-    let view = &detail.view;
-    let array = match &view.array {
-        Some(ArrayView::Element { array, index }) => Some((*array, *index)),
-        // As Slurm shows it as long as no element has its number.
-        Some(ArrayView::Pending { array, .. }) => Some((*array, u32::MAX - 1)),
-        None => None,
-    };
-    let otherwise = if array.is_some() { pattern::DEFAULT_ELEMENT } else { pattern::DEFAULT_JOB };
-    let values = PatternValues {
-        job: view.job,
-        array,
-        step: StepId::BATCH,
-        task: 0,
-        node_rank: 0,
-        node: view.nodes.first().map_or("", |node| node.as_str()),
-        user: &view.user,
-        name: &view.name,
-    };
-    let given = path.unwrap_or(otherwise);
-    let expanded = pattern::expand(given, &values).unwrap_or_else(|_| given.to_owned());
-    Path::new(&view.work_dir).join(expanded).display().to_string()
 }
 
 pub fn show_steps(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -> Result<i32, Failure> {

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::request::names_of_nodes;
 use crate::show::amounts;
+use crate::show::json::node as node_record;
 use crate::show::moments::Moments;
 use crate::show::node_state;
 use crate::terminal::escaped;
@@ -46,7 +47,7 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, list: Option<&str>)
 fn record(node: &NodeView, manner: Manner, moments: &Moments) -> Record {
     let mut record = Record::new(manner.form);
     let shape = &node.shape;
-    let cores = if shape.cores == 0 { shape.cpus } else { shape.cores };
+    let (cores, threads) = node_record::cores_and_threads(node);
     record.line(format!("NodeName={} Arch=x86_64 CoresPerSocket={cores} ", node.name));
     record.line(format!("CPUAlloc={} CPUEfctv={} CPUTot={} CPULoad=N/A", node.cpus_used, shape.cpus, shape.cpus));
     let features = shape.features.iter().map(String::as_str).collect::<Vec<_>>().join(",");
@@ -73,7 +74,6 @@ fn record(node: &NodeView, manner: Manner, moments: &Moments) -> Record {
     let words = node_state::words(node);
     let flags: String = words.flags.iter().map(|flag| format!("+{flag}")).collect();
     let star = if node_state::suffix(node) == "*" { "*" } else { "" };
-    let threads = (shape.cpus / cores.max(1)).max(1);
     record.line(format!(
         "State={}{star}{flags} ThreadsPerCore={threads} TmpDisk=0 Weight=1 Owner=N/A MCS_label=N/A",
         words.base
@@ -86,7 +86,7 @@ fn record(node: &NodeView, manner: Manner, moments: &Moments) -> Record {
     let (memory, gpus) = (amounts::rounded(shape.memory_mib), shape.gpus.count());
     let gpus_of = |count: usize| if count > 0 { format!(",gres/gpu={count}") } else { String::new() };
     record.line(format!("CfgTRES=cpu={},mem={memory},billing={}{}", shape.cpus, shape.cpus, gpus_of(gpus.into())));
-    record.line(format!("AllocTRES={}", allocated(node)));
+    record.line(format!("AllocTRES={}", node_record::allocated(node)));
     record.line("CapWatts=n/a");
     record.line("CurrentWatts=0 AveWatts=0");
     record.line("ExtSensorsJoules=n/s ExtSensorsWatts=0 ExtSensorsTemp=n/s");
@@ -103,16 +103,4 @@ fn record(node: &NodeView, manner: Manner, moments: &Moments) -> Record {
         node.cost
     ));
     record
-}
-
-pub(super) fn allocated(node: &NodeView) -> String {
-    if node.cpus_used == 0 && node.gpus_used.is_empty() {
-        return String::new();
-    }
-    let memory = match node.memory_used_mib {
-        0 => String::new(),
-        mib => format!(",mem={}", amounts::rounded(mib)),
-    };
-    let gpus = if node.gpus_used.is_empty() { String::new() } else { format!(",gres/gpu={}", node.gpus_used.len()) };
-    format!("cpu={}{memory}{gpus}", node.cpus_used)
 }

@@ -2,10 +2,11 @@
 
 use super::Manner;
 use super::json;
-use super::record::Record;
+use super::record::{Record, null};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::show::{amounts, ids};
+use crate::show::ids;
+use crate::show::json::partition as partition_record;
 use crate::terminal::escaped;
 use squall_types::api::PartitionView;
 use squall_types::{Span, span_text};
@@ -25,13 +26,12 @@ pub fn show(invocation: &mut Invocation<'_>, manner: Manner, name: Option<&str>)
             found
         }
     };
-    if let Some(notation) = manner.notation {
-        return json::partitions(invocation, notation, &chosen);
-    }
     let nodes = invocation.controller.nodes().map_err(|error| Failure::load("slurm_load_node", &error))?;
+    if let Some(notation) = manner.notation {
+        return json::partitions(invocation, notation, &chosen, &nodes);
+    }
     for partition in chosen {
-        let of_it = nodes.iter().filter(|node| node.partitions.contains(&partition.name));
-        let memory_mib = of_it.map(|node| node.shape.memory_mib.saturating_mul(u64::from(node.count.max(1)))).sum();
+        let memory_mib = partition_record::memory_of(partition, &nodes);
         invocation.out.write_all(record(partition, memory_mib, manner).finished_bare().as_bytes())?;
     }
     Ok(0)
@@ -80,32 +80,14 @@ fn record(partition: &PartitionView, memory_mib: u64, manner: Manner) -> Record 
         partition.total_cpus,
         partition.total_nodes
     ));
-    record.line(format!("JobDefaults={}", job_defaults(partition)));
+    record.line(format!("JobDefaults={}", null(&partition_record::job_defaults(partition))));
     let default_memory = match partition.def_mem_per_cpu {
         Some(mib) => format!("DefMemPerCPU={mib}"),
         None => "DefMemPerNode=UNLIMITED".to_owned(),
     };
     record.line(format!("{default_memory} MaxMemPerNode=UNLIMITED"));
-    let gpus = match partition.total_gpus {
-        0 => String::new(),
-        gpus => format!(",gres/gpu={gpus}"),
-    };
-    let (cpus, nodes) = (partition.total_cpus, partition.total_nodes);
-    let memory = match memory_mib {
-        0 => String::new(),
-        mib => format!(",mem={}", amounts::rounded(mib)),
-    };
-    record.line(format!("TRES=cpu={cpus}{memory},node={nodes},billing={cpus}{gpus}"));
+    record.line(format!("TRES={}", partition_record::tres(partition, memory_mib)));
     let pools: Vec<&str> = partition.pools.iter().map(|pool| pool.as_str()).collect();
     record.line(format!("Pools={}", pools.join(",")));
     record
-}
-
-fn job_defaults(partition: &PartitionView) -> String {
-    let per_gpu = [
-        partition.def_cpu_per_gpu.map(|cpus| format!("DefCpuPerGPU={cpus}")),
-        partition.def_mem_per_gpu.map(|mib| format!("DefMemPerGPU={mib}")),
-    ];
-    let said: Vec<String> = per_gpu.into_iter().flatten().collect();
-    if said.is_empty() { "(null)".to_owned() } else { said.join(",") }
 }

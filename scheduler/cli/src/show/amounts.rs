@@ -1,5 +1,8 @@
 //! Amounts of memory in the unit that reads best, and lists of trackable resources.
 
+use squall_types::api::AllocationView;
+use squall_types::{Ask, CpuAsk, GpuModel, IndexSet};
+
 const UNITS: [char; 5] = ['M', 'G', 'T', 'P', 'E'];
 
 /// `62.50G`, `4G`, `0`: as `scontrol` and `sacct` write TRES.
@@ -53,6 +56,28 @@ pub fn tres_by_name(cpus: u32, memory: Option<String>, nodes: u32, gpus: u32) ->
     let memory = memory.map(|memory| format!(",mem={memory}")).unwrap_or_default();
     let gpus = if gpus > 0 { format!(",gres/gpu={gpus}") } else { String::new() };
     format!("billing={cpus},cpu={cpus}{gpus}{memory},node={nodes}")
+}
+
+/// `gres:gpu:h100:2`, as Slurm writes GPUs that were asked for.
+pub fn gres(count: u32, model: Option<&GpuModel>) -> String {
+    match model {
+        Some(model) => format!("gres:gpu:{model}:{count}"),
+        None => format!("gres:gpu:{count}"),
+    }
+}
+
+/// `gpu:2(IDX:0-1)`: what a job holds on one node; empty where that is none.
+pub fn gpus_of(part: &AllocationView) -> String {
+    let gpus: IndexSet = part.gpus.iter().map(|gpu| u32::from(*gpu)).collect();
+    if gpus.is_empty() { String::new() } else { format!("gpu:{}(IDX:{gpus})", part.gpus.len()) }
+}
+
+/// Of each task, as Slurm shows it: one where nobody said how many.
+pub fn cpus_per_task(ask: &Ask) -> u32 {
+    match ask.cpus {
+        CpuAsk::PerTask(each) => each,
+        CpuAsk::Share | CpuAsk::PerGpu(_) => 1,
+    }
 }
 
 #[cfg(test)]

@@ -1,116 +1,87 @@
-//! The parts that all answers in JSON or YAML share, in the shape of Slurm's data parser v0.0.41.
+//! Answers in JSON or YAML, in the shape of Slurm's data parser: a record is made once for all versions of the shape,
+//! of values that know how each version writes them.
+
+mod answer;
+mod job;
+mod job_places;
+pub mod node;
+pub mod partition;
+mod shape;
+mod value;
+mod version;
+
+pub use answer::{Answer, Surroundings};
+pub use job::write_jobs;
+pub use shape::{minutes, seconds};
+pub use value::{Member, Value};
+pub use version::{Shape, Version, list};
 
 use crate::command::Command;
 use crate::failure::{Advice, Failure};
 use crate::options::Given;
-use serde_json::{Value, json};
-use squall_types::Timestamp;
-use std::io::{self, Write};
+use serde::Serialize;
+use std::io::{self, BufWriter, Write};
 
-/// The only version of the shape that is written; `--json=v0.0.41` asks for it by name.
-pub const DATA_PARSER: &str = "v0.0.41";
-/// The same as `--json=list` names it.
-pub const FULL_NAME: &str = "data_parser/v0.0.41";
-
-/// What surrounds the records: `{"jobs": [...], "meta": {...}, "errors": [], "warnings": []}`.
-pub fn answer(records: &str, values: Vec<Value>, command: &str) -> Value {
-    json!({
-        records: values,
-        "meta": {
-            "plugin": { "type": "", "name": "", "data_parser": FULL_NAME, "accounting_storage": "" },
-            "client": { "source": command, "user": "", "group": "" },
-            "command": [command],
-            "slurm": { "version": { "major": "24", "micro": "4", "minor": "05" }, "release": "24.05.4", "cluster": "" },
-        },
-        "errors": [],
-        "warnings": [],
-    })
-}
-
-/// A number that may be missing.
-pub fn number(value: Option<u64>) -> Value {
-    json!({ "set": value.is_some(), "infinite": false, "number": value.unwrap_or(0) })
-}
-
-/// A number that may be without bound.
-pub fn limit(value: Option<u64>) -> Value {
-    json!({ "set": value.is_some(), "infinite": value.is_none(), "number": value.unwrap_or(0) })
-}
-
-/// Seconds since the epoch.
-pub fn moment(at: Option<Timestamp>) -> Value {
-    number(at.map(|at| at.as_secs().max(0) as u64))
-}
-
-/// How a process ended.
-pub fn exit(code: i32, signal: i32) -> Value {
-    let status = match (code, signal) {
-        (0, 0) => "SUCCESS",
-        (_, 0) => "ERROR",
-        _ => "SIGNALED",
-    };
-    let name = squall_types::signal::signal_name(signal).unwrap_or_default();
-    let id = number((signal > 0).then_some(signal as u64));
-    json!({
-        "status": [status],
-        "return_code": number(Some(code.max(0) as u64)),
-        "signal": { "id": id, "name": name },
-    })
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Json,
+    Yaml,
 }
 
 /// How records are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notation {
-    Json,
-    Yaml,
+pub struct Notation {
+    language: Language,
+    pub shape: Shape,
 }
 
 /// The notation that `--json` or `--yaml` asks for; `None` where tables and text are wanted.
 ///
 /// # Errors
-/// Another version of the shape than the one that is written.
+/// A version or flag that is not known.
 pub fn asked(given: &Given, command: Command) -> Result<Option<Notation>, Failure> {
     let Some(long) = given.later_of(&["json", "yaml"]) else { return Ok(None) };
-    match given.text(long) {
-        None | Some("" | DATA_PARSER | FULL_NAME) => {}
-        Some(other) => {
-            let failure = Failure::error(command.name(), format_args!("Invalid --{long} specification"));
-            return Err(failure.advising(Advice {
-                limit: format!("{other} is not written; --{long}={DATA_PARSER} is"),
-                code: "SQ0001",
-                ..Advice::default()
-            }));
-        }
-    }
-    Ok(Some(if long == "json" { Notation::Json } else { Notation::Yaml }))
+    let shape = Shape::parse(given.text(long).unwrap_or_default()).map_err(|limit| {
+        let failure = Failure::error(command.name(), format_args!("Invalid --{long} specification"));
+        failure.advising(Advice { limit, code: "SQ0001", ..Advice::default() })
+    })?;
+    let language = if long == "json" { Language::Json } else { Language::Yaml };
+    Ok(Some(Notation { language, shape }))
 }
 
 impl Notation {
     /// # Errors
     /// Where nobody reads any more.
-    pub fn write(self, out: &mut dyn Write, value: &Value) -> Result<(), Failure> {
-        match self {
-            Notation::Json => writeln!(out, "{value:#}")?,
-            Notation::Yaml => {
-                let text = yaml_serde::to_string(value).map_err(io::Error::other)?;
-                write!(out, "---\n{text}...\n")?;
+    pub fn write(self, out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
+        let mut out = BufWriter::new(out);
+        match self.language {
+            Language::Json => {
+                serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
+                writeln!(out)?;
+            }
+            Language::Yaml => {
+                writeln!(out, "---")?;
+                yaml_serde::to_writer(&mut out, value).map_err(io::Error::other)?;
+                writeln!(out, "...")?;
             }
         }
-        Ok(())
+        Ok(out.flush()?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn text_that_looks_like_something_else_stays_text_in_yaml() {
         let value =
             json!({ "name": "no", "id": "0x1f", "note": "a: b # c\n- d", "time": "12:30:45", "empty": "", "n": 5 });
         let mut text = Vec::new();
-        Notation::Yaml.write(&mut text, &value).unwrap();
-        let read: Value = yaml_serde::from_slice(&text).unwrap();
+        let yaml = Notation { language: Language::Yaml, shape: Shape::DEFAULT };
+        yaml.write(&mut text, &value).unwrap();
+        let read: serde_json::Value = yaml_serde::from_slice(&text).unwrap();
         assert_eq!(read, value, "{}", String::from_utf8_lossy(&text));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod amounts;
 pub mod columns;
+pub mod files;
 pub mod format;
 pub mod ids;
 pub mod json;

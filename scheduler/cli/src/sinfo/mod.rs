@@ -58,10 +58,10 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     let mut partitions = invocation.controller.partitions().map_err(load)?;
     let nodes = invocation.controller.nodes().map_err(load)?;
     partitions.retain(|partition| wanted.partitions.is_empty() || wanted.partitions.contains(&partition.name.0));
-    let nodes: Vec<&NodeView> = nodes.iter().filter(|node| wanted.takes(node)).collect();
     if let Some(notation) = crate::show::json::asked(given, invocation.command)? {
-        return json::print(invocation, notation, &partitions, &nodes);
+        return json::print(invocation, notation, &partitions, &nodes, |node| wanted.takes(node));
     }
+    let nodes: Vec<&NodeView> = nodes.iter().filter(|node| wanted.takes(node)).collect();
     let format = format(given, &nodes);
     tell_unknown(invocation, &format)?;
     let moments = Moments::of(invocation);

@@ -2,7 +2,7 @@
 
 mod fields;
 mod filter;
-pub(crate) mod json;
+mod json;
 mod row;
 mod sort;
 mod steps;
@@ -54,9 +54,7 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     }
     let mut filter = filter::of(invocation, given)?;
     if let Some(notation) = show::json::asked(given, invocation.command)? {
-        let mut jobs = Vec::new();
-        each_jobs(invocation, filter.as_ref(), &mut |page| jobs.extend(page))?;
-        return json::print(invocation, notation, &jobs);
+        return json::print(invocation, notation, filter.as_ref());
     }
     let format = format(given);
     let order = given.text("sort").unwrap_or(if given.has("start") { "S" } else { sort::DEFAULT });
@@ -95,16 +93,19 @@ fn each_jobs(
     each: &mut dyn FnMut(Vec<JobView>),
 ) -> Result<(), Failure> {
     let Some(filter) = filter else { return Ok(()) };
-    let load = |error| Failure::load("slurm_load_jobs", &error);
     let mut none = true;
     let told = invocation.controller.each_jobs(filter, &mut |page| {
         none &= page.is_empty();
         each(page);
     });
-    told.map_err(load)?;
-    // One job that there is not is an error; one that the conditions leave out, or one of several, is none.
+    told.map_err(|error| Failure::load("slurm_load_jobs", &error))?;
+    one_has_to_be_known(invocation, filter, none)
+}
+
+/// One job that there is not is an error; one that the conditions leave out, or one of several, is none.
+fn one_has_to_be_known(invocation: &Invocation<'_>, filter: &JobFilter, none: bool) -> Result<(), Failure> {
     if let ([one], true) = (filter.jobs.as_slice(), none) {
-        invocation.controller.job(one).map_err(load)?;
+        invocation.controller.job(one).map_err(|error| Failure::load("slurm_load_jobs", &error))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use squall_types::accounts::{AccountsEdit, AccountsEntry, AccountsQuery};
 use squall_types::agent::ExitStatus;
 use squall_types::api::*;
 use squall_types::offer::JoinTicket;
-use squall_types::{Attempt, JobId, Span, Uid};
+use squall_types::{Attempt, JobId, JobSpec, Span, Uid};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
@@ -148,6 +148,16 @@ impl Controller for Canned {
         let name = |view: &&JobView| filter.names.is_empty() || filter.names.contains(&view.name);
         let found = self.jobs.iter().filter(any).filter(state).filter(user).filter(name).cloned();
         Ok(found.map(|view| if filter.brief { view.briefly() } else { view }).collect())
+    }
+
+    /// Of jobs without a detail of their own, what an empty submission has.
+    fn each_details(&self, filter: &JobFilter, each: &mut dyn FnMut(Vec<JobDetail>)) -> Result<(), ClientError> {
+        let detail = |view: JobView| match self.details.iter().find(|detail| detail.view == view) {
+            Some(known) => known.clone(),
+            None => JobDetail { view, spec: JobSpec::default(), allocations: Vec::new() },
+        };
+        each(self.jobs(filter)?.into_iter().map(detail).collect());
+        Ok(())
     }
 
     fn job(&self, job: &JobRef) -> Result<Vec<JobDetail>, ClientError> {

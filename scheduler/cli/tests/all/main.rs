@@ -13,6 +13,7 @@ mod sbatch;
 mod scancel;
 mod scontrol;
 mod scrontab;
+mod shapes;
 #[cfg(feature = "embed")]
 mod simulate;
 mod sinfo;

@@ -209,7 +209,8 @@ fn jobs_nodes_and_partitions_are_written_as_json_and_yaml() {
     let partitions = json("scontrol show partitions --json=v0.0.41");
     assert_eq!(partitions["partitions"].as_array().map(Vec::len), Some(sample::machines().0.len()));
     let yaml = desk().run("scontrol show partitions --yaml").out;
-    assert_eq!(yaml_serde::from_str::<serde_json::Value>(&yaml).unwrap(), partitions);
+    let read = yaml_serde::from_str::<serde_json::Value>(&yaml).unwrap();
+    assert_eq!(read["partitions"], partitions["partitions"]);
     insta::assert_snapshot!(desk().transcripts(&["scontrol show config --json", "scontrol show job 1 --yaml=v9"]));
 }
 

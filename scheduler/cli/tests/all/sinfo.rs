@@ -92,5 +92,5 @@ fn json_lists_each_node_with_its_partition() {
     assert_eq!(value["sinfo"].as_array().map(Vec::len), Some(2));
     assert_eq!(value["sinfo"][0]["node"]["state"], serde_json::json!(["IDLE", "CLOUD", "POWERED_DOWN"]));
     let read: serde_json::Value = yaml_serde::from_str(&desk().run("sinfo --yaml -p cloud").out).unwrap();
-    assert_eq!(read, value);
+    assert_eq!(read["sinfo"], value["sinfo"]);
 }

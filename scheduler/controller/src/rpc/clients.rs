@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use squall_core::authz::Verb;
 use squall_core::explain::explain;
-use squall_core::views::{job_details, job_views, node_views, partition_views, summary};
+use squall_core::views::{details_of_jobs, job_details, job_views, node_views, partition_views, summary};
 use squall_core::{Command, Rejection};
 use squall_engine::{Answer, Ask};
 use squall_proto::VERSION;
@@ -69,6 +69,19 @@ impl ClientApi for Service {
         }
         self.walk(move |give| {
             for detail in job_details(&published.cluster, now, &job) {
+                if !give(detail) {
+                    return;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn job_details(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobDetail>, Failure> {
+        self.enter(&channel, Verb::ReadJobs)?;
+        let (published, now) = (self.published(), self.handle.now());
+        self.walk(move |give| {
+            for detail in details_of_jobs(&published.cluster, now, &filter) {
                 if !give(detail) {
                     return;
                 }

@@ -14,9 +14,8 @@ pub fn job_views<'a>(
     now: Timestamp,
     filter: &'a JobFilter,
 ) -> impl Iterator<Item = JobView> + use<'a> {
-    let conditions = Conditions::of(filter);
     let mut heads = Heads::new(cluster, now);
-    candidates(cluster, filter).filter(move |chosen| conditions.hold(cluster, chosen.job)).map(move |chosen| {
+    matching(cluster, filter).map(move |chosen| {
         let mut view = view(&mut heads, cluster, chosen.job, now, filter.brief);
         if let Some(part) = &chosen.part {
             narrow(&mut view, part);
@@ -25,23 +24,42 @@ pub fn job_views<'a>(
     })
 }
 
+/// The same jobs with all that is known of each; never brief.
+pub fn details_of_jobs<'a>(
+    cluster: &'a Cluster,
+    now: Timestamp,
+    filter: &'a JobFilter,
+) -> impl Iterator<Item = JobDetail> + use<'a> {
+    let mut heads = Heads::new(cluster, now);
+    matching(cluster, filter).map(move |chosen| chosen.detail(&mut heads, cluster, now))
+}
+
 /// All records of a job or array, or of the named elements, ended ones included. Empty where nothing is known of it.
 pub fn job_details(cluster: &Cluster, now: Timestamp, job: &JobRef) -> Vec<JobDetail> {
     let mut heads = Heads::new(cluster, now);
-    let details = named(cluster, std::slice::from_ref(job)).map(|chosen| {
-        let mut detail = detail(&mut heads, cluster, chosen.job, now);
-        if let Some(part) = &chosen.part {
-            narrow(&mut detail.view, part);
-        }
-        detail
-    });
-    details.collect()
+    named(cluster, std::slice::from_ref(job)).map(|chosen| chosen.detail(&mut heads, cluster, now)).collect()
 }
 
 /// A record, and which of the elements that wait in it are meant; `None` is all of them.
 struct Chosen<'a> {
     job: &'a Job,
     part: Option<IndexSet>,
+}
+
+impl Chosen<'_> {
+    fn detail(&self, heads: &mut Heads<'_>, cluster: &Cluster, now: Timestamp) -> JobDetail {
+        let mut detail = detail(heads, cluster, self.job, now);
+        if let Some(part) = &self.part {
+            narrow(&mut detail.view, part);
+        }
+        detail
+    }
+}
+
+/// The jobs for which every condition holds.
+fn matching<'a>(cluster: &'a Cluster, filter: &'a JobFilter) -> impl Iterator<Item = Chosen<'a>> + use<'a> {
+    let conditions = Conditions::of(filter);
+    candidates(cluster, filter).filter(move |chosen| conditions.hold(cluster, chosen.job))
 }
 
 /// As few as the filter allows to look at.
@@ -166,8 +184,6 @@ pub fn job_refs(cluster: &Cluster, filter: &JobFilter) -> Vec<JobRef> {
     if !filter.jobs.is_empty() && only_named == (JobFilter { all_states: filter.all_states, ..JobFilter::default() }) {
         return filter.jobs.clone();
     }
-    let conditions = Conditions::of(filter);
-    let chosen = candidates(cluster, filter).filter(|chosen| conditions.hold(cluster, chosen.job));
     let name = |chosen: Chosen<'_>| match (&chosen.job.role, chosen.part) {
         (Role::Single | Role::Component(_), _) => JobRef::from(chosen.job.id),
         (Role::Pending { indices, group_of }, part) => {
@@ -178,5 +194,5 @@ pub fn job_refs(cluster: &Cluster, filter: &JobFilter) -> Vec<JobRef> {
             JobRef { job: *array, elements: Some([*index].into_iter().collect()), component: None }
         }
     };
-    chosen.map(name).collect()
+    matching(cluster, filter).map(name).collect()
 }

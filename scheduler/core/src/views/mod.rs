@@ -12,7 +12,7 @@ mod size;
 mod summary;
 
 pub use accounts::account_entries;
-pub use filter::{job_details, job_refs, job_views};
+pub use filter::{details_of_jobs, job_details, job_refs, job_views};
 pub use jobs::{DEFAULT_QOS, cost_so_far, job_state, job_view};
 pub use nodes::{node_condition, node_views};
 pub use partitions::partition_views;

@@ -41,6 +41,8 @@ pub trait ClientApi: Send + Sync + 'static {
     async fn set_crontab(&self, channel: Channel, request: CrontabRequest) -> Result<Vec<String>, Failure>;
     async fn jobs(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobView>, Failure>;
     async fn job(&self, channel: Channel, job: JobRef) -> Result<Parts<JobDetail>, Failure>;
+    /// The jobs of [`ClientApi::jobs`] with all that is known of each.
+    async fn job_details(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobDetail>, Failure>;
     /// Acts on all jobs that the filter takes; one result each.
     async fn act(&self, channel: Channel, filter: JobFilter, action: JobAction)
     -> Result<Parts<ActionResult>, Failure>;
@@ -99,6 +101,7 @@ type Stream<T> = BoxStream<'static, Result<T, Status>>;
 impl<A: ClientApi> Squall for Adaptor<A> {
     type JobsStream = Stream<pb::JobPage>;
     type JobStream = Stream<pb::JobDetailPage>;
+    type JobDetailsStream = Stream<pb::JobDetailPage>;
     type ActStream = Stream<pb::ActionPage>;
     type WatchJobStream = Stream<pb::JobNews>;
     type NodesStream = Stream<pb::NodePage>;
@@ -133,6 +136,11 @@ impl<A: ClientApi> Squall for Adaptor<A> {
     async fn job(&self, request: Request<pb::JobRef>) -> Result<Response<Self::JobStream>, Status> {
         let (channel, job) = open(request)?;
         Ok(Response::new(paged(self.0.job(channel, job).await?)))
+    }
+
+    async fn job_details(&self, request: Request<pb::JobFilter>) -> Result<Response<Self::JobDetailsStream>, Status> {
+        let (channel, filter) = open(request)?;
+        Ok(Response::new(paged(self.0.job_details(channel, filter).await?)))
     }
 
     async fn act(&self, request: Request<pb::ActRequest>) -> Result<Response<Self::ActStream>, Status> {

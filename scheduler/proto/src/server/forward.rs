@@ -63,6 +63,10 @@ where
         Ok(passed_on(self.client(&channel)?.job_detail_pages(job).await?))
     }
 
+    async fn job_details(&self, channel: Channel, filter: JobFilter) -> Result<Parts<JobDetail>, Failure> {
+        Ok(passed_on(self.client(&channel)?.pages_of_job_details(filter).await?))
+    }
+
     async fn act(
         &self,
         channel: Channel,

@@ -189,6 +189,12 @@ impl JobView {
         };
         (until.since(start) - self.suspended).max(Span::ZERO)
     }
+
+    /// How long it had run when it was last suspended or, as Slurm has it, resumed.
+    pub fn ran_before(&self) -> Span {
+        let at = self.suspend_at.zip(self.start_at);
+        at.map_or(Span::ZERO, |(at, start)| (at.since(start) - self.suspended).max(Span::ZERO))
+    }
 }
 
 /// `scontrol show job`.

@@ -62,6 +62,9 @@ fn a_brief_view_is_the_whole_one_without_what_it_leaves_out() {
     let views = |brief| job_views(&stage.0, at(100), &JobFilter { brief, ..JobFilter::default() }).collect::<Vec<_>>();
     let whole = views(false);
     assert!(!whole[0].work_dir.is_empty() && !whole[0].tres.is_empty() && !whole[0].exc_nodes.is_empty());
+    let filter = JobFilter::default();
+    let detailed: Vec<JobView> = details_of_jobs(&stage.0, at(100), &filter).map(|detail| detail.view).collect();
+    assert_eq!(detailed, whole);
     assert_eq!(views(true), whole.into_iter().map(JobView::briefly).collect::<Vec<_>>());
 }
 
