@@ -213,6 +213,7 @@ impl Sample for JobUpdate {
             comment: Sample::sample(source),
             dependency: Sample::sample(source),
             constraint: Sample::sample(source),
+            prefer: Sample::sample(source),
             requeue: Sample::sample(source),
             array_limit: Sample::sample(source),
             nodes: Sample::sample(source),

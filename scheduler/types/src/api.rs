@@ -192,6 +192,7 @@ pub struct JobUpdate {
     pub comment: Option<String>,
     pub dependency: Option<crate::Dependency>,
     pub constraint: Option<Option<crate::Constraint>>,
+    pub prefer: Option<Option<crate::Constraint>>,
     pub requeue: Option<bool>,
     pub array_limit: Option<u32>,
     pub nodes: Option<crate::NodeCount>,

@@ -45,6 +45,17 @@ impl Constraint {
         }
     }
 
+    /// The names of all features that it mentions, in their order, each as often as it does.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Constraint::Feature(name) => vec![name],
+            Constraint::All(parts) | Constraint::Any(parts) | Constraint::Same(parts) => {
+                parts.iter().flat_map(Constraint::names).collect()
+            }
+            Constraint::Counted(parts) => parts.iter().map(|part| part.feature.as_str()).collect(),
+        }
+    }
+
     /// The alternatives of which one must hold on every node of a gang; a single one where there is no choice.
     pub fn alternatives(&self) -> Vec<Constraint> {
         match self {

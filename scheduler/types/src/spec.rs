@@ -184,6 +184,9 @@ pub struct JobSpec {
     /// Of a crontab: it waits again whenever it has ended.
     #[n(49)]
     pub cron: Option<Box<CronSpec>>,
+    /// `--prefer`: features that are tried in place of `constraint`, which holds where they are not to be had.
+    #[n(50)]
+    pub prefer: Option<Constraint>,
 }
 
 /// `--array=0-99%4`.

@@ -53,7 +53,6 @@ pub static ROWS: &[Opt] = &[
     opt("oversubscribe").short('s').on(ALLOCATES).ignored("resources are given to one job at a time"),
     opt("share").on(ALLOCATES).same_as("oversubscribe"),
     opt("power").value("flags").on(ALLOCATES).env("POWER").ignored(FREQUENCY),
-    opt("prefer").value("list").on(ALLOCATES).ignored("a preference that is not met stops no job"),
     opt("preserve-env").short('E').on(SRUN).ignored("what is typed always counts for more than the environment"),
     opt("profile").value("value").on(ALLOCATES).env("PROFILE").ignored(SAMPLING),
     opt("propagate").maybe("rlimits").on(RUNS).env("PROPAGATE").ignored(LIMITS),

@@ -63,5 +63,6 @@ pub static PLACE: &[Opt] = &[
     opt("licenses").short('L').value("names").on(ALLOCATES).help("required license, comma separated"),
     opt("nodefile").short('F').value("filename").on(NOT_SRUN).help("request the hosts that a file lists"),
     opt("nodelist").short('w').value("hosts...").on(ALLOCATES).help("request a specific list of hosts"),
+    opt("prefer").value("list").on(ALLOCATES).help("features that are tried first, in place of those of --constraint"),
     opt("reservation").value("name").on(ALLOCATES).env("RESERVATION").help("allocate resources from named reservation"),
 ];

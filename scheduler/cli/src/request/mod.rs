@@ -61,6 +61,7 @@ pub fn job_spec(invocation: &Invocation<'_>, given: &Given, kind: Kind<'_>) -> R
         umask: umask(invocation)?,
         ask: size::ask(invocation.name(), given)?,
         constraint: place.constraint,
+        prefer: place.prefer,
         node_list: place.node_list,
         exclude: place.exclude,
         time_limit: time_limit(invocation, given)?,

@@ -15,6 +15,7 @@ const MAX_NODE_FILE: u64 = 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Place {
     pub constraint: Option<Constraint>,
+    pub prefer: Option<Constraint>,
     pub node_list: Vec<String>,
     pub exclude: Vec<String>,
 }
@@ -24,7 +25,8 @@ pub struct Place {
 pub fn place(invocation: &Invocation<'_>, given: &Given) -> Result<Place, Failure> {
     let command = invocation.name();
     Ok(Place {
-        constraint: constraint(command, given)?,
+        constraint: features(command, given, "constraint", "Invalid feature specification")?,
+        prefer: features(command, given, "prefer", "Invalid preferred feature specification")?,
         node_list: match given.text("nodelist") {
             // A list with a slash is the name of a file, as in Slurm.
             Some(path) if path.contains('/') => from_file(invocation, "nodelist", path)?,
@@ -42,13 +44,13 @@ pub fn place(invocation: &Invocation<'_>, given: &Given) -> Result<Place, Failur
     })
 }
 
-fn constraint(command: &str, given: &Given) -> Result<Option<Constraint>, Failure> {
-    let Some(text) = given.text("constraint").filter(|text| !text.is_empty()) else { return Ok(None) };
+fn features(command: &str, given: &Given, long: &str, refusal: &str) -> Result<Option<Constraint>, Failure> {
+    let Some(text) = given.text(long).filter(|text| !text.is_empty()) else { return Ok(None) };
     text.parse().map(Some).map_err(|why: squall_types::constraint::ConstraintError| {
-        Failure::error(command, "Invalid feature specification").advising(Advice {
-            asked: format!("--constraint={text}"),
+        Failure::error(command, refusal).advising(Advice {
+            asked: format!("--{long}={text}"),
             limit: why.to_string(),
-            try_this: "--constraint=h100, --constraint='a&b' or --constraint='[rack1|rack2]'".to_owned(),
+            try_this: format!("--{long}=h100, --{long}='a&b' or --{long}='[rack1|rack2]'"),
             code: "SQ0007",
             ..Advice::default()
         })

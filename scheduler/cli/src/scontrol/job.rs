@@ -177,6 +177,9 @@ fn where_it_runs(record: &mut Record, detail: &JobDetail, manner: Manner) {
     };
     record.line(format!("MinCPUsNode={min_cpus} {memory} MinTmpDiskNode=0"));
     record.line(format!("Features={} DelayBoot=00:00:00", null(&view.constraint)));
+    if !view.prefer.is_empty() {
+        record.line(format!("Prefer={}", view.prefer));
+    }
     record.line(format!(
         "OverSubscribe={} Contiguous=0 Licenses={} Network=(null)",
         if view.exclusive { "NO" } else { "OK" },

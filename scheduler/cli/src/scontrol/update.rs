@@ -65,7 +65,7 @@ fn unsupported(what: &str) -> Failure {
 }
 
 /// What can be changed in a job.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "Account",
     "ArrayTaskThrottle",
     "Comment",
@@ -78,6 +78,7 @@ const KEYS: [&str; 18] = [
     "Nice",
     "NumNodes",
     "Partition",
+    "Prefer",
     "Priority",
     "QOS",
     "ReqNodeList",
@@ -124,6 +125,12 @@ fn job(invocation: &mut Invocation<'_>, jobs: &str, pairs: &[(String, String)]) 
                 update.constraint = Some(match value.as_str() {
                     "" => None,
                     text => Some(text.parse().map_err(|_| invalid("Features"))?),
+                });
+            }
+            "prefer" => {
+                update.prefer = Some(match value.as_str() {
+                    "" => None,
+                    text => Some(text.parse().map_err(|_| invalid("Prefer"))?),
                 });
             }
             "requeue" => update.requeue = Some(flag(value).ok_or_else(|| invalid("Requeue"))?),

@@ -171,7 +171,7 @@ pub static FIELDS: &[Field] = &[
     long("OriginRaw", "ORIGIN_RAW", |_| "NA".to_owned()),
     long("PendingTime", "PENDING_TIME", |row| row.pending_seconds()),
     long("PreemptTime", "PREEMPT_TIME", not_available),
-    long("Prefer", "PREFER", null_always),
+    long("Prefer", "PREFER", |row| null(&row.job.prefer)),
     long("Profile", "PROFILE", |_| "NotSet".to_owned()),
     long("Reboot", "REBOOT", zero),
     long("ReqSwitch", "REQ_SWITCH", zero),

@@ -54,6 +54,7 @@ fn samples() -> BTreeMap<&'static str, &'static str> {
         ("ntasks-per-node", "--ntasks-per-node=2"),
         ("tres-per-task", "--tres-per-task=cpu=2"),
         ("constraint", "--constraint=fast"),
+        ("prefer", "--prefer=fast"),
         ("exclude", "--exclude=n1"),
         ("exclusive", "--exclusive"),
         ("licenses", "--licenses=lic"),

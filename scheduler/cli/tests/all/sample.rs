@@ -48,6 +48,7 @@ pub fn job(id: u32, name: &str, state: JobState) -> JobView {
         comment: String::new(),
         dependency: String::new(),
         constraint: String::new(),
+        prefer: String::new(),
         exclusive: false,
         cost: MicroUsd::ZERO,
         min_cpus: 1,

@@ -187,7 +187,7 @@ fn everything_else_reaches_the_job() {
         "-A lab -q high -p a,b -H --nice=5 --priority=7 --comment='two words' --wckey=w -D sub -o o_%j.out -e e.err -i in \
          --open-mode=append --requeue --signal=B:USR1@60 --mail-type=END,FAIL --mail-user=x@y -k -a 1-5:2%2 \
          -d afterok:1:2,singleton -C 'a&b' -w n[1-2] -x n3,n4 -L lic --kill-on-invalid-dep=yes --spot --max-price=12.50 \
-         --max-cost=$100 -J name -m cyclic --contiguous --hint=nomultithread",
+         --max-cost=$100 -J name -m cyclic --prefer=c|d --contiguous --hint=nomultithread",
     );
     assert_eq!((spec.account.as_str(), spec.qos.as_ref().map(|qos| qos.as_str())), ("lab", Some("high")));
     assert_eq!(spec.partitions, ["a".into(), "b".into()]);
@@ -204,6 +204,7 @@ fn everything_else_reaches_the_job() {
     assert_eq!((array.to_string(), array.step), ("1-5:2%2".to_owned(), 2));
     assert_eq!(spec.dependency.terms.len(), 3);
     assert_eq!(spec.constraint.map(|constraint| constraint.to_string()), Some("a&b".to_owned()));
+    assert_eq!(spec.prefer.map(|prefer| prefer.to_string()), Some("c|d".to_owned()));
     assert_eq!(
         (spec.node_list, spec.exclude),
         (vec!["n1".to_owned(), "n2".to_owned()], vec!["n3".to_owned(), "n4".to_owned()])

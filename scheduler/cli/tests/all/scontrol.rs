@@ -118,7 +118,7 @@ fn jobs_are_held_released_requeued_and_changed() {
     assert_eq!(update("JobId=1 TimeLimit-=60").time_limit, Some(Span::from_hours(25)));
     let many = update(
         "JobId=1 JobName=x Partition=a,b Account=lab Priority=5 Nice=-2 Comment=c StartTime=now+60 Requeue=0 \
-         ArrayTaskThrottle=3 NumNodes=2-4 ExcNodeList=n[1-2] ReqNodeList=n3 Features=a&b Dependency=afterok:7 Deadline=now+1hour",
+         ArrayTaskThrottle=3 NumNodes=2-4 ExcNodeList=n[1-2] ReqNodeList=n3 Features=a&b Prefer=c Dependency=afterok:7 Deadline=now+1hour",
     );
     assert_eq!(
         (many.name.as_deref(), many.priority, many.nice, many.array_limit),
@@ -128,7 +128,8 @@ fn jobs_are_held_released_requeued_and_changed() {
     assert_eq!((many.begin_at, many.end_by), (Some(NOW + Span::from_secs(60)), Some(NOW + Span::from_hours(1))));
     assert_eq!((many.requeue, many.nodes), (Some(false), Some(NodeCount { min: 2, max: 4 })));
     assert_eq!(many.exclude.map(|names| names.len()), Some(2));
-    assert!(many.constraint.flatten().is_some() && many.dependency.is_some());
+    assert!(many.constraint.flatten().is_some() && many.prefer.flatten().is_some() && many.dependency.is_some());
+    assert_eq!(update("JobId=1 Prefer=").prefer, Some(None));
 }
 
 #[test]

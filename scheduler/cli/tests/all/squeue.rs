@@ -37,6 +37,7 @@ fn brief_views_are_asked_for_where_they_show_the_same() {
         comment: "of note".to_owned(),
         dependency: "afterok:1(unfulfilled)".to_owned(),
         constraint: "fast".to_owned(),
+        prefer: "faster".to_owned(),
         cost: MicroUsd(5_000_000),
         req_nodes: "n1".to_owned(),
         exc_nodes: "n2".to_owned(),

@@ -44,6 +44,7 @@ struct Told<'a> {
     array: Option<String>,
     dependency: String,
     constraint: Option<String>,
+    prefer: Option<String>,
     nice: i32,
     comment: &'a str,
     wckey: &'a str,
@@ -76,6 +77,7 @@ struct Changes {
     qos: Option<String>,
     time_limit_secs: Option<u32>,
     constraint: Option<String>,
+    prefer: Option<String>,
     comment: Option<String>,
     wckey: Option<String>,
     requeue: Option<bool>,
@@ -156,6 +158,7 @@ fn question(spec: &JobSpec, script: Option<&[u8]>) -> Vec<u8> {
         array: spec.array.as_ref().map(ToString::to_string),
         dependency: spec.dependency.to_string(),
         constraint: spec.constraint.as_ref().map(ToString::to_string),
+        prefer: spec.prefer.as_ref().map(ToString::to_string),
         nice: spec.nice,
         comment: &spec.comment,
         wckey: &spec.wckey,
@@ -242,15 +245,18 @@ impl Answer {
         if self.refuse.is_some() {
             return Ok(self);
         }
-        let Changes { name, account, partitions, qos, time_limit_secs, constraint, comment, wckey, requeue, nice } =
-            &self.set;
-        let constraint = constraint.as_ref().map(|text| match text.as_str() {
-            "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| format!("its constraint {text:?} cannot be read")),
-        });
-        if let Some(constraint) = constraint.transpose()? {
-            spec.constraint = constraint;
-        }
+        let Changes { name, account, partitions, qos, time_limit_secs, comment, wckey, requeue, nice, .. } = &self.set;
+        let features = |text: &Option<String>, what: &str| {
+            let read = |text: &String| match text.as_str() {
+                "" => Ok(None),
+                text => text.parse().map(Some).map_err(|_| format!("its {what} {text:?} cannot be read")),
+            };
+            text.as_ref().map(read).transpose()
+        };
+        let (constraint, prefer) =
+            (features(&self.set.constraint, "constraint")?, features(&self.set.prefer, "preference")?);
+        spec.constraint = constraint.unwrap_or_else(|| spec.constraint.take());
+        spec.prefer = prefer.unwrap_or_else(|| spec.prefer.take());
         let set = |to: &mut String, value: &Option<String>| to.clone_from(value.as_ref().unwrap_or(&to.clone()));
         set(&mut spec.name, name);
         set(&mut spec.account.0, account);

@@ -68,6 +68,7 @@ impl Draft {
         self.check_array(spec)?;
         self.check_dependency(spec, id)?;
         self.feasible(spec, id)?;
+        self.check_preference(spec)?;
         self.check_limits(spec, None)?;
         Ok(id)
     }
@@ -347,6 +348,16 @@ impl Draft {
     }
 
     /// Refuses what no configured shape could ever run, with the number that refuses it and what would work.
+    /// What no node anywhere has cannot be meant.
+    pub(super) fn check_preference(&self, spec: &JobSpec) -> Result<(), Rejection> {
+        match feasible::unknown_preference(&self.cluster, spec) {
+            None => Ok(()),
+            Some(Misfit { slurm, asked, limit, try_this }) => {
+                Err(Rejection::new("SQ1070", &slurm).asked(asked).limit(limit).try_this(try_this))
+            }
+        }
+    }
+
     pub(super) fn feasible(&self, spec: &JobSpec, _id: JobId) -> Result<(), Rejection> {
         self.check_time_limit(spec, spec.time_limit.unwrap_or(Span::FOREVER).min(Span::FOREVER)).or_else(
             |refusal| {

@@ -131,6 +131,11 @@ impl Draft {
             waiting("the features")?;
             spec.constraint = constraint.clone();
         }
+        if let Some(prefer) = &update.prefer {
+            waiting("the preferred features")?;
+            spec.prefer = prefer.clone();
+            self.check_preference(spec)?;
+        }
         if let Some(nodes) = update.nodes {
             waiting("the number of nodes")?;
             spec.ask.nodes = Some(nodes);

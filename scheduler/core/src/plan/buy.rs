@@ -1,6 +1,6 @@
 //! Buying what is missing: for a job that fits on nothing that there is, and for pools that keep some nodes anyway.
 
-use super::classes::{Candidate, ClassId};
+use super::classes::{Candidate, ClassId, Features};
 use super::market::{Buyable, Shortage, admissible, affordable};
 use super::pass::Planner;
 use super::place::{Mode, Room, may_stand_alone, mode, place_alone, place_part};
@@ -10,7 +10,7 @@ use super::step::{PlannedOrder, Step, Target};
 use super::topology::Location;
 use crate::job::Job;
 use crate::node::{Node, NodeState};
-use squall_types::{BudgetName, JobId, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Timestamp};
+use squall_types::{BudgetName, JobId, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Span, Timestamp};
 use std::sync::Arc;
 
 /// Why nothing was bought.
@@ -60,10 +60,12 @@ impl<'a> Planner<'a> {
         if market.offers.is_empty() {
             return Err(refusal);
         }
-        for (rank, candidate) in candidates.iter().enumerate() {
+        let places = candidates.iter().enumerate();
+        let features = self.view.classes.get(class).features().iter();
+        for (features, (rank, candidate)) in features.flat_map(|one| places.clone().map(move |place| (*one, place))) {
             let pool = self.view.fleet.pools[candidate.pool].name.clone();
             for (_, buyable) in market.of_pool(&pool) {
-                match self.can_grow(job, class, candidate, buyable, waiting) {
+                match self.can_grow(job, class, features, candidate, buyable, waiting) {
                     Ok(growth) => return Ok((rank, buyable, growth)),
                     Err(Refusal::Obstacle { reason, until }) => {
                         until.into_iter().for_each(|at| self.pass.wake(at));
@@ -83,11 +85,11 @@ impl<'a> Planner<'a> {
         &mut self,
         job: &Job,
         class: ClassId,
+        features: Features,
         candidate: &Candidate,
         buyable: &Buyable<'_>,
         waiting: Option<Timestamp>,
     ) -> Result<Growth, Refusal> {
-        let mode = self.view.classes.get(class).mode;
         self.one_more(job, candidate, buyable)?;
         if let Some(at) = self.batch_window(job) {
             return Err(Refusal::Obstacle { reason: Reason::Resources, until: Some(at) });
@@ -95,7 +97,7 @@ impl<'a> Planner<'a> {
         if waiting.is_some_and(|at| at <= self.pass.instant.now + buyable.offer.typical_boot) {
             return Err(Refusal::Sooner);
         }
-        let growth = self.growth(job, class, candidate, buyable, mode).ok_or(Refusal::Nothing)?;
+        let growth = self.growth(class, features, candidate, buyable, job.spec.time_limit).ok_or(Refusal::Nothing)?;
         if let Some(breach) = self.holding_breach(job, candidate, &growth.fit) {
             return Err(Refusal::Obstacle { reason: breach.rule.reason(), until: None });
         }
@@ -134,13 +136,14 @@ impl<'a> Planner<'a> {
     /// How many empty nodes of an offer are needed beside what is free, and the picks over both.
     fn growth(
         &mut self,
-        job: &Job,
         class: ClassId,
+        features: Features,
         candidate: &Candidate,
         buyable: &Buyable<'_>,
-        mode: Mode,
+        limit: Option<Span>,
     ) -> Option<Growth> {
-        let (spec, budgets) = (&job.spec, Vec::new());
+        let wanted = self.view.classes.get(class).wanted(features);
+        let (spec, mode, budgets) = (&wanted.spec.clone(), wanted.mode, Vec::new());
         let first = self.pass.next_node;
         let location = self.view.fleet.topology.of_new(buyable.offer);
         let room = |count: u32| new_room(NodeId(first.0 + u64::from(count)), &buyable.shape, location);
@@ -153,7 +156,7 @@ impl<'a> Planner<'a> {
             return (most >= 1).then_some(Growth { count: 1, fit, budgets });
         }
         let mut looks = 0;
-        let seek = self.seek(class, candidate, spec.time_limit);
+        let seek = self.seek(class, features, candidate, limit);
         let growth = match mode {
             Mode::One { .. } => None,
             Mode::Gang { nodes, units } => {

@@ -42,9 +42,9 @@ impl Candidate {
 
 #[derive(Clone, Debug)]
 pub struct Class {
-    /// Of any of its jobs.
-    pub spec: Arc<JobSpec>,
-    pub mode: Mode,
+    required: Wanted,
+    /// The same with the features that are preferred, which are tried first.
+    preferred: Option<Wanted>,
     pub candidates: Arc<Vec<Candidate>>,
     /// Of all classes that ever were.
     pub number: u64,
@@ -55,6 +55,23 @@ pub struct Class {
     /// The first job of each length, in the order of the queue.
     heads: BTreeSet<(QueueKey, Span)>,
     key: ClassKey,
+}
+
+/// Which features of a job are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// `--prefer`, in place of the others.
+    Preferred,
+    /// `--constraint`.
+    Required,
+}
+
+/// What the placer is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Of any job of the class.
+    pub spec: Arc<JobSpec>,
+    pub mode: Mode,
     /// What a node must have at least, by pool, as far as the shapes that the pool had then.
     needs: BTreeMap<usize, (u64, Needs)>,
 }
@@ -230,25 +247,24 @@ impl Classes {
         key: ClassKey,
         pool_of: &impl Fn(&squall_types::PoolName) -> usize,
     ) -> ClassId {
-        let spec = key.spec.clone();
+        let spec = &key.spec;
         let candidate = |(partition, pool): (&PartitionName, &squall_types::PoolName)| Candidate {
             partition: partition.clone(),
             partition_index: cluster.config.partitions.keys().position(|name| name == partition).unwrap_or(0),
             pool: pool_of(pool),
             most: longest(cluster, partition),
         };
-        let candidates = Arc::new(candidates(cluster, &spec).into_iter().map(candidate).collect());
+        let candidates = Arc::new(candidates(cluster, spec).into_iter().map(candidate).collect());
         self.opened += 1;
         let class = Class {
             number: self.opened,
             components: Arc::default(),
-            mode: mode(&spec, self.telling.flat),
+            required: Wanted::new(spec.clone(), self.telling.flat),
+            preferred: preferring(spec).map(|spec| Wanted::new(Arc::new(spec), self.telling.flat)),
             candidates,
             members: BTreeMap::new(),
             heads: BTreeSet::new(),
             key: key.clone(),
-            needs: BTreeMap::new(),
-            spec,
         };
         let at = match self.spare.pop() {
             Some(at) => {
@@ -272,7 +288,8 @@ impl Classes {
             spec.time_limit.is_none_or(|limit| most.is_none_or(|most| limit <= most))
         };
         // What rooms are compared for, and what money is counted for, may come out otherwise for another length.
-        let compares = mode(spec, self.telling.flat) == Mode::Any;
+        let compares = |spec: &JobSpec| mode(spec, self.telling.flat) == Mode::Any;
+        let compares = compares(spec) || preferring(spec).is_some_and(|spec| compares(&spec));
         let apart = self.telling.limits || spec.time_limit.is_none() || spec.max_cost.is_some() || compares;
         ClassKey {
             spec: spec.clone(),
@@ -346,6 +363,34 @@ impl Class {
         self.members.get(&length)?.range(rest).next().copied()
     }
 
+    /// Its features in the order in which they are tried.
+    pub fn features(&self) -> &'static [Features] {
+        match self.preferred {
+            Some(_) => &[Features::Preferred, Features::Required],
+            None => &[Features::Required],
+        }
+    }
+
+    pub fn wanted(&self, features: Features) -> &Wanted {
+        match features {
+            Features::Preferred => self.preferred.as_ref().unwrap_or(&self.required),
+            Features::Required => &self.required,
+        }
+    }
+
+    pub fn wanted_mut(&mut self, features: Features) -> &mut Wanted {
+        match features {
+            Features::Preferred => self.preferred.as_mut().unwrap_or(&mut self.required),
+            Features::Required => &mut self.required,
+        }
+    }
+}
+
+impl Wanted {
+    fn new(spec: Arc<JobSpec>, flat: bool) -> Self {
+        Wanted { mode: mode(&spec, flat), spec, needs: BTreeMap::new() }
+    }
+
     /// What a node of a pool must have at least, given the shapes that there are.
     pub fn needs(&mut self, pool: usize, changed: u64, shapes: &BTreeSet<Arc<Shape>>) -> Needs {
         if let Some((known, needs)) = self.needs.get(&pool)
@@ -368,6 +413,15 @@ impl Class {
     }
 }
 
+/// The job as it is tried first, where features are preferred.
+///
+/// As in Slurm they stand in place of those that are required, and count for starts on what is there or on its way and
+/// for what is bought; a promised start is the earliest with what is required.
+pub fn preferring(spec: &JobSpec) -> Option<JobSpec> {
+    let prefer = spec.prefer.as_ref()?;
+    Some(JobSpec { constraint: Some(prefer.clone()), prefer: None, ..spec.clone() })
+}
+
 /// What jobs of a class are told apart by. Those without a limit are of a class of their own.
 pub fn length(spec: &JobSpec) -> Span {
     spec.time_limit.unwrap_or(Span::FOREVER)
@@ -378,7 +432,7 @@ impl ClassKey {
         let spec = &self.spec;
         (
             (&spec.ask, &spec.partitions, spec.kind),
-            (&spec.constraint, &spec.node_list, &spec.exclude),
+            (&spec.constraint, &spec.prefer, &spec.node_list, &spec.exclude),
             (spec.allow_spot, spec.max_price, spec.max_cost),
             (&self.mounts, &self.admits, &self.purse, &self.qos, self.limit, self.component),
         )

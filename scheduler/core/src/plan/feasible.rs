@@ -146,6 +146,33 @@ fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> boo
     false
 }
 
+/// A preferred feature that no node has, nor any that could be bought.
+pub fn unknown_preference(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
+    let prefer = spec.prefer.as_ref()?;
+    let mut known: BTreeSet<&str> = cluster.live_nodes().flat_map(|node| features(&node.shape)).collect();
+    for (name, config) in &cluster.config.pools {
+        known.extend(config.features.iter().map(String::as_str));
+        known.extend(config.static_nodes.values().flat_map(features));
+        let offers = cluster.pools.get(name).into_iter().flat_map(|state| state.offers.values());
+        known.extend(offers.filter(|known| !known.withdrawn).flat_map(|known| features(&known.offer.shape)));
+    }
+    let unknown = prefer.names().into_iter().find(|name| !known.contains(name))?;
+    Some(Misfit {
+        slurm: "Invalid preferred feature specification".to_owned(),
+        asked: format!("--prefer={prefer}"),
+        limit: format!("no node has {unknown}; features there: {}", listed(&known)),
+        try_this: String::new(),
+    })
+}
+
+fn features(shape: &Shape) -> impl Iterator<Item = &str> {
+    shape.features.iter().map(String::as_str)
+}
+
+fn listed(names: &BTreeSet<&str>) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.iter().copied().collect::<Vec<_>>().join(", ") }
+}
+
 fn cap(spec: &JobSpec, shape: &Shape) -> u32 {
     let gpus = (0..shape.gpus.count()).collect();
     most_units(
@@ -229,19 +256,16 @@ fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &
     if let Some(constraint) = &spec.constraint
         && !shapes.iter().any(|one| constraint.matches(&one.shape.features))
     {
-        let features: BTreeSet<&str> =
-            shapes.iter().flat_map(|one| one.shape.features.iter().map(String::as_str)).collect();
-        let list = features.into_iter().collect::<Vec<_>>().join(", ");
-        let list = if list.is_empty() { "none".to_owned() } else { list };
-        return misfit(format!("--constraint={constraint}"), format!("features there: {list}"), String::new());
+        let known = shapes.iter().flat_map(|one| features(&one.shape)).collect();
+        let limit = format!("features there: {}", listed(&known));
+        return misfit(format!("--constraint={constraint}"), limit, String::new());
     }
     let model = spec.ask.gpus.model();
     let models: BTreeSet<&str> =
         shapes.iter().flat_map(|one| one.shape.gpus.0.iter().map(|group| group.model.as_str())).collect();
     if let Some(model) = model.filter(|model| !models.contains(model.as_str())) {
-        let list = models.iter().copied().collect::<Vec<_>>().join(", ");
-        let list = if list.is_empty() { "none".to_owned() } else { list };
-        return misfit(format!("--gres=gpu:{model}"), format!("GPU models there: {list}"), String::new());
+        let limit = format!("GPU models there: {}", listed(&models));
+        return misfit(format!("--gres=gpu:{model}"), limit, String::new());
     }
     let gpus = most(&|shape| shape.gpus.indices(model).count() as u64);
     let (per_node, total) = gpus_asked(&spec.ask);

@@ -3,7 +3,7 @@
 //! A pass can stop between two jobs and go on later, on the state with which it began.
 
 use super::buy::Refusal;
-use super::classes::{Candidate, ClassId, length};
+use super::classes::{Candidate, ClassId, Features, length};
 use super::market::{Market, Spending};
 use super::memory::{Memory, Promise, Seeker};
 use super::place::{Mode, tasks_of};
@@ -405,16 +405,18 @@ impl Planner<'_> {
         limit: Option<Span>,
         coming: bool,
     ) -> Option<(usize, Fit)> {
-        for (rank, candidate) in candidates.iter().enumerate() {
-            // What is there alone was not enough.
-            if coming && self.view.fleet.pools[candidate.pool].coming == 0 {
-                continue;
-            }
-            let mut looks = 0;
-            let found = self.seek(class, candidate, limit).place(coming, &mut looks);
-            self.pass.looks += looks;
-            if let Some(fit) = found {
-                return Some((rank, fit));
+        for features in self.view.classes.get(class).features() {
+            for (rank, candidate) in candidates.iter().enumerate() {
+                // What is there alone was not enough.
+                if coming && self.view.fleet.pools[candidate.pool].coming == 0 {
+                    continue;
+                }
+                let mut looks = 0;
+                let found = self.seek(class, *features, candidate, limit).place(coming, &mut looks);
+                self.pass.looks += looks;
+                if let Some(fit) = found {
+                    return Some((rank, fit));
+                }
             }
         }
         None
@@ -454,7 +456,7 @@ impl Planner<'_> {
             let horizon = self.pass.instant.now + WINDOW + Span(1);
             let by = best.as_ref().map_or(horizon, |(at, ..)| *at);
             let mut looks = 0;
-            let found = self.seek(class, candidate, limit).earliest(by, &mut looks);
+            let found = self.seek(class, Features::Required, candidate, limit).earliest(by, &mut looks);
             self.pass.looks += looks;
             best = found.map(|(at, fit)| (at, rank, fit)).or(best);
         }
@@ -473,7 +475,7 @@ impl Planner<'_> {
         limit: Option<Span>,
         promise: Promise,
     ) -> Option<(Timestamp, usize, Fit)> {
-        let mode = self.view.classes.get(class).mode;
+        let mode = self.view.classes.get(class).wanted(Features::Required).mode;
         let moved: Vec<usize> = self.memory.to_look_at().collect();
         let last = promise.fit.slots.iter().map(|slot| self.view.fleet.slots[*slot].position).max().unwrap_or(0);
         // The earlier time, then the better candidate, then the first nodes.
@@ -484,7 +486,7 @@ impl Planner<'_> {
                 continue;
             }
             let (mut looks, mut found) = (0, None);
-            let seek = self.seek(class, candidate, limit);
+            let seek = self.seek(class, Features::Required, candidate, limit);
             for slot in &moved {
                 if mode == Mode::Any && seek.fleet.slots[*slot].pool == candidate.pool {
                     return None;
@@ -510,12 +512,12 @@ impl Planner<'_> {
         may.enumerate().fold(0, |open, (rank, may)| open | may << rank.min(63))
     }
 
-    pub fn seek(&mut self, class: ClassId, candidate: &Candidate, limit: Option<Span>) -> Seek<'_> {
+    pub fn seek(&mut self, class: ClassId, features: Features, candidate: &Candidate, limit: Option<Span>) -> Seek<'_> {
         let View { fleet, classes, .. } = &mut *self.view;
         let pool = &fleet.pools[candidate.pool];
-        let needs = classes.get_mut(class).needs(candidate.pool, pool.changed, &pool.shapes);
-        let class = classes.get(class);
-        Seek::new(fleet, self.pass.instant, &class.spec, class.mode, needs, candidate.pool, candidate.time(limit))
+        let wanted = classes.get_mut(class).wanted_mut(features);
+        let needs = wanted.needs(candidate.pool, pool.changed, &pool.shapes);
+        Seek::new(fleet, self.pass.instant, &wanted.spec, wanted.mode, needs, candidate.pool, candidate.time(limit))
     }
 
     /// Takes what was picked, until then.

@@ -5,7 +5,7 @@
 //! those before them left, and all of that is taken back where one has no place.
 
 use super::buy::Refusal;
-use super::classes::{Candidate, ClassId, length};
+use super::classes::{Candidate, ClassId, Features, length};
 use super::market::Spending;
 use super::memory::{Promise, Seeker};
 use super::pass::Planner;
@@ -145,20 +145,22 @@ impl<'a> Planner<'a> {
     /// Room for a component now, or with `coming` on nodes that are there or on their way; it is taken. Places where it
     /// would hold more than it may are left out from now on.
     fn grant_one(&mut self, part: &mut Component<'a>, coming: bool) -> Option<Granted> {
-        let mut rank = 0;
-        while let Some(candidate) = part.candidates.get(rank) {
-            let mut looks = 0;
-            let found = self.seek(part.class, candidate, part.job.spec.time_limit).place(coming, &mut looks);
-            self.pass.looks += looks;
-            let Some(fit) = found else {
-                rank += 1;
-                continue;
-            };
-            let Some(breach) = self.holding_breach(part.job, candidate, &fit) else {
-                return Some(self.grant_fit(part, candidate.clone(), fit));
-            };
-            part.over = Some(breach.rule.reason());
-            Arc::make_mut(&mut part.candidates).remove(rank);
+        for features in self.view.classes.get(part.class).features() {
+            let mut rank = 0;
+            while let Some(candidate) = part.candidates.get(rank) {
+                let (mut looks, limit) = (0, part.job.spec.time_limit);
+                let found = self.seek(part.class, *features, candidate, limit).place(coming, &mut looks);
+                self.pass.looks += looks;
+                let Some(fit) = found else {
+                    rank += 1;
+                    continue;
+                };
+                let Some(breach) = self.holding_breach(part.job, candidate, &fit) else {
+                    return Some(self.grant_fit(part, candidate.clone(), fit));
+                };
+                part.over = Some(breach.rule.reason());
+                Arc::make_mut(&mut part.candidates).remove(rank);
+            }
         }
         None
     }
@@ -301,7 +303,7 @@ impl<'a> Planner<'a> {
             }
             let by = best.as_ref().map_or(horizon, |(at, ..)| *at);
             let mut looks = 0;
-            let seek = self.seek(part.class, candidate, part.job.spec.time_limit);
+            let seek = self.seek(part.class, Features::Required, candidate, part.job.spec.time_limit);
             let found = seek.earliest_from(from, by, &mut looks);
             self.pass.looks += looks;
             best = found.map(|(at, fit)| (at, rank, fit)).or(best);

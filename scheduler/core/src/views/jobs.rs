@@ -98,6 +98,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         comment: text(&|| spec.comment.clone()),
         dependency: text(&|| dependency(job, now)),
         constraint: text(&|| spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default()),
+        prefer: text(&|| spec.prefer.as_ref().map(ToString::to_string).unwrap_or_default()),
         exclusive: spec.ask.exclusive,
         cost: if brief { MicroUsd::default() } else { cost_so_far(cluster, job, now) },
         min_cpus: min_cpus(&spec.ask),

@@ -2,6 +2,7 @@
 //! remembers comes to what the plan from scratch says, and a pass that is cut is a prefix of the whole.
 
 mod limits;
+mod preference;
 mod reference;
 mod world;
 

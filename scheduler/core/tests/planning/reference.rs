@@ -191,7 +191,9 @@ impl<'a> Model<'a> {
 
     /// Now, else on nodes that come. `over` are the places where it fits and would hold more than it may.
     fn start(&mut self, spec: &JobSpec, target: Target, places: &[Where<'a>], over: &mut Vec<Where<'a>>) -> bool {
-        for (partition, pool) in places {
+        let specs = with_preference(spec);
+        let tries = specs.iter().flat_map(|spec| places.iter().map(move |place| (spec, place)));
+        for (spec, (partition, pool)) in tries.clone() {
             let time = time_limit(self.cluster, spec, partition);
             let open: Vec<usize> = self.of_pool(pool, |place| place.ready_at.is_none());
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
@@ -212,7 +214,7 @@ impl<'a> Model<'a> {
             return true;
         }
         let may_wait = over.is_empty();
-        for (partition, pool) in places.iter().filter(|_| may_wait) {
+        for (spec, (partition, pool)) in tries.filter(|_| may_wait) {
             let time = time_limit(self.cluster, spec, partition);
             let open: Vec<usize> = self.of_pool(pool, |place| !place.fenced);
             let Some(picks) = place(spec, &self.rooms(&open, self.now, time)) else { continue };
@@ -301,7 +303,9 @@ impl<'a> Model<'a> {
         };
         let market = self.market;
         let (mut sooner, mut obstacle) = (false, false);
-        for (partition, pool) in places {
+        let specs = with_preference(&job.spec);
+        let tries = specs.iter().flat_map(|spec| places.iter().map(move |place| (spec, place)));
+        for (spec, (partition, pool)) in tries {
             for (_, buyable) in market.of_pool(pool) {
                 let admissible = admissible(self.cluster, &job.spec, partition, buyable.offer).is_ok();
                 if !admissible || job.spec.ask.need(&buyable.shape, part).is_none() {
@@ -315,7 +319,7 @@ impl<'a> Model<'a> {
                 } else if waiting.is_some_and(|at| at <= self.now + buyable.offer.typical_boot) {
                     sooner = true;
                 } else {
-                    match self.grow(job, target, partition, buyable) {
+                    match self.grow(job, spec, target, partition, buyable) {
                         Some(Ok(bought)) => return Ok(bought),
                         Some(Err(())) => obstacle = true,
                         None => {}
@@ -330,11 +334,11 @@ impl<'a> Model<'a> {
     fn grow(
         &mut self,
         job: &'a Job,
+        spec: &JobSpec,
         target: Target,
         partition: &'a PartitionName,
         buyable: &'a Buyable<'a>,
     ) -> Option<Result<Bought<'a>, ()>> {
-        let spec = &job.spec;
         let time = time_limit(self.cluster, spec, partition);
         let mut open: Vec<usize> = self.of_pool(buyable.pool, |place| !place.fenced);
         let most = spec.ask.max_nodes().min(spec.ask.units().total.max(1)).min(buyable.config.max_nodes);
@@ -493,6 +497,12 @@ fn place_of<'a>(cluster: &'a Cluster, topology: &Topology, node: &'a Node, now: 
     })
 }
 
+/// A job as it is tried: first with what it prefers, then with what it requires.
+fn with_preference(spec: &JobSpec) -> Vec<JobSpec> {
+    let preferred = spec.prefer.clone().map(|prefer| JobSpec { constraint: Some(prefer), ..spec.clone() });
+    preferred.into_iter().chain([spec.clone()]).collect()
+}
+
 fn held(picks: &[Pick]) -> Amounts {
     picks.iter().fold(Amounts::default(), |sum, pick| {
         let Resources { cpus, memory_mib, .. } = pick.need;
@@ -504,7 +514,7 @@ fn alike(a: &JobSpec, b: &JobSpec) -> bool {
     let told_by = |spec: &JobSpec| {
         (
             (spec.ask.clone(), spec.partitions.clone(), spec.time_limit, spec.kind),
-            (spec.constraint.clone(), spec.node_list.clone(), spec.exclude.clone()),
+            (spec.constraint.clone(), spec.prefer.clone(), spec.node_list.clone(), spec.exclude.clone()),
             (spec.allow_spot, spec.max_price, spec.max_cost),
         )
     };

@@ -55,6 +55,7 @@ pub struct Want {
     pub limit: Option<u32>,
     pub exclusive: bool,
     pub picky: u8,
+    pub prefers: u8,
     pub begin_secs: i64,
     pub interactive: bool,
     pub nice: i32,
@@ -78,6 +79,7 @@ impl Default for Want {
             limit: None,
             exclusive: false,
             picky: 5,
+            prefers: 5,
             begin_secs: 0,
             interactive: false,
             nice: 0,
@@ -115,14 +117,14 @@ fn want() -> impl Strategy<Value = Want> {
     let size = (1u32..=3, 0u32..=2, prop::option::weighted(0.3, 1u32..=8), prop::option::weighted(0.15, 1u32..=3));
     let parts = (1u32..=4, prop::option::of(100u64..20_000), 0u16..=4, prop::option::weighted(0.2, any::<bool>()));
     let more = (prop::bool::weighted(0.2), prop::option::weighted(0.9, 1i64..4000), 1u8..=3, 0u32..6);
-    let rest =
-        (prop::option::of(1u32..4), prop::bool::weighted(0.1), 0u8..12, prop_oneof![9 => Just(0i64), 1 => 1i64..900]);
+    let begin = prop_oneof![9 => Just(0i64), 1 => 1i64..900];
+    let rest = (prop::option::of(1u32..4), prop::bool::weighted(0.1), (0u8..12, 0u8..12), begin);
     (size, parts, more, rest, (prop::bool::weighted(0.1), -3i32..3)).prop_map(
         |(
             (nodes, wider, tasks, tasks_per_node),
             (cpus, memory, gpus, model),
             (total, secs, partitions, array),
-            (limit, exclusive, picky, begin_secs),
+            (limit, exclusive, (picky, prefers), begin_secs),
             (interactive, nice),
         )| Want {
             nodes: (nodes, nodes + wider.saturating_sub(1)),
@@ -139,6 +141,7 @@ fn want() -> impl Strategy<Value = Want> {
             limit,
             exclusive,
             picky,
+            prefers,
             begin_secs,
             interactive,
             nice,
@@ -230,7 +233,7 @@ impl World {
         };
         let cloud = PoolConfig {
             provisioner: "sim".to_owned(),
-            offers: vec![offer("small", 4, 1, 1_000), offer("large", 16, 4, 9_000)],
+            offers: vec![offer("small", 4, 1, 1_000), offer("middle", 5, 1, 2_000), offer("large", 16, 4, 9_000)],
             max_nodes: setting.bought,
             idle_after: Span::from_secs(setting.idle_secs),
             ..PoolConfig::default()
@@ -340,6 +343,12 @@ impl World {
             gpus => GpuAsk::PerNode(gpus, model),
         };
         let feature = |name: &str| Constraint::Feature(name.to_owned());
+        let features = |kind: u8| match kind {
+            0 => Some(feature("odd")),
+            1 => Some(Constraint::Same(vec![feature("odd"), feature("even")])),
+            2 => Some(Constraint::Counted(vec![CountedFeature { feature: "even".to_owned(), nodes: 1 }])),
+            _ => None,
+        };
         let partitions: &[&str] = match want.partitions {
             1 => &["both"],
             2 => &["mine"],
@@ -364,12 +373,8 @@ impl World {
                 exclusive: want.exclusive,
                 ..Ask::default()
             },
-            constraint: match want.picky {
-                0 => Some(feature("odd")),
-                1 => Some(Constraint::Same(vec![feature("odd"), feature("even")])),
-                2 => Some(Constraint::Counted(vec![CountedFeature { feature: "even".to_owned(), nodes: 1 }])),
-                _ => None,
-            },
+            constraint: features(want.picky),
+            prefer: if want.prefers == 3 { Some(feature("even")) } else { features(want.prefers) },
             node_list: if want.picky == 3 { vec!["n1".to_owned()] } else { Vec::new() },
             exclude: if want.picky == 4 { vec!["n0".to_owned()] } else { Vec::new() },
             array: (want.array > 0).then(|| ArraySpec {

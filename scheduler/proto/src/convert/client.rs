@@ -17,7 +17,7 @@ message! {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, reason, priority, nice,
         submitted_at, eligible_at, start_at, end_at, time_limit, nodes, node_count, max_nodes, cpus, tasks, memory_mib,
         gpus, tres, tres_per_node, exit: required, work_dir, command, comment, dependency, constraint, exclusive, cost,
-        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses, suspend_at, suspended, het,
+        min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses, suspend_at, suspended, het, prefer,
     }
     AllocationView { node, cpus, memory_mib, gpus, tasks }
     JobDetail { view: required, spec: required, allocations }
@@ -143,7 +143,7 @@ impl<T: Wire<Pb = String>> Wire for Texts<T> {
     }
 }
 
-/// A change of the constraint, which may be to none.
+/// A change of what is required or preferred, which may be to none.
 struct ConstraintTo(Option<Constraint>);
 
 impl Wire for ConstraintTo {
@@ -171,6 +171,7 @@ impl Wire for JobUpdate {
             comment: self.comment,
             dependency: self.dependency.to_pb(),
             constraint: self.constraint.map(ConstraintTo).to_pb(),
+            prefer: self.prefer.map(ConstraintTo).to_pb(),
             requeue: self.requeue,
             array_limit: self.array_limit,
             nodes: self.nodes.to_pb(),
@@ -183,6 +184,7 @@ impl Wire for JobUpdate {
         let texts = |of: Option<Texts<String>>| of.map(|list| list.0);
         let partition: Option<Texts<_>> = take!(pb.partition, "partition");
         let constraint: Option<ConstraintTo> = take!(pb.constraint, "constraint");
+        let prefer: Option<ConstraintTo> = take!(pb.prefer, "prefer");
         Ok(JobUpdate {
             time_limit: take!(pb.time_limit, "time_limit"),
             name: take!(pb.name, "name"),
@@ -195,6 +197,7 @@ impl Wire for JobUpdate {
             comment: take!(pb.comment, "comment"),
             dependency: take!(pb.dependency, "dependency"),
             constraint: constraint.map(|change| change.0),
+            prefer: prefer.map(|change| change.0),
             requeue: pb.requeue,
             array_limit: pb.array_limit,
             nodes: take!(pb.nodes, "nodes"),

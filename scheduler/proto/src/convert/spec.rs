@@ -24,7 +24,7 @@ message! {
         stderr, open_mode, umask, ask: required, constraint, node_list, exclude, time_limit, begin_at, end_by, array,
         dependency: required, hold, priority, nice, requeue, signal, comment, wckey, mail: required, mail_user,
         submit_host, submit_line, allow_spot, max_price, max_cost, trace_parent, cancel_if_never, reservation,
-        licenses, step_options, no_kill, wishes, command, groups, cron,
+        licenses, step_options, no_kill, wishes, command, groups, cron, prefer,
     }
 }
 

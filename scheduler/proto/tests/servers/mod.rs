@@ -67,6 +67,7 @@ pub fn job_view(job: u32) -> JobView {
         comment: String::new(),
         dependency: String::new(),
         constraint: String::new(),
+        prefer: String::new(),
         exclusive: false,
         cost: MicroUsd(12),
     }

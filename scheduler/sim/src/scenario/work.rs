@@ -104,6 +104,9 @@ fn one(dice: &mut Dice, config: &ClusterConfig, number: usize) -> Work {
     if dice.chance(60) {
         spec.constraint = Some(Constraint::Feature("fast".to_owned()));
     }
+    if dice.chance(80) {
+        spec.prefer = Some(Constraint::Feature("fast".to_owned()));
+    }
     let after = after(dice, number, spec.array.is_some());
     Work {
         any: after.len() > 1 && dice.chance(300),

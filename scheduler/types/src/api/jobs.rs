@@ -137,6 +137,7 @@ pub struct JobView {
     pub comment: String,
     pub dependency: String,
     pub constraint: String,
+    pub prefer: String,
     pub exclusive: bool,
     /// Charged so far: its share of its nodes since it started, and what was booted for it.
     pub cost: MicroUsd,
@@ -167,6 +168,7 @@ impl JobView {
             comment: String::new(),
             dependency: String::new(),
             constraint: String::new(),
+            prefer: String::new(),
             cost: MicroUsd::default(),
             req_nodes: String::new(),
             exc_nodes: String::new(),

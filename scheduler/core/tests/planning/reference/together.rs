@@ -1,7 +1,7 @@
 //! Heterogeneous jobs, said plainly: components are placed one after the other in a copy of the model, which becomes the
 //! model where all of them have a place.
 
-use super::{Model, Where, held};
+use super::{Model, Where, held, with_preference};
 use squall_core::accounts::Amounts;
 use squall_core::job::Job;
 use squall_core::plan::market::{candidates, time_limit};
@@ -75,17 +75,18 @@ impl<'a> Model<'a> {
 
     /// Its share is taken; until when is said later. A place where it would hold more than it may is left out.
     fn grant(&mut self, part: &mut Component<'a>, coming: bool) -> Option<Granted<'a>> {
-        let spec = &part.job.spec;
-        let mut at = 0;
-        while let Some((partition, pool)) = part.places.get(at).copied() {
-            let time = time_limit(self.cluster, spec, partition);
-            let open = self.of_pool(pool, |place| if coming { !place.fenced } else { place.ready_at.is_none() });
-            match place(spec, &self.rooms(&open, self.now, time)) {
-                None => at += 1,
-                Some(picks) if self.limits.forbid(spec, held(&picks)) => {
-                    part.places.remove(at);
+        for spec in &with_preference(&part.job.spec) {
+            let mut at = 0;
+            while let Some((partition, pool)) = part.places.get(at).copied() {
+                let time = time_limit(self.cluster, spec, partition);
+                let open = self.of_pool(pool, |place| if coming { !place.fenced } else { place.ready_at.is_none() });
+                match place(spec, &self.rooms(&open, self.now, time)) {
+                    None => at += 1,
+                    Some(picks) if self.limits.forbid(spec, held(&picks)) => {
+                        part.places.remove(at);
+                    }
+                    Some(picks) => return Some(self.granted(spec, partition, open, picks)),
                 }
-                Some(picks) => return Some(self.granted(spec, partition, open, picks)),
             }
         }
         None
