@@ -162,6 +162,7 @@ async fn the_environment_is_exactly_what_slurm_promises_and_what_was_submitted()
             cpus: if *name == "n3" { 1 } else { 4 },
             tasks: 2,
             gpus: 2,
+            switches: vec!["leaf".into(), "spine".into()],
         })
         .collect();
     job.detail.spec.ask.tasks_per_node = Some(2);
@@ -191,6 +192,8 @@ async fn the_environment_is_exactly_what_slurm_promises_and_what_was_submitted()
         "CUDA_VISIBLE_DEVICES=0,2",
         "SLURM_RESTART_COUNT=2",
         "SLURMD_NODENAME=n1",
+        "SLURM_TOPOLOGY_ADDR=spine.leaf.n1",
+        "SLURM_TOPOLOGY_ADDR_PATTERN=switch.switch.node",
         "SLURM_JOB_PARTITION=main",
         "SLURM_CLUSTER_NAME=squall",
         "SLURM_EXPORT_ENV=ALL",

@@ -9,6 +9,7 @@ use crate::index::Index;
 use crate::job::{ArrayRecord, Job};
 use crate::node::{Node, NodeState};
 use crate::order::{Order, OrderState, PoolState};
+use crate::plan::topology::wires;
 use crate::queue::QueueKey;
 use crate::table::Table;
 use imbl::OrdMap;
@@ -257,6 +258,7 @@ impl Cluster {
         let (config, accounts) = (&self.config, &self.accounts);
         self.index.queue = self.jobs.values().filter_map(|job| QueueKey::of(job, config, accounts)).collect();
         self.index.tallies = Tallies::count(accounts, config, self.jobs.values());
+        self.index.wires = Arc::new(wires(config));
         let mut calendar = Calendar::default();
         self.jobs.values().for_each(|job| calendar.set(Due::Job(job.id), job_due(config, job)));
         self.nodes.values().for_each(|node| calendar.set(Due::Node(node.id), node_due(config, &self.jobs, node)));
@@ -268,7 +270,7 @@ impl Cluster {
         let jobs = std::mem::take(&mut self.jobs);
         let nodes = std::mem::take(&mut self.nodes);
         let orders = std::mem::take(&mut self.orders);
-        self.index = Index::default();
+        self.index = Index { wires: Arc::new(wires(&self.config)), ..Index::default() };
         // What is due for a node may depend on its jobs, and whether an order is open on its nodes.
         jobs.values().for_each(|job| self.put_job(job.clone()));
         nodes.values().for_each(|node| self.put_node(node.clone()));

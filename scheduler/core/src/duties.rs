@@ -78,6 +78,7 @@ fn peers(cluster: &Cluster, placement: &Placement) -> Vec<PeerNode> {
             cpus: held.cpus,
             tasks: held.tasks,
             gpus: held.gpus.len() as u16,
+            switches: node.map(|node| cluster.switches_above(&node.name).to_vec()).unwrap_or_default(),
         }
     };
     placement.allocations.iter().map(peer).collect()

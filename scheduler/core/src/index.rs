@@ -10,7 +10,10 @@ use crate::node::{Node, NodeState};
 use crate::order::Order;
 use crate::queue::QueueKey;
 use imbl::{OrdMap, OrdSet};
-use squall_types::{DependencyKind, IndexSet, JobId, NodeId, NodeName, OrderId, PoolName, SubmitToken, Timestamp, Uid};
+use squall_types::{
+    DependencyKind, IndexSet, JobId, NodeId, NodeName, OrderId, PoolName, SubmitToken, SwitchName, Timestamp, Uid,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Derived orders and look-ups: rebuilt from the tables, never stored.
@@ -46,6 +49,8 @@ pub(crate) struct Index {
     pub calendar: Calendar,
     /// What accounts, users and qualities of service have.
     pub tallies: Tallies,
+    /// The switch that each node hangs on, and those above it.
+    pub wires: Arc<BTreeMap<NodeName, Vec<SwitchName>>>,
 }
 
 impl Index {
@@ -248,6 +253,11 @@ impl Cluster {
     }
 
     /// The record of one element, while it has one.
+    /// The switch that a node hangs on and those above it, as far as they are configured.
+    pub fn switches_above(&self, node: &NodeName) -> &[SwitchName] {
+        self.index.wires.get(node).map_or(&[], Vec::as_slice)
+    }
+
     pub fn element(&self, array: JobId, index: u32) -> Option<&Job> {
         let record = self.arrays.get(&array)?;
         record.records.get(&index).and_then(|job| self.jobs.get(job))

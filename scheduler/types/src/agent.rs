@@ -5,7 +5,8 @@
 
 use crate::ids::Run;
 use crate::{
-    Allocation, BlobDigest, Epoch, Generation, InstanceId, JobSpec, NodeName, OrderId, Shape, Span, StepId, Timestamp,
+    Allocation, BlobDigest, Epoch, Generation, InstanceId, JobSpec, NodeName, OrderId, Shape, Span, StepId, SwitchName,
+    Timestamp,
 };
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,10 @@ pub struct PeerNode {
     pub tasks: u32,
     #[n(4)]
     pub gpus: u16,
+    /// The switch that it hangs on, and those above it.
+    #[n(5)]
+    #[cbor(default)]
+    pub switches: Vec<SwitchName>,
 }
 
 /// Where an element stands in its array.

@@ -8,7 +8,7 @@ use super::plan::entries;
 use crate::cell::{MARKER, PART_MARKER};
 use squall_types::agent::{AssignedPhase, Assignment, Component};
 use squall_types::ask::{CpuAsk, GpuAsk, MemoryAsk};
-use squall_types::{JobKind, NodeName, Span, StepId, hostlist};
+use squall_types::{JobKind, NodeName, Span, StepId, SwitchName, hostlist};
 use std::collections::BTreeMap;
 
 /// Variables of a job by name, in bytes: values may be anything.
@@ -304,8 +304,7 @@ impl Table {
             self.set(name, 0);
         }
         self.set("SLURMD_NODENAME", &facts.node);
-        self.set("SLURM_TOPOLOGY_ADDR", &facts.node);
-        self.set("SLURM_TOPOLOGY_ADDR_PATTERN", "node");
+        self.place_in_topology(assignment, &facts.node);
         self.set("HOSTNAME", &facts.hostname);
         for (name, value) in facts.markers.iter().filter_map(|marker| marker.split_once('=')) {
             self.set(name, value);
@@ -314,6 +313,16 @@ impl Table {
         if !facts.devices.is_empty() {
             self.set("SLURM_JOB_GPUS", facts.devices.join(","));
         }
+    }
+
+    /// The switches above this node from the highest down, then the node itself; and which of these each part is.
+    fn place_in_topology(&mut self, assignment: &Assignment, node: &NodeName) {
+        let detail = &assignment.detail;
+        let above = detail.nodes.get(detail.rank as usize).map_or(&[][..], |node| &node.switches);
+        let path = above.iter().rev().map(SwitchName::as_str).chain([node.as_str()]);
+        self.set("SLURM_TOPOLOGY_ADDR", path.collect::<Vec<_>>().join("."));
+        let pattern = above.iter().map(|_| "switch").chain(["node"]);
+        self.set("SLURM_TOPOLOGY_ADDR_PATTERN", pattern.collect::<Vec<_>>().join("."));
     }
 
     /// What the script of a heterogeneous job is told of each component, also by the name that Slurm had for them first.

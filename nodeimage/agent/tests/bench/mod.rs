@@ -116,7 +116,14 @@ impl Bench {
             phase: AssignedPhase::Run { started_at: Timestamp::from_secs(1_700_000_000), suspended: false },
             detail: AssignmentDetail {
                 spec,
-                nodes: vec![PeerNode { name: "n1".into(), address: String::new(), cpus: 1, tasks: 1, gpus: 0 }],
+                nodes: vec![PeerNode {
+                    name: "n1".into(),
+                    address: String::new(),
+                    cpus: 1,
+                    tasks: 1,
+                    gpus: 0,
+                    switches: vec![],
+                }],
                 rank: 0,
                 time_limit: Span::from_secs(3600),
                 array: None,

@@ -217,7 +217,14 @@ impl Controller {
             phase: AssignedPhase::Run { started_at: Timestamp(0), suspended: false },
             detail: AssignmentDetail {
                 spec,
-                nodes: vec![PeerNode { name: NODE.into(), address: String::new(), cpus: 1, tasks: 1, gpus: 0 }],
+                nodes: vec![PeerNode {
+                    name: NODE.into(),
+                    address: String::new(),
+                    cpus: 1,
+                    tasks: 1,
+                    gpus: 0,
+                    switches: vec![],
+                }],
                 rank: 0,
                 time_limit: Span::from_secs(3600),
                 array: None,

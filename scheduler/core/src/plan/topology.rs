@@ -22,7 +22,7 @@ pub struct Topology {
 }
 
 /// The switch that each node hangs on, and those above it.
-pub fn wires(config: &ClusterConfig) -> BTreeMap<NodeName, Vec<&SwitchName>> {
+pub fn wires(config: &ClusterConfig) -> BTreeMap<NodeName, Vec<SwitchName>> {
     let below = |(name, switch)| -> Vec<(&SwitchName, &SwitchName)> {
         let (name, switch): (&SwitchName, &SwitchConfig) = (name, switch);
         switch.switches.iter().map(|low| (low, name)).collect()
@@ -31,7 +31,7 @@ pub fn wires(config: &ClusterConfig) -> BTreeMap<NodeName, Vec<&SwitchName>> {
     let mut wires = BTreeMap::new();
     for (name, switch) in &config.switches {
         let up = std::iter::successors(Some(name), |name| above.get(name).copied());
-        let up: Vec<&SwitchName> = up.take(SWITCH_LEVELS).collect();
+        let up: Vec<SwitchName> = up.take(SWITCH_LEVELS).cloned().collect();
         // What cannot be read was refused before it came here.
         let nodes = hostlist::parse(&switch.nodes).unwrap_or_default();
         wires.extend(nodes.into_iter().map(|node| (NodeName(node), up.clone())));
@@ -45,9 +45,9 @@ impl Topology {
             config.pools.values().flat_map(|pool| &pool.offers).map(|offer| &offer.scope).collect();
         let zones = scopes.into_iter().zip(1..).map(|(scope, number)| (scope.clone(), number)).collect();
         let number: BTreeMap<&SwitchName, u16> = config.switches.keys().zip(1..).collect();
-        let path = |above: Vec<&SwitchName>| {
+        let path = |above: Vec<SwitchName>| {
             let mut path = [0; SWITCH_LEVELS];
-            for (level, switch) in path.iter_mut().rev().zip(above) {
+            for (level, switch) in path.iter_mut().rev().zip(&above) {
                 *level = number.get(switch).copied().unwrap_or(0);
             }
             path

@@ -5,19 +5,18 @@ use crate::config::PoolConfig;
 use crate::cost::node_cost;
 use crate::job::JobPhase;
 use crate::node::{DrainWhy, HoldOwner, Node, NodeState};
-use crate::plan::topology::wires;
 use squall_types::api::{NodeCondition, NodeView};
 use squall_types::{CapacityKind, MicroUsd, NodeName, Offer, PartitionName, PoolName, Timestamp};
 use std::collections::BTreeMap;
 
 /// Nodes that are not gone, then one record for each offer of each pool that can still grow.
 pub fn node_views(cluster: &Cluster, now: Timestamp) -> Vec<NodeView> {
-    let (partitions, wires) = (partitions_by_pool(cluster), wires(&cluster.config));
+    let partitions = partitions_by_pool(cluster);
     let of = |pool: &PoolName| partitions.get(pool).cloned().unwrap_or_default();
     let mut views: Vec<NodeView> =
         cluster.live_nodes().map(|node| live_view(cluster, node, of(&node.pool), now)).collect();
     for view in &mut views {
-        view.switches = wires.get(&view.name).into_iter().flatten().map(|switch| (*switch).clone()).collect();
+        view.switches = cluster.switches_above(&view.name).to_vec();
     }
     for (pool, growth) in growth(cluster) {
         views.extend(growth.offers.iter().map(|offer| absent_view(cluster, pool, offer, growth.room, of(pool), now)));

@@ -10,7 +10,7 @@ message! {
     JoinReply { chain_pem, ca_pem, name, credential_key, heartbeat }
     MeasuredNode { shape: required, hostname, address, agent_version, boot_id, os, clock_skew }
     StepEnd { run: required, step, exit: required, started_at, ended_at, usage: required }
-    PeerNode { name, address, cpus, tasks, gpus }
+    PeerNode { name, address, cpus, tasks, gpus, switches }
     ArrayPlace { array, index, first, last, step, count }
     AssignmentDetail {
         spec: required, nodes, rank, time_limit, array, restarts, partition, cluster, kill_wait, components,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::SwitchConfig;
 use crate::job::Outcome;
 use crate::node::{DrainWhy, GoneWhy, Hold, HoldOwner};
 use crate::views::*;
@@ -114,4 +115,17 @@ fn the_summary_and_the_ledger_tell_the_same_money() {
     assert_eq!(later.node_millis_bought, 300_000);
     let rows = ledger(&stage.0, at(1000));
     assert_eq!((rows[0].cost, rows[0].gone_at, rows[0].gone_why.as_str()), (cost, Some(at(310)), "lost"));
+}
+
+#[test]
+fn a_node_says_which_switches_are_above_it_now_and_after_a_snapshot() {
+    let mut stage = Stage::new();
+    let mut config = stage.0.config.as_ref().clone();
+    let leaf = SwitchConfig { nodes: "n[1-2]".to_owned(), switches: Vec::new() };
+    let spine = SwitchConfig { nodes: String::new(), switches: vec!["leaf".into()] };
+    config.switches = [("leaf".into(), leaf), ("spine".into(), spine)].into();
+    stage.happens(5, What::ConfigApplied { config: Box::new(config) });
+    assert_eq!(named(&stage, "n1", 6).switches, ["leaf".into(), "spine".into()]);
+    stage.0 = stage.0.rebuild();
+    assert_eq!(named(&stage, "n1", 6).switches, ["leaf".into(), "spine".into()]);
 }
