@@ -4,7 +4,7 @@ use crate::controller::Heard;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::Given;
-use crate::request::{self, Kind, whole_number};
+use crate::request::{self, Kind, what_failed, whole_number};
 use crate::submission;
 use crate::terminal::escaped;
 use squall_proto::ClientError;
@@ -15,11 +15,6 @@ use std::ops::ControlFlow;
 
 /// A job that has its nodes so soon did not wait.
 const AT_ONCE: Span = Span::from_secs(1);
-
-/// How each of the two begins its refusals.
-pub fn what_failed(command: &str) -> &'static str {
-    if command == "salloc" { "Job submit/allocate failed" } else { "Unable to allocate resources" }
-}
 
 /// A component of an interactive job: what was given for it, what it is called, and what runs in it.
 #[derive(Clone, Copy)]

@@ -18,8 +18,6 @@ use squall_types::{JobId, JobKind};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How every refusal of a submission begins.
-const FAILED: &str = "Batch job submission failed";
 /// How often the elements of an array are looked at while `--wait` waits.
 const ARRAY_POLL: Duration = Duration::from_secs(2);
 
@@ -59,7 +57,8 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         more,
     };
     let cluster = cluster(invocation, &given)?;
-    let reply = submission::submit(invocation, &request).map_err(|error| Failure::call("sbatch", FAILED, &error))?;
+    let reply = submission::submit(invocation, &request)
+        .map_err(|error| Failure::call("sbatch", request::what_failed("sbatch"), &error))?;
     if given.has("verbose") {
         say_more(invocation, &given, &reply)?;
     }
@@ -119,7 +118,11 @@ fn for_another_system(script: &Script, magic: &str) -> Failure {
 /// The cluster's name where `-M` asked for one, which makes `--parsable` say it.
 fn cluster(invocation: &Invocation<'_>, given: &Given) -> Result<Option<String>, Failure> {
     let Some(names) = given.text("clusters").filter(|names| !names.is_empty()) else { return Ok(None) };
-    let ours = invocation.controller.ping().map_err(|error| Failure::call("sbatch", FAILED, &error))?.cluster;
+    let ours = invocation
+        .controller
+        .ping()
+        .map_err(|error| Failure::call("sbatch", request::what_failed("sbatch"), &error))?
+        .cluster;
     if names == "all" || names.split(',').any(|name| name == ours) {
         return Ok(Some(ours));
     }

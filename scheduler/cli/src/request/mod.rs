@@ -35,6 +35,15 @@ pub struct Kind<'a> {
     pub name: &'a str,
 }
 
+/// How the first line of a refusal begins.
+pub fn what_failed(command: &str) -> &'static str {
+    match command {
+        "sbatch" => "Batch job submission failed",
+        "salloc" => "Job submit/allocate failed",
+        _ => "Unable to allocate resources",
+    }
+}
+
 /// The job that the options ask for; script and environment are not in it.
 ///
 /// # Errors
@@ -186,7 +195,7 @@ fn at(invocation: &Invocation<'_>, given: &Given, long: &str) -> Result<Option<T
 fn array(invocation: &Invocation<'_>, given: &Given) -> Result<Option<ArraySpec>, Failure> {
     let Some(text) = given.text("array").filter(|text| !text.is_empty()) else { return Ok(None) };
     parse_array(text, ArrayLimits::DEFAULT).map(Some).map_err(|why| {
-        let first = "Batch job submission failed: Invalid job array specification";
+        let first = format!("{}: Invalid job array specification", what_failed(invocation.name()));
         Failure::error(invocation.name(), first).advising(Advice {
             asked: format!("--array={text}"),
             limit: why.to_string(),
@@ -200,7 +209,8 @@ fn array(invocation: &Invocation<'_>, given: &Given) -> Result<Option<ArraySpec>
 fn dependency(invocation: &Invocation<'_>, given: &Given) -> Result<Dependency, Failure> {
     let Some(text) = given.text("dependency").filter(|text| !text.is_empty()) else { return Ok(Dependency::default()) };
     text.parse().map_err(|why: squall_types::dependency::DependencyError| {
-        Failure::error(invocation.name(), "Batch job submission failed: Job dependency problem").advising(Advice {
+        let first = format!("{}: Job dependency problem", what_failed(invocation.name()));
+        Failure::error(invocation.name(), first).advising(Advice {
             asked: format!("--dependency={text}"),
             limit: why.to_string(),
             try_this: "--dependency=afterok:123, --dependency=afterany:123:124 or --dependency=singleton".to_owned(),

@@ -1,6 +1,7 @@
 //! Where a job may run: features and lists of nodes.
 
 use super::value::invalid;
+use super::what_failed;
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::options::Given;
@@ -47,7 +48,7 @@ pub fn place(invocation: &Invocation<'_>, given: &Given) -> Result<Place, Failur
 fn features(command: &str, given: &Given, long: &str, refusal: &str) -> Result<Option<Constraint>, Failure> {
     let Some(text) = given.text(long).filter(|text| !text.is_empty()) else { return Ok(None) };
     text.parse().map(Some).map_err(|why: squall_types::constraint::ConstraintError| {
-        Failure::error(command, refusal).advising(Advice {
+        Failure::error(command, format_args!("{}: {refusal}", what_failed(command))).advising(Advice {
             asked: format!("--{long}={text}"),
             limit: why.to_string(),
             try_this: format!("--{long}=h100, --{long}='a&b' or --{long}='[rack1|rack2]'"),

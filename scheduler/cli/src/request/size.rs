@@ -1,6 +1,7 @@
 //! How large a job is: nodes, tasks, CPUs, memory, GPUs.
 
 use super::value::{invalid, number, whole_number};
+use super::what_failed;
 use crate::failure::{Advice, EXIT_OPTION, Failure};
 use crate::options::Given;
 use squall_types::gres::{GpuRequest, parse_gpus, parse_gres, single};
@@ -67,15 +68,6 @@ fn nodes(command: &str, given: &Given) -> Result<Option<NodeCount>, Failure> {
         }));
     }
     Ok(Some(NodeCount { min, max }))
-}
-
-/// How the first line of a refusal begins.
-fn what_failed(command: &str) -> &'static str {
-    match command {
-        "sbatch" => "Batch job submission failed",
-        "salloc" => "Job submit/allocate failed",
-        _ => "Unable to allocate resources",
-    }
 }
 
 fn cpus(command: &str, given: &Given, of_task: Option<u32>) -> Result<CpuAsk, Failure> {
