@@ -63,7 +63,7 @@ pub(super) fn resources(shape: Shape, detail: &JobDetail) -> [Member<'_>; 14] {
         ("gres_detail", Value::words(held)),
         ("job_resources", job_resources(shape, detail)),
         ("nodes", shape.text(ids::nodes(&view.nodes))),
-        ("prefer", shape.text("")),
+        ("prefer", shape.text(&view.prefer)),
         ("required_nodes", shape.text(&view.req_nodes)),
         ("scheduled_nodes", shape.text(if claims { ids::nodes(&view.nodes) } else { String::new() })),
         ("shared", Value::words(alone)),
