@@ -2,7 +2,8 @@
 
 use super::row::Row;
 use crate::show::columns::Side;
-use squall_types::{Span, StepId, span_text};
+use crate::show::json::step::layout;
+use squall_types::{Span, span_text};
 
 /// One field.
 pub struct Field {
@@ -32,11 +33,6 @@ pub fn by_name(name: &str) -> Option<&'static Field> {
 
 fn clock(span: Span) -> String {
     span_text::clock(span)
-}
-
-/// What nobody laid out, since it has one task on each node, is not known.
-pub(super) fn layout(step: StepId) -> &'static str {
-    if step < StepId::EXTERN { "Block" } else { "Unknown" }
 }
 
 pub static FIELDS: &[Field] = &[

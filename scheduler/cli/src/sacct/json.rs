@@ -6,6 +6,7 @@ use super::row::{Row, accounted_state};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::select::{group_name, user_name};
+use crate::show::files::Files;
 use crate::show::ids;
 use crate::show::json::{Answer, Member, Notation, Shape, Surroundings, Value, Version, seconds};
 use crate::show::moments::Moments;
@@ -80,6 +81,7 @@ impl<'a> Jobs<'a> {
         members.extend(self.who_and_what(job));
         members.extend(self.how_it_went(job));
         members.extend(asked(self.shape, job));
+        members.extend(files(self.shape, job));
         members.extend(not_here(self.shape));
         members.push(("cost_micro_usd", Value::Int(job.cost.0)));
         Value::Object(members)
@@ -212,10 +214,22 @@ fn asked(shape: Shape, job: &AccountedJob) -> [Member<'_>; 2] {
     ]
 }
 
+fn files<'a>(shape: Shape, job: &AccountedJob) -> [Member<'a>; 6] {
+    let Files { stdin, stdout, stderr } = Files::accounted(job);
+    let told = |text| shape.since(Version::V41, shape.text(text));
+    [
+        ("stdin", told(stdin.pattern)),
+        ("stdin_expanded", told(stdin.path)),
+        ("stdout", told(stdout.pattern)),
+        ("stdout_expanded", told(stdout.path)),
+        ("stderr", told(stderr.pattern)),
+        ("stderr_expanded", told(stderr.path)),
+    ]
+}
+
 /// What Slurm has and Squall does not, as Slurm writes it where there is none.
-fn not_here<'a>(shape: Shape) -> [Member<'a>; 17] {
+fn not_here<'a>(shape: Shape) -> [Member<'a>; 11] {
     let nothing = || shape.text("");
-    let since = |version| shape.since(version, nothing());
     [
         ("block", nothing()),
         ("container", nothing()),
@@ -226,16 +240,14 @@ fn not_here<'a>(shape: Shape) -> [Member<'a>; 17] {
         ("mcs", Value::object([("label", nothing())])),
         (
             "reservation",
-            Value::object([("id", Value::Int(0)), ("name", nothing()), ("requested", since(Version::V43))]),
+            Value::object([
+                ("id", Value::Int(0)),
+                ("name", nothing()),
+                ("requested", shape.since(Version::V43, nothing())),
+            ]),
         ),
         ("script", nothing()),
         ("segment_size", shape.since(Version::V43, Value::Int(0))),
-        ("stdin", since(Version::V41)),
-        ("stdin_expanded", since(Version::V41)),
-        ("stdout", since(Version::V41)),
-        ("stdout_expanded", since(Version::V41)),
-        ("stderr", since(Version::V41)),
-        ("stderr_expanded", since(Version::V41)),
         ("used_gres", nothing()),
     ]
 }

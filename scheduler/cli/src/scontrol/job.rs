@@ -7,11 +7,11 @@ use crate::invocation::Invocation;
 use crate::sacct::every_page;
 use crate::select::{self, Named};
 use crate::show::files::Files;
-use crate::show::json::write_jobs;
+use crate::show::json::{write_jobs, write_steps};
 use crate::show::moments::Moments;
 use crate::show::{amounts, ids};
 use crate::terminal::escaped;
-use squall_types::api::{AccountedStep, AccountingQuery, ArrayView, JobDetail, JobFilter, JobState};
+use squall_types::api::{AccountedJob, AccountedStep, AccountingQuery, ArrayView, JobDetail, JobFilter, JobState};
 use squall_types::{EndState, GpuAsk, JobId, JobKind, MemoryAsk, Span, StepId, Timestamp, size, span_text};
 
 pub fn show(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -> Result<i32, Failure> {
@@ -243,31 +243,36 @@ pub fn show_steps(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&s
     }
     let jobs = every_page(invocation.controller, query);
     let jobs = jobs.map_err(|error| Failure::load("slurm_get_job_steps", &error))?;
-    let moments = Moments::of(invocation);
-    let runs = |step: &AccountedStep| step.ended_at.is_none();
-    if !jobs.iter().flat_map(|job| &job.steps).any(runs) {
-        match id {
-            None => writeln!(invocation.out, "No job steps in the system")?,
-            Some(id) => writeln!(invocation.out, "Job step {} not found", escaped(id))?,
+    let wanted = |step: StepId| one.is_none_or(|(_, only)| only.is_none_or(|only| only == step));
+    let all = jobs.iter().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
+    let steps: Vec<_> = all.filter(|(_, step)| step.ended_at.is_none() && wanted(step.step)).collect();
+    match (id, manner.notation) {
+        (Some(id), _) if steps.is_empty() => {
+            writeln!(invocation.out, "Job step {} not found", escaped(id))?;
+            return Ok(1);
         }
-        return Ok(i32::from(id.is_some()));
+        (_, Some(notation)) => return write_steps(invocation, notation, &steps),
+        (None, None) if steps.is_empty() => writeln!(invocation.out, "No job steps in the system")?,
+        (_, None) => {}
     }
-    for job in &jobs {
-        let wanted = |step: StepId| one.is_none_or(|(_, only)| only.is_none_or(|only| only == step));
-        for step in job.steps.iter().filter(|step| step.ended_at.is_none() && wanted(step.step)) {
-            let mut record = Record::new(manner.form);
-            let start = moments.at(step.started_at);
-            let id = format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), job.het, 0), step.step.suffix());
-            record.line(format!("StepId={id} UserId={} StartTime={start} TimeLimit=UNLIMITED", job.uid));
-            let nodes = ids::nodes(&step.nodes);
-            record.line(format!("State={} Partition={} NodeList={nodes}", running(step.state), job.partition));
-            let (count, cpus, tasks) = (step.nodes.len(), step.cpus, step.tasks);
-            record.line(format!("Nodes={count} CPUs={cpus} Tasks={tasks} Name={} Network=(null)", step.name));
-            record.line(format!("TRES=cpu={cpus},node={count}"));
-            invocation.out.write_all(record.finished_bare().as_bytes())?;
-        }
+    let moments = Moments::of(invocation);
+    for (job, step) in steps {
+        invocation.out.write_all(of_step(job, step, manner, &moments).finished_bare().as_bytes())?;
     }
     Ok(0)
+}
+
+fn of_step(job: &AccountedJob, step: &AccountedStep, manner: Manner, moments: &Moments) -> Record {
+    let mut record = Record::new(manner.form);
+    let start = moments.at(step.started_at);
+    let id = format!("{}.{}", ids::job_id(job.job, job.array.as_ref(), job.het, 0), step.step.suffix());
+    record.line(format!("StepId={id} UserId={} StartTime={start} TimeLimit=UNLIMITED", job.uid));
+    let nodes = ids::nodes(&step.nodes);
+    record.line(format!("State={} Partition={} NodeList={nodes}", running(step.state), job.partition));
+    let (count, cpus, tasks) = (step.nodes.len(), step.cpus, step.tasks);
+    record.line(format!("Nodes={count} CPUs={cpus} Tasks={tasks} Name={} Network=(null)", step.name));
+    record.line(format!("TRES=cpu={cpus},node={count}"));
+    record
 }
 
 fn running(state: JobState) -> &'static str {

@@ -43,7 +43,7 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
     let id = attached.or_else(|| words.first().cloned());
     let id = id.as_deref().filter(|id| !id.is_empty());
     let entity = entity(word);
-    if manner.notation.is_some() && !matches!(entity, Some("jobs" | "nodes" | "partitions") | None) {
+    if manner.notation.is_some() && !matches!(entity, Some("jobs" | "nodes" | "partitions" | "steps") | None) {
         return Err(only_text(word));
     }
     match entity {
@@ -67,7 +67,7 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
 
 fn only_text(word: &str) -> Failure {
     Failure::error("scontrol", format_args!("{} is shown as text alone", escaped(word))).advising(Advice {
-        limit: "jobs, nodes and partitions are written as JSON or YAML".to_owned(),
+        limit: "jobs, nodes, partitions and steps are written as JSON or YAML".to_owned(),
         try_this: "the same without --json or --yaml".to_owned(),
         ..Advice::default()
     })

@@ -7,12 +7,14 @@ mod job_places;
 pub mod node;
 pub mod partition;
 mod shape;
+pub mod step;
 mod value;
 mod version;
 
 pub use answer::{Answer, Surroundings};
 pub use job::write_jobs;
 pub use shape::{minutes, seconds};
+pub use step::write_steps;
 pub use value::{Member, Value};
 pub use version::{Shape, Version, list};
 

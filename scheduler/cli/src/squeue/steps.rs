@@ -7,8 +7,8 @@ use crate::options::Given;
 use crate::sacct::every_page;
 use crate::select;
 use crate::show::columns::{Layout, Side};
-use crate::show::ids;
 use crate::show::moments::Moments;
+use crate::show::{ids, json};
 use squall_types::api::{AccountedJob, AccountedStep, AccountingQuery, JobState};
 use squall_types::span_text;
 
@@ -45,6 +45,16 @@ pub fn list(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failu
     }
     let jobs = every_page(invocation.controller, query);
     let jobs = jobs.map_err(|error| Failure::load("slurm_get_job_steps", &error))?;
+    let named = |job: &AccountedJob, step: &AccountedStep| {
+        let of_job = |named: &&select::Named| named.step.is_some() && named.job.job == job.job;
+        let steps: Vec<_> = wanted.iter().filter(of_job).filter_map(|named| named.step).collect();
+        steps.is_empty() || steps.contains(&step.step)
+    };
+    let all = jobs.iter().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
+    let steps: Vec<_> = all.filter(|(job, step)| step.ended_at.is_none() && named(job, step)).collect();
+    if let Some(notation) = json::asked(given, invocation.command)? {
+        return json::write_steps(invocation, notation, &steps);
+    }
     let moments = Moments::of(invocation);
     let line = |text: &dyn Fn(&Column) -> String| {
         let mut line = String::new();
@@ -58,15 +68,8 @@ pub fn list(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failu
     if !given.has("noheader") {
         writeln!(invocation.out, "{}", line(&|column| column.0.to_owned()))?;
     }
-    let named = |job: &AccountedJob, step: &AccountedStep| {
-        let of_job = |named: &&select::Named| named.step.is_some() && named.job.job == job.job;
-        let steps: Vec<_> = wanted.iter().filter(of_job).filter_map(|named| named.step).collect();
-        steps.is_empty() || steps.contains(&step.step)
-    };
-    for job in &jobs {
-        for step in job.steps.iter().filter(|step| step.ended_at.is_none() && named(job, step)) {
-            writeln!(invocation.out, "{}", line(&|column| column.3(job, step, &moments)))?;
-        }
+    for (job, step) in steps {
+        writeln!(invocation.out, "{}", line(&|column| column.3(job, step, &moments)))?;
     }
     Ok(0)
 }

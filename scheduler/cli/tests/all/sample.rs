@@ -333,6 +333,10 @@ pub fn accounted(view: &JobView, steps: Vec<AccountedStep>) -> AccountedJob {
         steps,
         suspended: view.suspended,
         suspended_since: view.suspend_at.filter(|_| view.state == JobState::Suspended),
+        batch: true,
+        stdin: None,
+        stdout: Some("logs/%x-%j.out".to_owned()),
+        stderr: None,
     }
 }
 

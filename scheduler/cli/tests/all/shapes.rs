@@ -146,12 +146,14 @@ fn desk() -> Desk {
     })
 }
 
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 8] = [
     ("squeue", "squeue -t all --json"),
     ("squeue", "scontrol show jobs --json"),
     ("nodes", "scontrol show nodes --json"),
     ("partitions", "scontrol show partitions --json"),
     ("sinfo", "sinfo --json"),
+    ("steps", "squeue --steps --json"),
+    ("steps", "scontrol show steps --json"),
     ("sacct", "sacct -a -S 2020-01-01 --json"),
 ];
 
@@ -247,4 +249,8 @@ fn files_are_told_with_and_without_their_patterns() {
     assert_eq!(out, then(path("slurm-1.out"), pattern));
     let expanded = in_all("squeue -j 8", "/jobs/0/stdout_expanded");
     assert_eq!(expanded, then(vec![json!("missing"); 4], "/home/ann/slurm-3_0.out"));
+    let accounted = |member: &str| in_all("sacct -j 12", &format!("/jobs/0/{member}"))[1..3].to_vec();
+    assert_eq!(accounted("stdout"), [json!("missing"), json!("/home/ann/logs/%x-%j.out")]);
+    assert_eq!(accounted("stderr_expanded"), [json!("missing"), json!("/home/ann/logs/killed-12.out")]);
+    assert_eq!(accounted("stdin_expanded"), [json!("missing"), json!("/dev/null")]);
 }

@@ -58,6 +58,20 @@ pub(crate) struct SpecRow {
     pub script: Option<BlobDigest>,
     #[n(22)]
     pub environment: Option<BlobDigest>,
+    /// Of a batch job: where its streams lead. `None` in rows of other jobs, and in those of earlier releases.
+    #[n(23)]
+    pub streams: Option<Streams>,
+}
+
+/// As they were asked for, with their patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Streams {
+    #[n(0)]
+    pub stdin: Option<String>,
+    #[n(1)]
+    pub stdout: Option<String>,
+    #[n(2)]
+    pub stderr: Option<String>,
 }
 
 /// A row's place in an array or a heterogeneous job.

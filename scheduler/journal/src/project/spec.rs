@@ -1,13 +1,13 @@
 //! What a submission said, as accounting tells it.
 
-use super::rows::SpecRow;
+use super::rows::{SpecRow, Streams};
 use crate::blobs;
 use crate::project::Writer;
 use crate::seal::Seal;
 use crate::{JournalError, table};
 use rusqlite::params;
 use squall_core::views::{DEFAULT_QOS, Size};
-use squall_types::{BlobDigest, JobSpec};
+use squall_types::{BlobDigest, JobKind, JobSpec};
 
 /// A row of `specs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl SpecRow {
             array_limit: spec.array.as_ref().and_then(|array| array.limit),
             script: spec.script,
             environment: spec.environment,
+            streams: (spec.kind == JobKind::Batch).then(|| Streams {
+                stdin: spec.stdin.clone(),
+                stdout: spec.stdout.clone(),
+                stderr: spec.stderr.clone(),
+            }),
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) fn elements(job: &Job) -> Option<(JobId, IndexSet)> {
 /// A row as `sacct` tells it, without its steps.
 pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
     let row = &job.row;
-    let grant = row.grant.as_ref();
+    let (grant, streams) = (row.grant.as_ref(), spec.streams.as_ref());
     let array = match &row.place {
         Place::Element { array, index } => Some(ArrayView::Element { array: *array, index: *index }),
         _ => elements(job).map(|(array, indices)| ArrayView::Pending { array, indices, limit: spec.array_limit }),
@@ -114,6 +114,10 @@ pub(super) fn accounted(job: &Job, spec: &SpecRow) -> AccountedJob {
         steps: Vec::new(),
         suspended: row.suspended,
         suspended_since: row.suspended_since,
+        batch: spec.streams.is_some(),
+        stdin: streams.and_then(|streams| streams.stdin.clone()),
+        stdout: streams.and_then(|streams| streams.stdout.clone()),
+        stderr: streams.and_then(|streams| streams.stderr.clone()),
     }
 }
 

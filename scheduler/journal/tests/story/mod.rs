@@ -107,6 +107,7 @@ impl Story {
         let environment = PreparedBlob::new(b"PATH=/usr/bin\0LANG=C\0".repeat(40)).unwrap();
         let uid = Uid(1_000 + self.rng.random_range(0..self.users));
         let spec = JobSpec {
+            stdout: Some("logs/%j".to_owned()),
             name: format!("train-{}", job.0 % 7),
             uid,
             gid: Gid(100),

@@ -50,7 +50,7 @@ message! {
         job, array, attempt, restarts, name, uid, gid, user, account, partition, qos, state, cancelled_by, reason,
         submitted_at, eligible_at, started_at, ended_at, time_limit, nodes, node_count, cpus, tasks, memory_mib, gpus,
         req_tres, exit: required, work_dir, submit_line, comment, wckey, constraint, priority, cost, steps, suspended,
-        suspended_since, het,
+        suspended_since, het, batch, stdin, stdout, stderr,
     }
     AccountingPage { jobs, next }
     LedgerQuery { after, limit }

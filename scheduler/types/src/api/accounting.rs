@@ -76,6 +76,12 @@ pub struct AccountedJob {
     pub suspended: Span,
     /// … since then.
     pub suspended_since: Option<Timestamp>,
+    /// It has a script, and where its streams lead is known.
+    pub batch: bool,
+    /// As they were asked for, with their patterns; see [`crate::JobSpec`].
+    pub stdin: Option<String>,
+    pub stdout: Option<String>,
+    pub stderr: Option<String>,
 }
 
 impl AccountedJob {

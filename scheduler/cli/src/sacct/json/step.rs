@@ -1,9 +1,9 @@
 //! Steps of a job in accounting.
 
 use super::{Jobs, cpu_times, exit_of, killer, tres};
-use crate::sacct::fields::layout;
 use crate::sacct::row::accounted_state;
 use crate::show::ids;
+use crate::show::json::step::{files, layout, step_id};
 use crate::show::json::{Value, Version};
 use squall_types::StepId;
 use squall_types::api::{AccountedJob, AccountedStep};
@@ -11,23 +11,12 @@ use squall_types::api::{AccountedJob, AccountedStep};
 impl<'a> Jobs<'a> {
     pub(super) fn of_step(&self, job: &'a AccountedJob, step: &'a AccountedStep) -> Value<'a> {
         let shape = self.shape;
-        let nothing = || shape.since(Version::V43, shape.text(""));
         let frequency = Value::object([("min", shape.number(0)), ("max", shape.number(0))]);
         let name = if step.name.is_empty() { step.step.suffix() } else { step.name.clone() };
+        let mut called = vec![("id", step_id(shape, job, step)), ("name", Value::Text(name.into()))];
+        called.extend(files(shape, job, step));
         Value::object([
-            (
-                "step",
-                Value::object([
-                    ("id", self.step_id(job, step)),
-                    ("name", Value::Text(name.into())),
-                    ("stderr", nothing()),
-                    ("stdin", nothing()),
-                    ("stdout", nothing()),
-                    ("stderr_expanded", nothing()),
-                    ("stdin_expanded", nothing()),
-                    ("stdout_expanded", nothing()),
-                ]),
-            ),
+            ("step", Value::Object(called)),
             ("time", self.times_of_step(job, step)),
             ("exit_code", shape.ended(exit_of(step.state, step.exit))),
             (
@@ -61,14 +50,6 @@ impl<'a> Jobs<'a> {
             ("tres", tres_of_step(job, step)),
             ("max_rss_kib", step.usage.max_rss_kib.into()),
         ])
-    }
-
-    fn step_id(&self, job: &AccountedJob, step: &AccountedStep) -> Value<'a> {
-        let suffix = step.step.suffix();
-        match self.shape.version {
-            Version::V39 => Value::object([("job_id", job.job.0.into()), ("step_id", Value::Text(suffix.into()))]),
-            _ => Value::Text(format!("{}.{suffix}", job.job).into()),
-        }
     }
 
     fn times_of_step(&self, job: &'a AccountedJob, step: &'a AccountedStep) -> Value<'a> {
