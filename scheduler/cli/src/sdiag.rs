@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{Given, Parsed};
+use crate::show::json::{self, Answer, Surroundings};
 use crate::show::moments::Moments;
 use crate::terminal::escaped;
 
@@ -14,9 +15,9 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     let given = Given::on_command_line(invocation.command, &parsed);
     given.refuse_what_cannot_be_kept()?;
     let summary = invocation.controller.summary().map_err(|error| Failure::load("slurm_get_statistics", &error))?;
-    if let Some(notation) = crate::show::json::asked(&given, invocation.command)? {
-        notation.write(invocation.out, &serde_json::json!({ "statistics": summary }))?;
-        return Ok(0);
+    if let Some(notation) = json::asked(&given, invocation.command)? {
+        let surroundings = Surroundings::of(invocation, notation.shape);
+        return Answer::of("statistics", &summary, &surroundings).write(invocation, notation);
     }
     let moments = Moments::of(invocation);
     let at = |at: squall_types::Timestamp| format!("{} ({})", moments.headline_at(at), at.as_secs());

@@ -1,6 +1,6 @@
 //! What nodes have and what jobs hold. CPUs are hardware threads, memory is MiB, GPUs are counted by model.
 
-use crate::{GpuModel, NodeId};
+use crate::{GpuModel, IndexSet, NodeId};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -27,6 +27,17 @@ pub struct GpuGroup {
 pub struct Gpus(#[n(0)] pub Vec<GpuGroup>);
 
 impl Gpus {
+    /// Each model, in the order of the node, with those of its indices that are among the given ones.
+    pub fn by_model(&self, indices: &[u16]) -> impl Iterator<Item = (&GpuModel, IndexSet)> {
+        let mut first = 0u16;
+        self.0.iter().map(move |group| {
+            let own = first..first.saturating_add(group.count);
+            first = own.end;
+            let among = indices.iter().filter(|index| own.contains(index));
+            (&group.model, among.map(|index| u32::from(*index)).collect())
+        })
+    }
+
     pub fn count(&self) -> u16 {
         self.0.iter().map(|group| group.count).fold(0, u16::saturating_add)
     }

@@ -25,7 +25,7 @@ pub fn print(invocation: &mut Invocation<'_>, notation: Notation, jobs: &[Accoun
     let shape = notation.shape;
     let surroundings = Surroundings::of(invocation, shape);
     let all = Jobs { shape, moments: Moments::of(invocation), cluster: &surroundings.cluster };
-    Answer::of("jobs", jobs, &surroundings, |job| all.record(job)).write(invocation, notation)
+    Answer::list("jobs", jobs, &surroundings, |job| all.record(job)).write(invocation, notation)
 }
 
 /// Of what has not ended it is not known how it ends.

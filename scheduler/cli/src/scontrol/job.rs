@@ -11,7 +11,9 @@ use crate::show::json::{write_jobs, write_steps};
 use crate::show::moments::Moments;
 use crate::show::{amounts, ids};
 use crate::terminal::escaped;
-use squall_types::api::{AccountedJob, AccountedStep, AccountingQuery, ArrayView, JobDetail, JobFilter, JobState};
+use squall_types::api::{
+    AccountedJob, AccountedStep, AccountingQuery, AllocationView, ArrayView, JobDetail, JobFilter, JobState,
+};
 use squall_types::{EndState, GpuAsk, JobId, JobKind, MemoryAsk, Span, StepId, Timestamp, size, span_text};
 
 pub fn show(invocation: &mut Invocation<'_>, manner: Manner, id: Option<&str>) -> Result<i32, Failure> {
@@ -165,8 +167,8 @@ fn where_it_runs(record: &mut Record, detail: &JobDetail, manner: Manner) {
     record.line(format!("Socks/Node=* NtasksPerN:B:S:C={per_node}:0:*:* CoreSpec=*"));
     if manner.details {
         for part in &detail.allocations {
-            let gpus = amounts::gpus_of(part);
-            record.line(format!("  Nodes={} CPUs={} Mem={} GRES={gpus}", part.node, part.cpus, part.memory_mib));
+            let AllocationView { node, cpus, memory_mib, gres, .. } = part;
+            record.line(format!("  Nodes={node} CPUs={cpus} Mem={memory_mib} GRES={gres}"));
         }
     }
     let min_cpus = ask.min_cpus.max(each.saturating_mul(per_node.max(1)));

@@ -7,7 +7,7 @@ use squall_types::api::{NodeView, PartitionView};
 
 pub fn nodes(invocation: &mut Invocation<'_>, notation: Notation, nodes: &[&NodeView]) -> Result<i32, Failure> {
     let surroundings = Surroundings::of(invocation, notation.shape);
-    Answer::of("nodes", nodes, &surroundings, |one| node::record(notation.shape, one))
+    Answer::list("nodes", nodes, &surroundings, |one| node::record(notation.shape, one))
         .with_moments(&["last_update"])
         .write(invocation, notation)
 }
@@ -20,7 +20,7 @@ pub fn partitions(
 ) -> Result<i32, Failure> {
     let surroundings = Surroundings::of(invocation, notation.shape);
     let record = |one| partition::record(notation.shape, one, partition::memory_of(one, nodes));
-    Answer::of("partitions", partitions, &surroundings, |one| record(*one))
+    Answer::list("partitions", partitions, &surroundings, |one| record(*one))
         .with_moments(&["last_update"])
         .write(invocation, notation)
 }

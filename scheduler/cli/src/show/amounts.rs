@@ -1,7 +1,6 @@
 //! Amounts of memory in the unit that reads best, and lists of trackable resources.
 
-use squall_types::api::AllocationView;
-use squall_types::{Ask, CpuAsk, GpuModel, IndexSet};
+use squall_types::{Ask, CpuAsk, GpuModel};
 
 const UNITS: [char; 5] = ['M', 'G', 'T', 'P', 'E'];
 
@@ -64,12 +63,6 @@ pub fn gres(count: u32, model: Option<&GpuModel>) -> String {
         Some(model) => format!("gres:gpu:{model}:{count}"),
         None => format!("gres:gpu:{count}"),
     }
-}
-
-/// `gpu:2(IDX:0-1)`: what a job holds on one node; empty where that is none.
-pub fn gpus_of(part: &AllocationView) -> String {
-    let gpus: IndexSet = part.gpus.iter().map(|gpu| u32::from(*gpu)).collect();
-    if gpus.is_empty() { String::new() } else { format!("gpu:{}(IDX:{gpus})", part.gpus.len()) }
 }
 
 /// Of each task, as Slurm shows it: one where nobody said how many.

@@ -1,6 +1,7 @@
 //! What a node's state is called, with Slurm's suffixes.
 
 use squall_types::api::{NodeCondition, NodeView};
+use squall_types::{GpuModel, IndexSet};
 
 /// The state of a node in three forms, and where it stands in lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,19 +77,10 @@ pub fn gres(node: &NodeView) -> String {
 
 /// `gpu:h100:2(IDX:0-1)`.
 pub fn gres_used(node: &NodeView) -> String {
-    let mut first = 0u16;
-    let mut parts = Vec::new();
-    for group in &node.shape.gpus.0 {
-        let next = first.saturating_add(group.count);
-        let used: squall_types::IndexSet = node
-            .gpus_used
-            .iter()
-            .filter(|index| (first..next).contains(index))
-            .map(|index| u32::from(*index))
-            .collect();
+    let part = |(model, used): (&GpuModel, IndexSet)| {
         let indices = if used.is_empty() { "N/A".to_owned() } else { used.to_string() };
-        parts.push(format!("gpu:{}:{}(IDX:{indices})", group.model, used.len()));
-        first = next;
-    }
+        format!("gpu:{model}:{}(IDX:{indices})", used.len())
+    };
+    let parts: Vec<String> = node.shape.gpus.by_model(&node.gpus_used).map(part).collect();
     parts.join(",")
 }

@@ -31,7 +31,7 @@ pub fn print(
     }
     let shape = notation.shape;
     let surroundings = Surroundings::of(invocation, shape);
-    Answer::of("sinfo", &places, &surroundings, |place| record(shape, place)).write(invocation, notation)
+    Answer::list("sinfo", &places, &surroundings, |place| record(shape, place)).write(invocation, notation)
 }
 
 fn record<'a>(shape: Shape, place: &Place<'a>) -> Value<'a> {

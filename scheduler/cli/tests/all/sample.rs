@@ -374,6 +374,10 @@ pub fn detail(view: JobView) -> JobDetail {
             memory_mib: view.memory_mib / u64::from(view.node_count),
             gpus: (0..view.gpus as u16).collect(),
             tasks: view.tasks / view.node_count,
+            gres: match view.gpus {
+                0 => String::new(),
+                gpus => format!("gpu:h100:{gpus}(IDX:0-{})", gpus - 1),
+            },
         })
         .collect();
     let spec = squall_types::JobSpec {

@@ -116,20 +116,14 @@ fn amount(value: &Value) -> Option<&Value> {
     (object["set"].is_boolean() && object["infinite"].is_boolean()).then(|| &object["number"])
 }
 
+/// With what was asked for left as it is where nothing is said.
+fn plain(view: JobView) -> JobDetail {
+    JobDetail { spec: JobSpec::default(), ..detail(view) }
+}
+
 /// A cluster with a job of every kind, so that every part of a record is somewhere.
 fn desk() -> Desk {
     let (partitions, nodes) = machines();
-    let detail = |view: JobView| {
-        let part = |node: &NodeName| AllocationView {
-            node: node.clone(),
-            cpus: view.cpus,
-            memory_mib: view.memory_mib,
-            gpus: vec![0, 1],
-            tasks: 1,
-        };
-        let allocations = view.nodes.iter().map(part).collect();
-        JobDetail { spec: JobSpec::default(), allocations, view }
-    };
     let killed = ended(12, "killed", EndState::Cancelled, Reason::None, (0, 9));
     let mut jobs = queue();
     jobs.push(killed.clone());
@@ -138,7 +132,7 @@ fn desk() -> Desk {
     let keyed = |job: AccountedJob| AccountedJob { wckey: "key".to_owned(), ..job };
     Desk::new(Canned {
         accounting: vec![keyed(accounted(&queue()[0], steps)), accounted(&killed, Vec::new())],
-        details: jobs.iter().cloned().map(detail).collect(),
+        details: jobs.iter().cloned().map(plain).collect(),
         jobs,
         partitions,
         nodes,
@@ -233,7 +227,7 @@ fn what_a_running_job_holds_is_named_by_node() {
     });
     assert_eq!(held[2]["nodes"]["allocation"], json!([node]));
     let gpus = in_all("squeue -j 1", "/jobs/0/gres_detail");
-    assert_eq!(gpus[0], json!(["gpu:2(IDX:0-1)"]));
+    assert_eq!(gpus[0], json!(["gpu:h100:2(IDX:0-1)"]));
     let waits = in_all("squeue -j 5", "/jobs/0/job_resources");
     assert_eq!(waits, [json!({}), json!({}), Value::Null, Value::Null, Value::Null]);
 }

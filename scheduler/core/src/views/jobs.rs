@@ -123,8 +123,12 @@ fn suspended(job: &Job) -> Span {
 
 pub(super) fn detail(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Timestamp) -> JobDetail {
     let allocations = job.allocations().iter().filter_map(|held| {
+        let node = cluster.nodes.get(&held.node)?;
+        let models = node.shape.gpus.by_model(&held.gpus).filter(|(_, indices)| !indices.is_empty());
+        let gres = models.map(|(model, indices)| format!("gpu:{model}:{}(IDX:{indices})", indices.len()));
         Some(AllocationView {
-            node: cluster.nodes.get(&held.node)?.name.clone(),
+            node: node.name.clone(),
+            gres: gres.collect::<Vec<_>>().join(","),
             cpus: held.cpus,
             memory_mib: held.memory_mib,
             gpus: held.gpus.clone(),

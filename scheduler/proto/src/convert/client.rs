@@ -19,7 +19,7 @@ message! {
         gpus, tres, tres_per_node, exit: required, work_dir, command, comment, dependency, constraint, exclusive, cost,
         min_cpus, min_memory_mib, req_nodes, exc_nodes, wckey, licenses, suspend_at, suspended, het, prefer,
     }
-    AllocationView { node, cpus, memory_mib, gpus, tasks }
+    AllocationView { node, cpus, memory_mib, gpus, tasks, gres }
     JobDetail { view: required, spec: required, allocations }
     ActionResult { job, refusal }
     Blocker { reason, text, until }

@@ -214,4 +214,6 @@ pub struct AllocationView {
     pub memory_mib: u64,
     pub gpus: Vec<u16>,
     pub tasks: u32,
+    /// `gpu:h100:2(IDX:0-1)`: the GPUs with their models; empty where it holds none.
+    pub gres: String,
 }

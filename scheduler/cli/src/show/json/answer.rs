@@ -9,13 +9,18 @@ use crate::select::group_name;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// `{"jobs": [...], "meta": {...}, "errors": [], "warnings": []}`; each record is made when it is written.
-pub struct Answer<'a, T, F> {
+/// `{"jobs": [...], "meta": {...}, "errors": [], "warnings": []}`.
+pub struct Answer<'a, T> {
     name: &'static str,
-    items: &'a [T],
-    record: F,
+    value: T,
     surroundings: &'a Surroundings,
     beside: Vec<Member<'a>>,
+}
+
+/// A list of which each record is made when it is written.
+pub struct Records<'a, T, F> {
+    items: &'a [T],
+    record: F,
 }
 
 /// Who asks whom.
@@ -43,6 +48,14 @@ impl Surroundings {
     fn meta(&self) -> Value<'_> {
         let shape = self.shape;
         let text = |text| Value::Text(std::borrow::Cow::Borrowed(text));
+        let version = || Value::object([("major", text("24")), ("micro", text("4")), ("minor", text("05"))]);
+        let slurm = || {
+            Value::object([
+                ("version", version()),
+                ("release", text("24.05.4")),
+                ("cluster", shape.text(&self.cluster)),
+            ])
+        };
         Value::object([
             (
                 "plugin",
@@ -62,21 +75,22 @@ impl Surroundings {
                 ]),
             ),
             ("command", Value::words(&self.command)),
-            (
-                "slurm",
-                Value::object([
-                    ("version", Value::object([("major", text("24")), ("micro", text("4")), ("minor", text("05"))])),
-                    ("release", text("24.05.4")),
-                    ("cluster", shape.text(&self.cluster)),
-                ]),
-            ),
+            ("slurm", slurm()),
+            // So the commands of 23.02 named it, which had v0.0.39 alone.
+            ("Slurm", shape.until(Version::V39, slurm())),
         ])
     }
 }
 
-impl<'a, T, F: Fn(&'a T) -> Value<'a>> Answer<'a, T, F> {
-    pub fn of(name: &'static str, items: &'a [T], surroundings: &'a Surroundings, record: F) -> Self {
-        Answer { name, items, record, surroundings, beside: Vec::new() }
+impl<'a, T, F: Fn(&'a T) -> Value<'a>> Answer<'a, Records<'a, T, F>> {
+    pub fn list(name: &'static str, items: &'a [T], surroundings: &'a Surroundings, record: F) -> Self {
+        Answer::of(name, Records { items, record }, surroundings)
+    }
+}
+
+impl<'a, T: Serialize> Answer<'a, T> {
+    pub fn of(name: &'static str, value: T, surroundings: &'a Surroundings) -> Self {
+        Answer { name, value, surroundings, beside: Vec::new() }
     }
 
     /// With moments that Slurm tells beside this kind of records and nobody keeps here.
@@ -95,10 +109,10 @@ impl<'a, T, F: Fn(&'a T) -> Value<'a>> Answer<'a, T, F> {
     }
 }
 
-impl<'a, T, F: Fn(&'a T) -> Value<'a>> Serialize for Answer<'a, T, F> {
+impl<T: Serialize> Serialize for Answer<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.name, &Records { items: self.items, record: &self.record })?;
+        map.serialize_entry(self.name, &self.value)?;
         let written = self.beside.iter().filter(|(_, value)| *value != Value::Absent);
         written.into_iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.serialize_entry("meta", &self.surroundings.meta())?;
@@ -108,13 +122,8 @@ impl<'a, T, F: Fn(&'a T) -> Value<'a>> Serialize for Answer<'a, T, F> {
     }
 }
 
-struct Records<'a, 'f, T, F> {
-    items: &'a [T],
-    record: &'f F,
-}
-
-impl<'a, T, F: Fn(&'a T) -> Value<'a>> Serialize for Records<'a, '_, T, F> {
+impl<'a, T, F: Fn(&'a T) -> Value<'a>> Serialize for Records<'a, T, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.items.iter().map(self.record))
+        serializer.collect_seq(self.items.iter().map(&self.record))
     }
 }

@@ -110,7 +110,7 @@ pub fn write_jobs(invocation: &mut Invocation<'_>, notation: Notation, jobs: &[J
     let shape = notation.shape;
     let surroundings = Surroundings::of(invocation, shape);
     let all = Jobs::new(shape, invocation.now(), &surroundings.cluster);
-    Answer::of("jobs", jobs, &surroundings, |detail| all.record(detail))
+    Answer::list("jobs", jobs, &surroundings, |detail| all.record(detail))
         .with_moments(&["last_backfill", "last_update"])
         .write(invocation, notation)
 }

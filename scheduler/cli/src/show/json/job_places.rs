@@ -50,7 +50,7 @@ fn switches(detail: &JobDetail) -> Value<'_> {
 
 pub(super) fn resources(shape: Shape, detail: &JobDetail) -> [Member<'_>; 14] {
     let (view, spec) = (&detail.view, &detail.spec);
-    let held = detail.allocations.iter().map(amounts::gpus_of).filter(|gpus| !gpus.is_empty());
+    let held = detail.allocations.iter().map(|part| part.gres.as_str()).filter(|gres| !gres.is_empty());
     // A job that is still being configured has named its nodes and holds none of them yet.
     let claims = view.state == JobState::Configuring;
     let (alone, alone_word) = if view.exclusive { (Some("none"), Some("true")) } else { (None, None) };

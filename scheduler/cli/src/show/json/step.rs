@@ -22,7 +22,7 @@ pub fn write_steps(
 ) -> Result<i32, Failure> {
     let (shape, now) = (notation.shape, invocation.now());
     let surroundings = Surroundings::of(invocation, shape);
-    Answer::of("steps", steps, &surroundings, |(job, step)| record(shape, job, step, &surroundings.cluster, now))
+    Answer::list("steps", steps, &surroundings, |(job, step)| record(shape, job, step, &surroundings.cluster, now))
         .with_moments(&["last_update"])
         .write(invocation, notation)
 }

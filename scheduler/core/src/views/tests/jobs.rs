@@ -97,6 +97,7 @@ fn a_running_job_pays_its_share_of_its_nodes() {
     assert_eq!(view.tres, "cpu=32,mem=64G,node=1,billing=32,gres/gpu=4");
     let details = job_details(&stage.0, at(300), &reference(1, &[]));
     assert_eq!(details[0].allocations[0].gpus, [0, 1, 2, 3]);
+    assert_eq!(details[0].allocations[0].gres, "gpu:h100:4(IDX:0-3)");
 
     let outcome = Outcome::Requeue { not_before: at(450), hold: None, reason: Reason::NodeFailure, failure: true };
     stage.happens(300, What::JobStopping { run, why: StopWhy::Requeued, outcome });
