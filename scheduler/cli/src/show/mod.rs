@@ -1,6 +1,7 @@
 //! How values are written: columns, times, amounts, ids. Shared by everything that prints a table.
 
 pub mod amounts;
+pub mod asked;
 pub mod columns;
 pub mod files;
 pub mod format;

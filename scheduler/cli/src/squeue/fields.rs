@@ -1,8 +1,11 @@
 //! What `squeue` can show of a job.
 
 use super::row::Row;
+use crate::show::asked::{Trackable, switches, wish};
+use crate::show::files::Files;
 use crate::show::format::Shown;
 use squall_types::HetPlace;
+use squall_types::api::JobDetail;
 
 /// One field.
 pub struct Field {
@@ -11,7 +14,16 @@ pub struct Field {
     /// For `-O`, in any case.
     pub name: &'static str,
     pub heading: &'static str,
-    pub value: fn(&Row<'_>) -> String,
+    pub value: Value,
+}
+
+/// Where the text of a field comes from.
+#[derive(Clone, Copy)]
+pub enum Value {
+    /// What a listing shows of a job.
+    Row(fn(&Row<'_>) -> String),
+    /// What its submission asked for.
+    Detail(fn(&Row<'_>, &JobDetail) -> String),
 }
 
 /// Letters of what only a whole view has; of fields without a letter, any may need one.
@@ -26,16 +38,36 @@ impl Field {
     pub fn shown(&self, row: &Row<'_>) -> Shown {
         // Lengths of time and lists of nodes are worth nothing without their end.
         let whole = matches!(self.letter, Some('l' | 'L' | 'M' | 'N' | 'R'));
-        Shown { text: (self.value)(row), whole }
+        Shown { text: self.text(row), whole }
+    }
+
+    pub fn text(&self, row: &Row<'_>) -> String {
+        match self.value {
+            Value::Row(value) => value(row),
+            Value::Detail(value) => row.detail.map(|detail| value(row, detail)).unwrap_or_default(),
+        }
+    }
+
+    /// Whether it shows what only a job's detail has.
+    pub fn is_of_detail(&self) -> bool {
+        matches!(self.value, Value::Detail(_))
     }
 }
 
 const fn field(letter: char, name: &'static str, heading: &'static str, value: fn(&Row<'_>) -> String) -> Field {
-    Field { letter: Some(letter), name, heading, value }
+    Field { letter: Some(letter), name, heading, value: Value::Row(value) }
 }
 
 const fn long(name: &'static str, heading: &'static str, value: fn(&Row<'_>) -> String) -> Field {
-    Field { letter: None, name, heading, value }
+    Field { letter: None, name, heading, value: Value::Row(value) }
+}
+
+const fn asked(name: &'static str, heading: &'static str, value: fn(&Row<'_>, &JobDetail) -> String) -> Field {
+    Field { letter: None, name, heading, value: Value::Detail(value) }
+}
+
+fn or_none(text: &str) -> String {
+    if text.is_empty() { "N/A".to_owned() } else { text.to_owned() }
 }
 
 fn null(text: &str) -> String {
@@ -130,20 +162,20 @@ pub static FIELDS: &[Field] = &[
     field('Z', "WorkDir", "WORK_DIR", |row| row.job.work_dir.clone()),
     long("AccrueTime", "ACCRUE_TIME", |row| row.moment_or_none(row.job.eligible_at)),
     long("admin_comment", "ADMIN_COMMENT", null_always),
-    long("AllocNodes", "ALLOC_NODES", not_available),
+    asked("AllocNodes", "ALLOC_NODES", |_, detail| or_none(&detail.spec.submit_host)),
     long("AllocSID", "ALLOC_SID", zero),
     long("AssocID", "ASSOC_ID", zero),
     long("BatchFlag", "BATCH_FLAG", |row| u8::from(!row.job.command.is_empty()).to_string()),
     long("BoardsPerNode", "BOARDS_PER_NODE", zero),
     long("BurstBuffer", "BURST_BUFFER", null_always),
     long("BurstBufferState", "BURST_BUFFER_STATE", null_always),
-    long("Cluster", "CLUSTER", not_available),
+    long("Cluster", "CLUSTER", |row| row.cluster.to_owned()),
     long("ClusterFeature", "CLUSTER_FEATURES", null_always),
     long("Container", "CONTAINER", null_always),
     long("Cost", "COST", |row| row.job.cost.to_string()),
     long("cpus-per-task", "CPUS_PER_TASK", |row| (row.job.cpus / row.job.tasks.max(1)).max(1).to_string()),
-    long("cpus-per-tres", "CPUS_PER_TRES", not_available),
-    long("Deadline", "DEADLINE", not_available),
+    asked("cpus-per-tres", "CPUS_PER_TRES", |_, detail| or_none(&Trackable::of(&detail.spec.ask).cpus)),
+    asked("Deadline", "DEADLINE", |row, detail| row.moment_or_none(detail.spec.end_by)),
     long("DelayBoot", "DELAY_BOOT", |_| "0:00".to_owned()),
     long("DerivedEC", "DERIVED_EC", zero),
     long("EligibleTime", "ELIGIBLE_TIME", |row| row.moment_or_none(row.job.eligible_at)),
@@ -158,13 +190,13 @@ pub static FIELDS: &[Field] = &[
     long("LastSchedEval", "LAST_SCHED_EVAL", not_available),
     long("MaxCPUs", "MAX_CPUS", |row| row.job.cpus.to_string()),
     long("MaxNodes", "MAX_NODES", |row| row.job.max_nodes.to_string()),
-    long("MCSLabel", "MCSLABEL", null_always),
-    long("mem-per-tres", "MEM_PER_TRES", not_available),
+    asked("MCSLabel", "MCSLABEL", |_, detail| null(wish(&detail.spec, "mcs-label").unwrap_or_default())),
+    asked("mem-per-tres", "MEM_PER_TRES", |_, detail| or_none(&Trackable::of(&detail.spec.ask).memory)),
     long("MinTime", "TIME_MIN", |_| "0:00".to_owned()),
-    long("Network", "NETWORK", null_always),
+    asked("Network", "NETWORK", |_, detail| null(wish(&detail.spec, "network").unwrap_or_default())),
     long("NTPerBoard", "NTASKS_PER_BOARD", zero),
     long("NTPerCore", "NTASKS_PER_CORE", not_available),
-    long("NTPerNode", "NTASKS_PER_NODE", zero),
+    asked("NTPerNode", "NTASKS_PER_NODE", |_, detail| detail.spec.ask.tasks_per_node.unwrap_or(0).to_string()),
     long("NTPerSocket", "NTASKS_PER_SOCKET", not_available),
     long("NumTasks", "TASKS", |row| row.job.tasks.to_string()),
     long("Origin", "ORIGIN", |_| "NA".to_owned()),
@@ -174,8 +206,8 @@ pub static FIELDS: &[Field] = &[
     long("Prefer", "PREFER", |row| null(&row.job.prefer)),
     long("Profile", "PROFILE", |_| "NotSet".to_owned()),
     long("Reboot", "REBOOT", zero),
-    long("ReqSwitch", "REQ_SWITCH", zero),
-    long("Requeue", "REQUEUE", |_| "1".to_owned()),
+    asked("ReqSwitch", "REQ_SWITCH", |_, detail| switches(&detail.spec).to_string()),
+    asked("Requeue", "REQUEUE", |_, detail| u8::from(detail.spec.requeue.unwrap_or(true)).to_string()),
     long("ResizeTime", "RESIZE_TIME", not_available),
     long("RestartCnt", "RESTART_COUNT", |row| row.job.restarts.to_string()),
     long("SiblingsActive", "ACTIVE_SIBLINGS", |_| "NA".to_owned()),
@@ -183,16 +215,16 @@ pub static FIELDS: &[Field] = &[
     long("SiblingsViable", "VIABLE_SIBLINGS", |_| "NA".to_owned()),
     long("SiblingsViableRaw", "VIALBLE_SIBLINGS_RAW", |_| "NA".to_owned()),
     long("SPerBoard", "SOCKETS_PER_BOARD", zero),
-    long("STDERR", "STDERR", not_available),
-    long("STDIN", "STDIN", not_available),
-    long("STDOUT", "STDOUT", not_available),
+    asked("STDERR", "STDERR", |_, detail| or_none(&Files::of(detail).stderr.path)),
+    asked("STDIN", "STDIN", |_, detail| or_none(&Files::of(detail).stdin.path)),
+    asked("STDOUT", "STDOUT", |_, detail| or_none(&Files::of(detail).stdout.path)),
     long("system_comment", "SYSTEM_COMMENT", null_always),
     long("tres", "TRES", |row| null(&row.job.tres)),
     long("tres-alloc", "TRES_ALLOC", |row| row.tres_alloc()),
     long("tres-bind", "TRES_BIND", not_available),
     long("tres-freq", "TRES_FREQ", not_available),
-    long("tres-per-job", "TRES_PER_JOB", not_available),
+    asked("tres-per-job", "TRES_PER_JOB", |_, detail| or_none(&Trackable::of(&detail.spec.ask).per_job)),
     long("tres-per-socket", "TRES_PER_SOCKET", not_available),
-    long("tres-per-task", "TRES_PER_TASK", not_available),
-    long("Wait4Switch", "WAIT4SWITCH", zero),
+    asked("tres-per-task", "TRES_PER_TASK", |_, detail| or_none(&Trackable::of(&detail.spec.ask).per_task)),
+    long("Wait4Switch", "WAIT4SWITCH", |_| "0:00".to_owned()),
 ];

@@ -7,10 +7,6 @@ use squall_types::api::{JobDetail, JobFilter};
 
 pub fn print(invocation: &mut Invocation<'_>, notation: Notation, filter: Option<&JobFilter>) -> Result<i32, Failure> {
     let mut jobs: Vec<JobDetail> = Vec::new();
-    if let Some(filter) = filter {
-        let told = invocation.controller.each_details(filter, &mut |page| jobs.extend(page));
-        told.map_err(|error| Failure::load("slurm_load_jobs", &error))?;
-        super::one_has_to_be_known(invocation, filter, jobs.is_empty())?;
-    }
+    super::each_details(invocation, filter, &mut |page| jobs.extend(page))?;
     write_jobs(invocation, notation, &jobs)
 }

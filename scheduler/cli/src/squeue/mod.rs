@@ -16,7 +16,7 @@ use crate::terminal::escaped;
 use fields::{FIELDS, Field, by_letter, by_name};
 use row::Row;
 use sort::{Lines, Order};
-use squall_types::api::{ArrayView, JobFilter, JobState, JobView};
+use squall_types::api::{ArrayView, JobDetail, JobFilter, JobState, JobView};
 use squall_types::did_you_mean;
 use std::time::Duration;
 
@@ -64,15 +64,24 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
         filter.brief = order.is_brief() && format.fields().all(Field::is_brief);
     }
     let moments = Moments::of(invocation);
-    let wanted = Wanted::of(invocation, given);
+    let mut wanted = Wanted::of(invocation, given);
+    if format.fields().any(|field| field.heading == "CLUSTER") {
+        let told = invocation.controller.ping().map_err(|error| Failure::load("slurm_load_jobs", &error))?;
+        wanted.cluster = told.cluster;
+    }
     let mut lines = Lines::default();
-    each_jobs(invocation, filter.as_ref(), &mut |page| {
-        for job in &page {
-            rows_of(job, &wanted, &moments, |row| {
-                lines.push(|key| order.key(row, key), |text| format.write(|field| field.shown(row), text));
-            });
-        }
-    })?;
+    let mut show = |job: &JobView, detail: Option<&JobDetail>| {
+        rows_of(job, detail, &wanted, &moments, |row| {
+            lines.push(|key| order.key(row, key), |text| format.write(|field| field.shown(row), text));
+        });
+    };
+    if format.fields().any(Field::is_of_detail) {
+        each_details(invocation, filter.as_ref(), &mut |page| {
+            page.iter().for_each(|detail| show(&detail.view, Some(detail)));
+        })?;
+    } else {
+        each_jobs(invocation, filter.as_ref(), &mut |page| page.iter().for_each(|job| show(job, None)))?;
+    }
     tell_unknown(invocation, &format)?;
     if given.has("long") {
         writeln!(invocation.out, "{}", moments.headline())?;
@@ -95,6 +104,22 @@ fn each_jobs(
     let Some(filter) = filter else { return Ok(()) };
     let mut none = true;
     let told = invocation.controller.each_jobs(filter, &mut |page| {
+        none &= page.is_empty();
+        each(page);
+    });
+    told.map_err(|error| Failure::load("slurm_load_jobs", &error))?;
+    one_has_to_be_known(invocation, filter, none)
+}
+
+/// The same with all that is known of each.
+fn each_details(
+    invocation: &Invocation<'_>,
+    filter: Option<&JobFilter>,
+    each: &mut dyn FnMut(Vec<JobDetail>),
+) -> Result<(), Failure> {
+    let Some(filter) = filter else { return Ok(()) };
+    let mut none = true;
+    let told = invocation.controller.each_details(filter, &mut |page| {
         none &= page.is_empty();
         each(page);
     });
@@ -148,6 +173,8 @@ struct Wanted {
     by_partition: bool,
     noconvert: bool,
     indices_shown: usize,
+    /// Its name, where it is shown.
+    cluster: String,
 }
 
 impl Wanted {
@@ -159,20 +186,28 @@ impl Wanted {
             by_partition: given.has("priority"),
             noconvert: given.has("noconvert"),
             indices_shown: ids::indices_shown(&invocation.environment),
+            cluster: String::new(),
         }
     }
 }
 
 /// One row for each job; more for the elements of arrays and for the partitions of pending jobs where that was asked.
-fn rows_of(job: &JobView, wanted: &Wanted, moments: &Moments, mut each: impl FnMut(&Row<'_>)) {
+fn rows_of(
+    job: &JobView,
+    detail: Option<&JobDetail>,
+    wanted: &Wanted,
+    moments: &Moments,
+    mut each: impl FnMut(&Row<'_>),
+) {
     let pending = job.state == JobState::Pending;
     if wanted.pending_only && !pending {
         return;
     }
     let apart = if wanted.by_partition && pending { ',' } else { '\0' };
     for partition in job.partition.split(apart) {
-        let Wanted { noconvert, indices_shown, .. } = *wanted;
-        let mut row = |element| each(&Row { job, partition, element, moments, noconvert, indices_shown });
+        let Wanted { noconvert, indices_shown, ref cluster, .. } = *wanted;
+        let mut row =
+            |element| each(&Row { job, detail, cluster, partition, element, moments, noconvert, indices_shown });
         match &job.array {
             Some(ArrayView::Pending { indices, .. }) if wanted.by_element => {
                 indices.iter().for_each(|index| row(Some(index)));

@@ -2,12 +2,16 @@
 
 use crate::show::moments::Moments;
 use crate::show::{amounts, ids};
-use squall_types::api::{ArrayView, JobState, JobView};
+use squall_types::api::{ArrayView, JobDetail, JobState, JobView};
 use squall_types::{EndState, Span, Timestamp, size, span_text};
 
 /// A job, and what it takes to write it down.
 pub struct Row<'a> {
     pub job: &'a JobView,
+    /// Where a field shows more than a listing has.
+    pub detail: Option<&'a JobDetail>,
+    /// Empty where no field shows it.
+    pub cluster: &'a str,
     /// One of them, with `--priority`.
     pub partition: &'a str,
     /// Only this element of a pending array, with `--array`.

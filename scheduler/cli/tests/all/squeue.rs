@@ -2,7 +2,7 @@
 
 use crate::canned::{Asked, Canned};
 use crate::sample::*;
-use crate::transcript::Desk;
+use crate::transcript::{Desk, NOW};
 use squall_proto::ClientError;
 use squall_types::api::{JobState, JobView};
 use squall_types::*;
@@ -103,6 +103,26 @@ fn formats_with_names_have_columns_of_twenty() {
         "squeue -O JobArrayID,StateCompact,Reason -t all --me",
         "squeue -j 1 -O jobid:5,name:.12,state,tres-alloc:60",
         "squeue -j 1 -O jobid,nosuch,statecompat",
+    ]));
+}
+
+#[test]
+fn names_reach_what_a_submission_asked_for() {
+    let mut known = detail(running(1, "train", &["n1"], 60));
+    let spec = &mut known.spec;
+    (spec.end_by, spec.requeue) = (Some(NOW + Span::from_hours(1)), Some(false));
+    (spec.stdout, spec.stdin) = (Some("out-%j.txt".to_owned()), Some("/data/in".to_owned()));
+    spec.script = Some(squall_types::BlobDigest([1; 32]));
+    spec.ask.tasks_per_node = Some(2);
+    spec.ask.gpus = squall_types::GpuAsk::PerTask(2, Some("h100".into()));
+    (spec.ask.cpus, spec.ask.memory) = (squall_types::CpuAsk::PerGpu(4), squall_types::MemoryAsk::PerGpu(100));
+    spec.wishes = vec!["switches=2@10:00".to_owned(), "network=ib".to_owned(), "mcs-label=x".to_owned()];
+    let desk = Desk::new(Canned { jobs: vec![known.view.clone()], details: vec![known], ..Canned::default() });
+    insta::assert_snapshot!(desk.transcripts(&[
+        "squeue -h -O Cluster:10,AllocNodes:10,Deadline:20,Requeue:3,NTPerNode:3,ReqSwitch:3",
+        "squeue -h -O STDIN:20,STDOUT:40,STDERR:40",
+        "squeue -h -O cpus-per-tres:20,mem-per-tres:20,tres-per-job:20,tres-per-task:20,Network:5,MCSLabel:5",
+        "squeue -O Deadline -j 1",
     ]));
 }
 

@@ -7,10 +7,11 @@ use super::{Answer, Notation, Surroundings};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::select::group_name;
+use crate::show::asked::Trackable;
 use crate::show::files::Files;
 use crate::show::{amounts, ids};
 use squall_types::api::{ArrayView, JobDetail};
-use squall_types::{CpuAsk, Gid, GpuAsk, JobKind, JobSpec, MemoryAsk, Timestamp};
+use squall_types::{CpuAsk, Gid, JobKind, MemoryAsk, Timestamp};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -192,20 +193,7 @@ fn trackable(shape: Shape, detail: &JobDetail) -> [Member<'_>; 12] {
     let (view, ask) = (&detail.view, &detail.spec.ask);
     let held = !view.nodes.is_empty();
     let allocated = || amounts::tres(view.cpus, view.memory_mib, view.node_count, view.gpus);
-    let (mut per_task, mut per_job) = (String::new(), String::new());
-    match &ask.gpus {
-        GpuAsk::PerTask(count, model) if *count > 0 => per_task = amounts::gres((*count).into(), model.as_ref()),
-        GpuAsk::Total(count, model) if *count > 0 => per_job = amounts::gres(*count, model.as_ref()),
-        _ => {}
-    }
-    let cpus = match ask.cpus {
-        CpuAsk::PerGpu(each) => amounts::gres(each, None),
-        CpuAsk::Share | CpuAsk::PerTask(_) => String::new(),
-    };
-    let memory = match ask.memory {
-        MemoryAsk::PerGpu(mib) => format!("gres:gpu:{mib}"),
-        MemoryAsk::Share | MemoryAsk::PerNode(_) | MemoryAsk::PerCpu(_) => String::new(),
-    };
+    let Trackable { cpus, memory, per_job, per_task } = Trackable::of(ask);
     [
         ("billable_tres", shape.decimal(held.then_some(f64::from(view.cpus)))),
         ("cpus_per_tres", shape.text(cpus)),
@@ -220,12 +208,6 @@ fn trackable(shape: Shape, detail: &JobDetail) -> [Member<'_>; 12] {
         ("tres_alloc_str", shape.text(if held { allocated() } else { String::new() })),
         ("licenses_allocated", shape.since(Version::V43, shape.text(if held { &view.licenses } else { "" }))),
     ]
-}
-
-/// A value of a wish that has no effect here and is told as it was asked: `threads-per-core=2`.
-pub(super) fn wish<'a>(spec: &'a JobSpec, name: &str) -> Option<&'a str> {
-    let value = |wish: &'a String| wish.strip_prefix(name)?.strip_prefix('=');
-    spec.wishes.iter().find_map(value)
 }
 
 /// What Slurm has and Squall does not, as Slurm writes it where there is none.

@@ -1,8 +1,8 @@
 //! What a job asks for of each kind, and what it holds.
 
-use super::job::wish;
 use super::value::{Member, Value};
 use super::version::{Shape, Version};
+use crate::show::asked::{switches, wish};
 use crate::show::{amounts, ids};
 use squall_types::MemoryAsk;
 use squall_types::api::{AllocationView, JobDetail, JobState};
@@ -36,18 +36,13 @@ pub(super) fn size(shape: Shape, detail: &JobDetail) -> [Member<'_>; 23] {
         ("tasks_per_socket", shape.limit(asked("ntasks-per-socket"))),
         ("tasks_per_tres", shape.number(asked("ntasks-per-gpu").unwrap_or(0))),
         ("threads_per_core", shape.perhaps(asked("threads-per-core"))),
-        ("minimum_switches", shape.until(Version::V41, switches(detail))),
-        ("required_switches", shape.since(Version::V42, switches(detail))),
+        ("minimum_switches", shape.until(Version::V41, Value::Int(switches(&detail.spec).into()))),
+        ("required_switches", shape.since(Version::V42, Value::Int(switches(&detail.spec).into()))),
         ("maximum_switch_wait_time", Value::Int(0)),
     ]
 }
 
 /// `--switches`, without the time.
-fn switches(detail: &JobDetail) -> Value<'_> {
-    let asked = wish(&detail.spec, "switches").and_then(|text| text.split('@').next()?.parse().ok());
-    Value::Int(asked.unwrap_or(0))
-}
-
 pub(super) fn resources(shape: Shape, detail: &JobDetail) -> [Member<'_>; 14] {
     let (view, spec) = (&detail.view, &detail.spec);
     let held = detail.allocations.iter().map(|part| part.gres.as_str()).filter(|gres| !gres.is_empty());
