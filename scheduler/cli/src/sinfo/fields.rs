@@ -116,7 +116,10 @@ pub static FIELDS: &[Field] = &[
         of_node(row, "N/A", |node| node.shape.memory_mib.saturating_sub(node.memory_used_mib).to_string())
     }),
     field('f', "Features", "AVAIL_FEATURES", Same, features),
-    field('g', "Groups", "GROUPS", Same, |_| "all".to_owned()),
+    field('g', "Groups", "GROUPS", Same, |row| match row.partition.allow_groups.as_slice() {
+        [] => "all".to_owned(),
+        groups => groups.join(","),
+    }),
     field('h', "OverSubscribe", "OVERSUBSCRIBE", Same, |_| "NO".to_owned()),
     field('l', "Time", "TIMELIMIT", Same, |row| time(row.partition.max_time, "infinite")),
     field('m', "Memory", "MEMORY", Amount, |row| row.least(|node| node.shape.memory_mib)),

@@ -43,6 +43,16 @@ fn what_could_be_bought_shows_its_shape() {
 }
 
 #[test]
+fn groups_that_a_partition_is_open_to_are_named() {
+    let (mut partitions, nodes) = sample::machines();
+    partitions[0].allow_groups = vec!["vision".to_owned(), "speech".to_owned()];
+    let partition = partitions[0].name.clone();
+    let desk = Desk::new(Canned { partitions, nodes, ..Canned::default() });
+    let line = desk.run(&format!("sinfo -h -p {partition} -o %g")).out;
+    assert_eq!(line.lines().next(), Some("vision,speech"));
+}
+
+#[test]
 fn formats_of_both_kinds_are_read() {
     insta::assert_snapshot!(desk().transcripts(&[
         "sinfo -o '%P,%m'",
