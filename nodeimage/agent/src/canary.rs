@@ -15,6 +15,8 @@ pub const ACCEPT_LOWER_EPOCH: &str = "agent-accept-lower-epoch";
 pub const EPOCH_NOT_PERSISTED: &str = "agent-epoch-not-persisted";
 /// Starts a recorded run again after a restart, whatever it had begun.
 pub const RESTART_BEGUN_RUN: &str = "agent-restart-begun-run";
+/// Takes claims of shims for what survives the machine.
+pub const CLAIM_OUTLIVES_BOOT: &str = "agent-claim-outlives-boot";
 /// Takes a grant whose GPUs another run still holds.
 pub const ACCEPT_OVERLAP: &str = "agent-accept-overlap";
 /// Takes a run that it has forgotten, or an attempt lower than one it knows.
@@ -34,6 +36,7 @@ pub const ALL: &[&str] = &[
     ACCEPT_LOWER_EPOCH,
     EPOCH_NOT_PERSISTED,
     RESTART_BEGUN_RUN,
+    CLAIM_OUTLIVES_BOOT,
     ACCEPT_OVERLAP,
     ACCEPT_OLD_ATTEMPT,
     NO_LIMIT_WITHOUT_CONTACT,

@@ -19,6 +19,14 @@ pub fn node_server_name(node: &NodeName) -> String {
     format!("{node}.node.squall")
 }
 
+/// The name of the socket on which the agent of a node serves clients on its own machine, in its folder for sockets.
+/// Clusters that share a machine name their nodes alike; no two have the same CA.
+pub fn node_socket_name(node: &NodeName, ca_pem: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, ca_pem.trim().as_bytes());
+    let cluster: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("node-{node}.{cluster}.sock")
+}
+
 /// How a server that is reached over TCP is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {

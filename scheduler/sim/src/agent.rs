@@ -10,7 +10,7 @@ use squall_engine::SessionId;
 use squall_types::agent::{AgentOrder, AgentReport};
 use squall_types::ids::Run;
 use squall_types::{AttemptState, Epoch, Span, Timestamp};
-use squalld::duty::{Duty, DutyConfig, DutyInput, DutyOutput, Found, Record, RecordId};
+use squalld::duty::{Duty, DutyConfig, DutyInput, DutyOutput, Found, Record, RecordId, Remains};
 use std::collections::VecDeque;
 
 /// A service manager starts a dead agent again after so long, in milliseconds.
@@ -93,20 +93,35 @@ impl World {
 
     fn look_for(&mut self, id: MachineId, run: Run) -> Found {
         let examined = self.machines[id.0].agent.as_ref().map(|agent| agent.duty.to_examine()).unwrap_or_default();
-        let launch = examined.into_iter().find(|(other, _)| *other == run).and_then(|(_, launch)| launch);
+        let remains = examined.into_iter().find(|(other, _)| *other == run).map(|(_, remains)| remains);
         let machine = &mut self.machines[id.0];
         let boot = machine.boot;
-        let Some(execution) = machine.runs.get_mut(&run) else { return Found::NeverBegan };
-        if launch.is_none() {
-            // A damaged record: nothing of it may stay alive.
-            let state = execution.state.clone();
-            self.process_dies_now(id, run);
-            return match state {
-                Stage::Ended(end) => Found::Ended(end),
-                _ => Found::Lost { detail: "its record was damaged".to_owned() },
-            };
-        }
-        if launch != Some(execution.launch) {
+        let restarted = || Found::Lost { detail: "the node restarted".to_owned() };
+        let Some(execution) = machine.runs.get_mut(&run) else {
+            return if let Some(Remains::BeforeBoot(_)) = remains { restarted() } else { Found::NeverBegan };
+        };
+        let launch = match remains {
+            Some(Remains::Launched(launch)) => launch,
+            Some(Remains::BeforeBoot(launch)) => {
+                return match &execution.state {
+                    Stage::Ended(end) if launch == execution.launch => Found::Ended(end.clone()),
+                    _ => restarted(),
+                };
+            }
+            Some(Remains::Accepted) => return Found::NeverBegan,
+            Some(Remains::Damaged) | None => {
+                // Nothing of it may stay alive.
+                let state = execution.state.clone();
+                self.process_dies_now(id, run);
+                return match state {
+                    Stage::Ended(end) => Found::Ended(end),
+                    _ => Found::Lost { detail: "its record was damaged".to_owned() },
+                };
+            }
+        };
+        // The claim of a shim is lost with the machine: nothing would show that it was there.
+        let claimed = execution.boot == boot || matches!(execution.state, Stage::Ended(_));
+        if launch != execution.launch || !claimed {
             return Found::NeverBegan;
         }
         match execution.state.clone() {
@@ -114,8 +129,7 @@ impl World {
                 execution.state = Stage::Void;
                 Found::NeverBegan
             }
-            Stage::Alive { began } if execution.boot == boot => Found::Running(began),
-            Stage::Alive { .. } => Found::Lost { detail: "the node restarted".to_owned() },
+            Stage::Alive { began } => Found::Running(began),
             Stage::Ended(end) => Found::Ended(end),
         }
     }

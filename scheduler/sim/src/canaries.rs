@@ -33,6 +33,7 @@ bugs! {
     "plans_before_configured": "a start places jobs before it knows that the journal is a restored backup" => "J3:";
     "agent-exec-before-persist": "an agent executes before its record is durable" => "J4:";
     "agent-restart-begun-run": "an agent starts again what it had begun" => "J4:";
+    "agent-claim-outlives-boot": "an agent believes that nothing was executed before its machine restarted" => "J4:";
     "silence_is_death": "a node without contact counts as dead" => "J5:";
     "ends_before_its_parts": "a job ends, or comes back, while a part of it lives" => "J5:", "has no living part";
     "agent-report-before-persist": "an agent tells an end that a crash can take back" => "J6:";

@@ -1,5 +1,6 @@
 //! Brings together what happens and what is to be done: the duties decide, everything else is carried out here.
 
+use super::jobs::{LiveRun, RunStage};
 use super::link::LinkEvent;
 use super::writer::Written;
 use crate::clock;
@@ -32,7 +33,7 @@ pub enum Over {
 }
 
 /// What others on this node may know of the runs: which are live, with what they were assigned.
-pub type Runs = BTreeMap<Run, Arc<crate::daemon::jobs::LiveRun>>;
+pub type Runs = BTreeMap<Run, Arc<LiveRun>>;
 
 /// The loop of the agent.
 pub struct Driver {
@@ -45,7 +46,7 @@ pub struct Driver {
     pub runs: watch::Sender<Runs>,
     /// Which runs have a socket.
     pub served: watch::Receiver<BTreeSet<Run>>,
-    /// Let loose, and not yet known to be executed.
+    /// Being prepared or let loose, and not yet known to be executed.
     pub starting: BTreeMap<Run, Now>,
     pub reports: Option<mpsc::Sender<AgentReport>>,
 }
@@ -57,10 +58,10 @@ impl Driver {
         if let Some(over) = self.step(DutyInput::Fault(fault)) {
             return over;
         }
-        for (run, launch) in self.duty.to_examine() {
+        for (run, remains) in self.duty.to_examine() {
             let hands = self.hands.clone();
             tokio::spawn(async move {
-                let found = hands.examine(run, launch).await;
+                let found = hands.examine(run, remains).await;
                 hands.tell(DutyInput::Found { run, found }).await;
             });
         }
@@ -127,7 +128,11 @@ impl Driver {
                 // The writer is gone only after it has said that the disk failed.
                 let _ = self.records.send((id, record));
             }
-            DutyOutput::Prepare { assignment } => self.hands.prepare(*assignment),
+            DutyOutput::Prepare { assignment } => {
+                // It gets its socket while it is prepared.
+                self.starting.insert(assignment.run, clock::now());
+                self.hands.prepare(*assignment);
+            }
             DutyOutput::Abandon { run } => self.hands.abandon(run),
             DutyOutput::StartShim { assignment, launch } => self.start(*assignment, launch),
             DutyOutput::StopShim { run, why, .. } => {
@@ -197,10 +202,14 @@ impl Driver {
             });
             for assignment in self.duty.assignments() {
                 let Some(began) = live(assignment.run) else { continue };
-                let is_up = self.duty.running_since(assignment.run).is_some();
-                let known = runs.get(&assignment.run).is_some_and(|live| live.is_same(assignment, is_up));
+                let stage = match self.duty.running_since(assignment.run) {
+                    Some(_) => RunStage::Up,
+                    None if self.duty.is_prepared(assignment.run) => RunStage::Prepared,
+                    None => RunStage::Preparing,
+                };
+                let known = runs.get(&assignment.run).is_some_and(|live| live.is_same(assignment, stage));
                 if !known {
-                    let live = crate::daemon::jobs::LiveRun { assignment: assignment.clone(), began, is_up };
+                    let live = LiveRun { assignment: assignment.clone(), began, stage };
                     runs.insert(assignment.run, Arc::new(live));
                     changed = true;
                 }

@@ -8,13 +8,23 @@ use squall_types::agent::Assignment;
 pub struct LiveRun {
     pub assignment: Assignment,
     pub began: Now,
-    /// Its shim is up: what is started beside it finds its cell. Until then it only has a socket.
-    pub is_up: bool,
+    pub stage: RunStage,
+}
+
+/// How far a run has come on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunStage {
+    /// There is a socket for it, and nothing else.
+    Preparing,
+    /// What is to be started in it finds its cell, and may not be started yet.
+    Prepared,
+    /// It is being executed.
+    Up,
 }
 
 impl LiveRun {
     /// Whether nothing that the services use has changed.
-    pub fn is_same(&self, assignment: &Assignment, is_up: bool) -> bool {
-        self.is_up == is_up && self.assignment == *assignment
+    pub fn is_same(&self, assignment: &Assignment, stage: RunStage) -> bool {
+        self.stage == stage && self.assignment == *assignment
     }
 }

@@ -13,7 +13,7 @@ mod sweeper;
 mod writer;
 
 pub use driver::{Over, Runs};
-pub use jobs::LiveRun;
+pub use jobs::{LiveRun, RunStage};
 pub use link::LinkError;
 pub use membership::{Key, KeyError, Membership};
 pub use options::{OptionError, Options, USAGE};
@@ -169,9 +169,12 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
     let hands = Arc::new(hands);
     let (membership, memberships) = watch::channel(membership);
     let (runs, live_runs) = watch::channel(Runs::new());
-    let steps = Arc::new(StepService::new(hands.clone(), live_runs.clone(), memberships.clone()));
-    let address = server::start(&options, &key, memberships.clone(), steps.clone()).await?;
-    let measured = measured(&machine, hostname.clone(), address);
+    let place = server::Place::take(&options).await?;
+    let measured = measured(&machine, hostname.clone(), place.address());
+    let steps = StepService::new(hands.clone(), live_runs.clone(), memberships.clone(), place.host.clone());
+    let steps = Arc::new(steps);
+    server::start(place, &key, memberships.clone(), steps.clone()).await?;
+    server::serve_here(&runtime_dir, &memberships.borrow().clone(), steps.clone()).await;
     let duty = Duty::restore(config, measured, clock::now(), records);
     for assignment in duty.assignments() {
         steps.adopt(assignment.run);

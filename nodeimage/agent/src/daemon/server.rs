@@ -1,10 +1,12 @@
-//! The step service on TCP, where clients and other nodes reach it.
+//! The step service: on TCP, where clients and other nodes reach it, and on a socket for clients on this machine, which
+//! spares both sides what TLS costs. On either a client has nothing but its credential to show.
 
 use super::DaemonError;
 use super::membership::{Key, Membership};
 use super::options::Options;
 use crate::steps::StepService;
-use squall_proto::server::{ServerTls, accept_tls, builder, step_service};
+use squall_proto::connect::node_socket_name;
+use squall_proto::server::{ServerTls, accept_tls, bind_unix, builder, step_service};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -14,18 +16,61 @@ use tokio::sync::watch;
 
 /// Which port was used last: clients of steps find the agent there again after it was restarted.
 const PORT: &str = "step-port";
+/// Anybody may knock; who is let in is decided by what he shows.
+const MODE: u32 = 0o666;
 
-/// Begins to serve. Returns the address, `host:port`, that others are told.
+/// Where the step service is to be.
+pub struct Place {
+    listener: TcpListener,
+    /// Name or address of this machine, as others reach it.
+    pub host: String,
+    port: u16,
+}
+
+impl Place {
+    /// Takes the place; nothing is served there yet.
+    pub async fn take(options: &Options) -> Result<Place, DaemonError> {
+        let failed = |error| DaemonError::Listen(options.listen.clone(), error);
+        let listener = listen(options).await.map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        std::fs::write(options.state_dir.join(PORT), port.to_string()).map_err(failed)?;
+        let host = match &options.address {
+            Some(host) => host.clone(),
+            None => own_address(&options.controller).await.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string()),
+        };
+        Ok(Place { listener, host, port })
+    }
+
+    /// `host:port`, as others are told.
+    pub fn address(&self) -> String {
+        let Place { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+/// Begins to serve clients on this machine. Without such a socket they come as any others do.
+pub async fn serve_here(dir: &Path, membership: &Membership, steps: Arc<StepService>) {
+    let path = dir.join(node_socket_name(&membership.name, &membership.ca_pem));
+    match bind_unix(&path, MODE).await {
+        Ok(incoming) => {
+            tokio::spawn(async move {
+                let router = builder().add_service(step_service(steps));
+                if let Err(error) = router.serve_with_incoming(incoming).await {
+                    tracing::warn!(%error, "the step service for clients on this machine failed");
+                }
+            });
+        }
+        Err(error) => tracing::warn!(path = %path.display(), %error, "clients on this machine come by the network"),
+    }
+}
+
+/// Begins to serve.
 pub async fn start(
-    options: &Options,
+    place: Place,
     key: &Arc<Key>,
     mut memberships: watch::Receiver<Membership>,
     steps: Arc<StepService>,
-) -> Result<String, DaemonError> {
-    let failed = |error| DaemonError::Listen(options.listen.clone(), error);
-    let listener = listen(options).await.map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
-    std::fs::write(options.state_dir.join(PORT), port.to_string()).map_err(failed)?;
+) -> Result<(), DaemonError> {
     let tls = {
         let membership = memberships.borrow_and_update();
         ServerTls::new(&key.identity(&membership), &membership.ca_pem)?
@@ -41,15 +86,11 @@ pub async fn start(
     });
     let router = builder().add_service(step_service(steps));
     tokio::spawn(async move {
-        if let Err(error) = router.serve_with_incoming(accept_tls(listener, tls)).await {
+        if let Err(error) = router.serve_with_incoming(accept_tls(place.listener, tls)).await {
             tracing::error!(%error, "the step service failed");
         }
     });
-    let host = match &options.address {
-        Some(host) => host.clone(),
-        None => own_address(&options.controller).await.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string()),
-    };
-    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    Ok(())
 }
 
 /// On the port of last time, where any would do and that one is free.

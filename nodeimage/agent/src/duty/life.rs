@@ -1,6 +1,6 @@
 //! The life of one run on this node.
 
-use super::{Duty, DutyOutput, Now, Pause, Record, RecordId, Stage};
+use super::{Duty, DutyOutput, Now, Pause, Record, RecordId, Remains, Stage};
 use crate::canary;
 use squall_types::agent::{
     AgentReport, AssignedPhase, Assignment, AttemptEnd, AttemptState, EndCause, ExitStatus, StopWhy, Usage,
@@ -29,18 +29,21 @@ pub(super) struct Live {
     /// As last ordered; once it stops, its phase says why.
     pub assignment: Assignment,
     pub launch: u32,
+    /// Of the machine when that launch was let loose.
+    pub boot: String,
     pub warned: bool,
     pub pause: Pause,
     /// It is frozen when this is durable.
     pub freezes: Option<RecordId>,
+    /// That it was accepted, while that is not durable. Preparations do not wait for it: they execute nothing.
+    pub accepting: Option<RecordId>,
     pub phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Being written down.
-    Recording(RecordId),
-    Recorded,
+    /// Nothing was done for it yet.
+    Accepted,
     Preparing,
     Prepared,
     /// That it may have been executed is being written down.
@@ -65,8 +68,8 @@ impl Life {
     pub fn restored(stage: Stage) -> Life {
         match stage {
             Stage::Accepted(assignment) => Life::Live(Box::new(Live::new(assignment, Phase::Examining))),
-            Stage::Starting { assignment, launch, warned, pause } => {
-                Life::Live(Box::new(Live { launch, warned, pause, ..Live::new(assignment, Phase::Examining) }))
+            Stage::Starting { assignment, launch, warned, pause, boot } => {
+                Life::Live(Box::new(Live { launch, warned, pause, boot, ..Live::new(assignment, Phase::Examining) }))
             }
             Stage::Ended(end) => Life::Ended(end),
         }
@@ -98,7 +101,8 @@ impl Life {
     pub fn state(&self) -> Option<AttemptState> {
         match self {
             Life::Live(live) => match live.phase {
-                Phase::Recording(_) | Phase::Recorded | Phase::Preparing | Phase::Examining => None,
+                Phase::Accepted | Phase::Preparing | Phase::Examining => None,
+                Phase::Prepared if live.accepting.is_some() => None,
                 Phase::Prepared | Phase::Committing(_) | Phase::Starting => Some(AttemptState::Prepared),
                 Phase::Running { began, .. } => Some(AttemptState::Running { since: began.wall }),
             },
@@ -109,10 +113,10 @@ impl Life {
 
     pub fn waits_for(&self) -> Option<RecordId> {
         match self {
-            Life::Live(live) => match live.phase {
-                Phase::Recording(record) | Phase::Committing(record) => Some(record),
+            Life::Live(live) => live.accepting.or(match live.phase {
+                Phase::Committing(record) => Some(record),
                 _ => None,
-            },
+            }),
             Life::Ending { record, .. } => Some(*record),
             _ => None,
         }
@@ -121,11 +125,22 @@ impl Life {
 
 impl Live {
     pub fn new(assignment: Assignment, phase: Phase) -> Live {
-        Live { assignment, launch: 0, warned: false, pause: Pause::default(), freezes: None, phase }
+        let (pause, boot) = (Pause::default(), String::new());
+        Live { assignment, launch: 0, boot, warned: false, pause, freezes: None, accepting: None, phase }
     }
 
     pub fn wants_only_preparation(&self) -> bool {
         self.assignment.phase == AssignedPhase::Prepare
+    }
+
+    /// What is to be found out of it after a restart, on a machine with this boot.
+    pub fn remains(&self, boot: &str) -> Remains {
+        match self.launch {
+            0 => Remains::Accepted,
+            launch if self.boot.is_empty() || self.boot == boot => Remains::Launched(launch),
+            launch if canary::active(canary::CLAIM_OUTLIVES_BOOT) => Remains::Launched(launch),
+            launch => Remains::BeforeBoot(launch),
+        }
     }
 
     pub fn may_have_begun(&self) -> bool {
@@ -135,12 +150,12 @@ impl Live {
     /// The stage that the ledger should show now.
     pub fn stage(&self) -> Stage {
         match self.phase {
-            Phase::Recording(_) | Phase::Recorded | Phase::Preparing | Phase::Prepared => {
+            Phase::Accepted | Phase::Preparing | Phase::Prepared => {
                 Stage::Accepted(self.assignment.clone())
             }
             Phase::Committing(_) | Phase::Starting | Phase::Examining | Phase::Running { .. } => {
-                let (launch, warned, pause) = (self.launch, self.warned, self.pause);
-                Stage::Starting { assignment: self.assignment.clone(), launch, warned, pause }
+                let (launch, warned, pause, boot) = (self.launch, self.warned, self.pause, self.boot.clone());
+                Stage::Starting { assignment: self.assignment.clone(), launch, warned, pause, boot }
             }
         }
     }
@@ -187,10 +202,13 @@ impl Live {
 impl Duty {
     /// A record of this run has become durable.
     pub(super) fn recorded(&mut self, now: Now, run: Run) {
+        let durable = self.durable;
+        let waits = |record: RecordId| record > durable && !canary::active(canary::EXEC_BEFORE_PERSIST);
         match self.lives.get_mut(&run) {
             Some(Life::Live(live)) => {
+                live.accepting = live.accepting.filter(|record| waits(*record));
                 match live.phase {
-                    Phase::Recording(_) => live.phase = Phase::Recorded,
+                    Phase::Committing(record) if waits(record) => {}
                     // Executes only if nothing has changed meanwhile; otherwise it stands where it stood.
                     Phase::Committing(_)
                         if self.link.synced
@@ -203,6 +221,7 @@ impl Duty {
                     Phase::Committing(_) => live.phase = Phase::Prepared,
                     _ => {}
                 }
+                self.say_prepared(now, run);
                 self.advance(now, run);
             }
             Some(Life::Ending { end, .. }) => {
@@ -222,19 +241,20 @@ impl Duty {
         let may_begin = self.link.synced && !self.over;
         let Some(Life::Live(live)) = self.lives.get_mut(&run) else { return };
         match (live.phase, live.assignment.phase) {
-            (Phase::Recorded | Phase::Preparing | Phase::Prepared, AssignedPhase::Stop { why, .. }) => {
+            (Phase::Accepted | Phase::Preparing | Phase::Prepared, AssignedPhase::Stop { why, .. }) => {
                 if live.phase == Phase::Preparing {
                     self.out.push(DutyOutput::Abandon { run });
                 }
                 self.finish(now, run, never_ran(now.wall, format!("stopped before it began: {}", stop_text(why))));
             }
-            (Phase::Recorded, AssignedPhase::Prepare | AssignedPhase::Run { .. }) if may_begin => {
+            (Phase::Accepted, AssignedPhase::Prepare | AssignedPhase::Run { .. }) if may_begin => {
                 live.phase = Phase::Preparing;
                 let assignment = Box::new(live.assignment.clone());
                 self.out.push(DutyOutput::Prepare { assignment });
             }
             (Phase::Prepared, AssignedPhase::Run { suspended: false, .. }) if may_begin => {
                 live.launch += 1;
+                live.boot.clone_from(&self.measured.boot_id);
                 live.phase = Phase::Committing(RecordId(u64::MAX));
                 let stage = Box::new(live.stage());
                 let record = self.persist(Record::Run { run, stage });
@@ -292,10 +312,17 @@ impl Duty {
         let record = Record::Run { run, stage: Box::new(live.stage()) };
         let id = self.persist(record);
         if let Some(live) = self.live_mut(run) {
-            match &mut live.phase {
-                Phase::Recording(waits) | Phase::Committing(waits) => *waits = id,
-                _ => {}
+            if let Phase::Committing(waits) = &mut live.phase {
+                *waits = id;
             }
+        }
+    }
+
+    /// The part of a gang is set up, and that it is here survives this machine.
+    pub(super) fn say_prepared(&mut self, now: Now, run: Run) {
+        let ready = |live: &Live| live.phase == Phase::Prepared && live.wants_only_preparation();
+        if self.live(run).is_some_and(|live| ready(live) && live.accepting.is_none()) {
+            self.report(now, AgentReport::Attempt { run, state: AttemptState::Prepared });
         }
     }
 }

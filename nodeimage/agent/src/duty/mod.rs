@@ -1,13 +1,15 @@
 //! The agent's judgement, as a state machine: what happened goes in, what to do comes out.
 //!
 //! ```text
-//! order: Recording ─► Recorded ─► Preparing ─► Prepared ─► Committing ─► Starting ─► Running ─┐
-//!           └─────────────┴────────────┴───────────┴───────────┴─ never ran ──────────────────┴► Ending ─► Ended ─► forgotten
+//! order: Accepted ─► Preparing ─► Prepared ─► Committing ─► Starting ─► Running ─┐
+//!           └────────────┴────────────┴───────────┴─ never ran ──────────────────┴► Ending ─► Ended ─► forgotten
 //! ```
 //!
 //! What holds whatever the order of inputs:
 //! - A run is executed only after a durable record says that it may have been; after a restart such a
 //!   run is examined, and executed only if it is proved that it never began.
+//! - That a run was accepted is being written down while it is prepared, and is durable before anybody hears that it is.
+//! - Of what was let loose before the machine booted nobody says that it never began: claims of shims are lost with the machine.
 //! - An end is reported only when it is durable, and kept until the controller acknowledges it. That a
 //!   run existed is remembered longer than its result, so that a repeated order cannot execute it twice.
 //! - Only the highest epoch seen is obeyed, and only once that epoch is durable.
@@ -27,7 +29,7 @@ pub(crate) mod tests;
 mod timers;
 
 pub use exchange::{DutyInput, DutyOutput, PowerOffWhy, Refusal};
-pub use record::{Found, NodeRecord, Pause, Record, RecordId, Stage};
+pub use record::{Found, NodeRecord, Pause, Record, RecordId, Remains, Stage};
 
 use crate::canary;
 use life::{Life, Live, Phase};
@@ -191,10 +193,7 @@ impl Duty {
                     && live.phase == Phase::Preparing
                 {
                     live.phase = Phase::Prepared;
-                    let waits = live.wants_only_preparation();
-                    if waits {
-                        self.report(now, AgentReport::Attempt { run, state: AttemptState::Prepared });
-                    }
+                    self.say_prepared(now, run);
                     self.advance(now, run);
                 }
             }
@@ -226,18 +225,22 @@ impl Duty {
         std::mem::take(&mut self.out)
     }
 
-    /// Runs that an earlier agent wrote down and that were not over, each with its launch, and of which nobody has said
-    /// yet what was found. Launch 0 was never told to execute, and is only asked whether it is set up; `None` is a run
-    /// with a damaged record, of which the answer must leave nothing alive.
-    pub fn to_examine(&self) -> Vec<(Run, Option<u32>)> {
-        self.lives
-            .iter()
-            .filter_map(|(run, life)| match life {
-                Life::Live(live) if live.phase == Phase::Examining => Some((*run, Some(live.launch))),
-                Life::Damaged => Some((*run, None)),
-                _ => None,
-            })
-            .collect()
+    /// Runs that an earlier agent wrote down and that were not over, and of which nobody has said yet what was found.
+    pub fn to_examine(&self) -> Vec<(Run, Remains)> {
+        let boot = &self.measured.boot_id;
+        let remains = |life: &Life| match life {
+            Life::Live(live) if live.phase == Phase::Examining => Some(live.remains(boot)),
+            Life::Damaged => Some(Remains::Damaged),
+            _ => None,
+        };
+        self.lives.iter().filter_map(|(run, life)| Some((*run, remains(life)?))).collect()
+    }
+
+    /// Whether all that the run needs is set up: what is started in it finds its cell.
+    pub fn is_prepared(&self, run: Run) -> bool {
+        self.live(run).is_some_and(|live| {
+            matches!(live.phase, Phase::Prepared | Phase::Committing(_) | Phase::Starting | Phase::Running { .. })
+        })
     }
 
     /// The assignment of a run that is not over.
@@ -333,7 +336,7 @@ impl Duty {
             (Some(Life::Damaged), _) => Some(life::lost(now.wall, "its record on this node was damaged".to_owned())),
             (Some(Life::Live(live)), found) if live.phase == Phase::Examining => match found {
                 Found::NeverBegan => {
-                    live.phase = Phase::Recorded;
+                    live.phase = Phase::Accepted;
                     None
                 }
                 Found::Prepared => {
@@ -341,7 +344,7 @@ impl Duty {
                     None
                 }
                 _ if canary::active(canary::RESTART_BEGUN_RUN) => {
-                    live.phase = Phase::Recorded;
+                    live.phase = Phase::Accepted;
                     None
                 }
                 Found::Running(began) => {

@@ -201,11 +201,9 @@ impl Duty {
             return;
         }
         let record = self.persist(Record::Run { run, stage: Box::new(Stage::Accepted(assignment.clone())) });
-        let live = Live::new(assignment, Phase::Recording(record));
+        let live = Live { accepting: Some(record), ..Live::new(assignment, Phase::Accepted) };
         self.lives.insert(run, Life::Live(Box::new(live)));
-        if canary::active(canary::EXEC_BEFORE_PERSIST) {
-            self.recorded(now, run);
-        }
+        self.advance(now, run);
     }
 
     /// Why a new run cannot be taken, if so: an end for the controller, a text for the log.

@@ -81,6 +81,11 @@ pub enum Stage {
         #[n(3)]
         #[cbor(default)]
         pause: Pause,
+        /// Of the machine when the launch was let loose. Empty in records of agents that did not say; their shims' claims
+        /// survive the machine.
+        #[n(4)]
+        #[cbor(default)]
+        boot: String,
     },
     /// It is over, every process of it is dead, and this is how.
     #[n(2)]
@@ -104,6 +109,20 @@ impl Pause {
             self.before = self.before + (now.uptime - since);
         }
     }
+}
+
+/// What the record of an earlier agent says of an attempt that was not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// It cannot be read: whatever lives of the attempt has to end.
+    Damaged,
+    /// It was never told to execute: it is set up, or not.
+    Accepted,
+    /// This launch was let loose. Its shim may be about to execute, or have done so.
+    Launched(u32),
+    /// This launch was let loose before the machine booted: it may have executed, and never will any more. That it was
+    /// claimed is lost with the machine; how it ended is not.
+    BeforeBoot(u32),
 }
 
 /// What was found of an attempt that an earlier agent wrote down and that is not over.

@@ -50,6 +50,10 @@ fn ended(cause: EndCause, code: i32) -> AttemptEnd {
     }
 }
 
+fn booted(boots: u32) -> MeasuredNode {
+    MeasuredNode { boot_id: format!("boot {boots}"), ..MeasuredNode::default() }
+}
+
 /// Drives a `Duty`, keeps the disk, and prints outputs as short lines.
 struct Table {
     duty: Duty,
@@ -57,6 +61,7 @@ struct Table {
     generation: u64,
     disk: Vec<Record>,
     waiting: Vec<(RecordId, Record)>,
+    boots: u32,
 }
 
 impl Table {
@@ -65,8 +70,8 @@ impl Table {
     }
 
     fn with(config: DutyConfig, disk: Vec<Record>) -> Table {
-        let duty = Duty::restore(config, MeasuredNode::default(), at(0), disk.clone());
-        Table { duty, now: at(0), generation: 0, disk, waiting: vec![] }
+        let duty = Duty::restore(config, booted(0), at(0), disk.clone());
+        Table { duty, now: at(0), generation: 0, disk, waiting: vec![], boots: 0 }
     }
 
     /// In contact, with an empty full set of epoch 1 taken.
@@ -81,8 +86,14 @@ impl Table {
     /// The process dies; what was not written is gone.
     fn crash(&mut self) {
         let config = self.duty.config;
-        self.duty = Duty::restore(config, MeasuredNode::default(), self.now, self.disk.clone());
+        self.duty = Duty::restore(config, booted(self.boots), self.now, self.disk.clone());
         self.waiting.clear();
+    }
+
+    /// The machine dies with it, and comes back.
+    fn reboot(&mut self) {
+        self.boots += 1;
+        self.crash();
     }
 
     fn feed(&mut self, input: DutyInput) -> Vec<String> {

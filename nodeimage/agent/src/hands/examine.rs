@@ -3,8 +3,8 @@
 use super::{Hands, ending, prepare};
 use crate::cell::Process;
 use crate::clock;
-use crate::duty::Found;
-use crate::shim::records::{self, Claim, Folder};
+use crate::duty::{Found, Remains};
+use crate::shim::records::{self, Claim, CourseRecord, Folder};
 use squall_types::ids::Run;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,30 +13,38 @@ use std::time::Duration;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// For a run of an earlier agent: what is found, and if it lives, watched from now on.
-pub(super) async fn examine(hands: &Arc<Hands>, run: Run, launch: Option<u32>) -> Found {
-    let Some(launch) = launch else {
-        let hands = hands.clone();
-        // Nothing says what this run was; what is left of it ends now.
-        let _ = tokio::task::spawn_blocking(move || destroy(&hands, run)).await;
-        return Found::Lost { detail: "its record on this node was damaged".to_owned() };
+pub(super) async fn examine(hands: &Arc<Hands>, run: Run, remains: Remains) -> Found {
+    let found = match remains {
+        Remains::Damaged => {
+            let hands = hands.clone();
+            // Nothing says what this run was; what is left of it ends now.
+            let _ = tokio::task::spawn_blocking(move || destroy(&hands, run)).await;
+            return Found::Lost { detail: "its record on this node was damaged".to_owned() };
+        }
+        Remains::Accepted => Found::NeverBegan,
+        Remains::Launched(launch) => resolve(hands, run, launch).await,
+        Remains::BeforeBoot(_) => return before_boot(&hands.folder(run).record()),
     };
-    let found = match launch {
-        // It was never told to execute.
-        0 => Found::NeverBegan,
-        launch => resolve(hands, run, launch).await,
-    };
-    if found == Found::NeverBegan && prepare::is_prepared(hands, run) {
-        return Found::Prepared;
-    }
-    if let Found::Running(_) = found {
+    let prepared = found == Found::NeverBegan && prepare::is_prepared(hands, run);
+    if prepared || matches!(found, Found::Running(_)) {
         let record = hands.folder(run).record();
         if let Some(plan) = record.plan() {
             hands.bind_again(run, plan.cpus.clone());
         }
-        let shim = record.claim(launch).and_then(|claim| claim.shim);
-        tokio::spawn(ending::watch(hands.clone(), run, shim, None));
+        if let Remains::Launched(launch) = remains
+            && !prepared
+        {
+            let shim = record.claim(launch).and_then(|claim| claim.shim);
+            tokio::spawn(ending::watch(hands.clone(), run, shim, None));
+        }
     }
-    found
+    if prepared { Found::Prepared } else { found }
+}
+
+/// With the machine its processes are gone, and so may be that they were: only an end is written to stay.
+fn before_boot(record: &CourseRecord) -> Found {
+    ending::of_record(record)
+        .map_or_else(|| Found::Lost { detail: "the node restarted under it".to_owned() }, Found::Ended)
 }
 
 /// Claims the launch for nobody. Where that succeeds it never began; where it does not, its shim is asked.
@@ -68,10 +76,7 @@ fn look(hands: &Hands, folder: &Folder, run: Run, launch: u32) -> Option<Found> 
     let claim = record.claim(launch)?;
     let Some(shim) = claim.shim else { return Some(Found::NeverBegan) };
     if claim.boot_id != boot_id {
-        return Some(
-            ending::of_record(&record)
-                .map_or_else(|| Found::Lost { detail: "the node restarted under it".to_owned() }, Found::Ended),
-        );
+        return Some(before_boot(&record));
     }
     if !shim.is_alive() {
         return Some(over(hands, folder, run));

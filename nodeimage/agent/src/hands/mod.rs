@@ -15,7 +15,7 @@ pub use ending::gone;
 pub use files::resolve;
 
 use crate::cell::{Cell, Ground};
-use crate::duty::{DutyInput, Found};
+use crate::duty::{DutyInput, Found, Remains};
 use crate::launch::environment::NodeFacts;
 use crate::launch::{Outlive, SelfCommand};
 use crate::ledger::Places;
@@ -137,8 +137,8 @@ impl Hands {
     }
 
     /// Says what became of a run that an earlier agent may have started; watches it where it lives.
-    pub async fn examine(self: &Arc<Self>, run: Run, launch: Option<u32>) -> Found {
-        examine::examine(self, run, launch).await
+    pub async fn examine(self: &Arc<Self>, run: Run, remains: Remains) -> Found {
+        examine::examine(self, run, remains).await
     }
 
     /// SIGTERM to everything of the run, after a word in its error output.
@@ -209,7 +209,8 @@ impl Hands {
     /// The lowest CPUs that no other run is bound to; none where there are not enough, or where CPUs are declared.
     fn bind(&self, run: Run, count: u32) -> Vec<u32> {
         let mut bound = lock(&self.bound);
-        let taken: BTreeSet<u32> = bound.values().flatten().copied().collect();
+        let others = bound.iter().filter(|(other, _)| **other != run);
+        let taken: BTreeSet<u32> = others.flat_map(|(_, cpus)| cpus).copied().collect();
         let free: Vec<u32> =
             self.machine.cpus.iter().filter(|cpu| !taken.contains(cpu)).take(count as usize).copied().collect();
         if free.len() < count as usize {

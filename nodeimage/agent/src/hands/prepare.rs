@@ -6,6 +6,7 @@ use crate::cell::{Cell, Limits, MARKER};
 use crate::clock;
 use crate::launch::Identity;
 use crate::ledger::make_dir;
+use crate::shim::ShimPlan;
 use crate::shim::records::{Prepared, Word};
 use minicbor::bytes::ByteVec;
 use squall_types::agent::Assignment;
@@ -36,21 +37,27 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
         Some(digest) => hands.blobs.fetch(digest, run).await?,
         None => Arc::default(),
     };
-    let (hands, allocation) = (hands.clone(), assignment.allocation.clone());
+    let (hands, allocation, waits) = (hands.clone(), assignment.allocation.clone(), !executes(assignment));
     let work = move || -> io::Result<()> {
         // There already, unless something has removed it.
         make_dir(&hands.places.run(run), 0o711)?;
         let limits = Limits { memory_mib: allocation.memory_mib, cpus: allocation.cpus };
-        cell(&hands, run, limits)?;
+        let cell = cell(&hands, run, limits)?;
         if let Some(script) = script {
             write_script(&script_path(&hands, run), &script, &identity)?;
         }
-        // The last, since it says that all the rest is there.
         let environment = ByteVec::from(environment.to_vec());
         let folder = hands.folder(run);
         // Whoever asks for preparations knows that nothing was executed.
         folder.begin_anew_if_damaged()?;
-        folder.course()?.say(&Word::Prepared(Prepared { boot_id: clock::boot_id(), environment }))
+        let mut course = folder.course()?;
+        if waits {
+            // All that there is to say to a shim that executes nothing; and steps find the cell.
+            let cpus = hands.bind(run, allocation.cpus);
+            course.say(&Word::Plan(Box::new(ShimPlan { cell, task: None, cpus })))?;
+        }
+        // The last, since it says that all the rest is there.
+        course.say(&Word::Prepared(Prepared { boot_id: clock::boot_id(), environment }))
     };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
     done.map_err(|error| format!("the node could not prepare the job: {error}"))
@@ -70,7 +77,8 @@ pub(super) fn cell_named(hands: &Hands, run: Run) -> Cell {
     hands.ground.named(&run.to_string(), &cell_marker(hands, run), &hands.places.run(run))
 }
 
-fn cell_marker(hands: &Hands, run: Run) -> String {
+/// What everything of the run bears in its environment.
+pub(super) fn cell_marker(hands: &Hands, run: Run) -> String {
     format!("{MARKER}={}/{run}", hands.mark)
 }
 

@@ -2,7 +2,7 @@
 
 use super::examine::resolve;
 use super::files::{self, executes};
-use super::prepare::{cell, script_path};
+use super::prepare::{cell, cell_marker, script_path};
 use super::{Hands, ending};
 use crate::cell::Limits;
 use crate::duty::{DutyInput, Found};
@@ -49,19 +49,23 @@ pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32
     ending::reap(child).await;
 }
 
-/// Writes the plans, lets the shim loose, and returns when it has begun, failed, or ended.
+/// Lets the shim loose, and returns when it has begun, failed, or ended. What executes nothing has its plan since it was
+/// prepared; an agent before this one may have left that to now.
 fn spawn(hands: &Hands, assignment: &Assignment, launch: u32) -> Result<Begun, String> {
     let run = assignment.run;
     let failed = |error: std::io::Error| format!("the node could not start the job: {error}");
-    let limits = Limits { memory_mib: assignment.allocation.memory_mib, cpus: assignment.allocation.cpus };
-    let cell = cell(hands, run, limits).map_err(failed)?;
-    let cpus = hands.bind(run, assignment.allocation.cpus);
     let folder = hands.folder(run);
-    let task = if executes(assignment) { Some(batch(hands, assignment, &cell, cpus.clone())?) } else { None };
-    let marker = cell.marker.clone();
-    let plan = ShimPlan { cell, task, cpus };
-    // With the machine its processes are lost, and nobody reads this again.
-    folder.course().and_then(|mut course| course.say(&Word::Plan(Box::new(plan)))).map_err(failed)?;
+    let marker = cell_marker(hands, run);
+    let executes = executes(assignment);
+    if executes || hands.plan(run).is_none() {
+        let limits = Limits { memory_mib: assignment.allocation.memory_mib, cpus: assignment.allocation.cpus };
+        let cell = cell(hands, run, limits).map_err(failed)?;
+        let cpus = hands.bind(run, assignment.allocation.cpus);
+        let task = if executes { Some(batch(hands, assignment, &cell, cpus.clone())?) } else { None };
+        let plan = Word::Plan(Box::new(ShimPlan { cell, task, cpus }));
+        // With the machine its processes are lost, and nobody reads this again.
+        folder.course().and_then(|mut course| course.say(&plan)).map_err(failed)?;
+    }
     let launch = launch.to_string();
     hands.outlive.start(&["shim".as_ref(), folder.0.as_os_str(), launch.as_ref()], &marker).map_err(failed)
 }

@@ -46,7 +46,7 @@ fn what_was_written_is_there_when_opened_again() {
 
 fn starting(job: u32) -> Stage {
     let assignment = assignment(run(job, 1), &[], AssignedPhase::Prepare);
-    Stage::Starting { assignment, launch: 1, warned: false, pause: Default::default() }
+    Stage::Starting { assignment, launch: 1, warned: false, pause: Default::default(), boot: String::new() }
 }
 
 fn written(job: u32, stage: Stage) -> Record {

@@ -1,8 +1,9 @@
 //! What is written down of a run on its node, and what an agent reads there: one file, `course`, to which first the agent
 //! and then the shim of a launch append.
 //!
-//! Synced is what counts after the loss of the machine: that a launch was claimed, and how it ended. All else says something
-//! of preparations and processes, which are lost with the machine.
+//! Synced is what counts after the loss of the machine: how a launch ended. All else says something of preparations and
+//! processes, which are lost with the machine: also that a launch was claimed, since what the agent's ledger shows as let
+//! loose before the machine booted is never let loose again.
 
 use super::ShimPlan;
 use super::step;
@@ -116,6 +117,7 @@ const COURSE: &str = "course";
 #[derive(Debug)]
 pub struct Course {
     file: File,
+    dir: PathBuf,
 }
 
 impl Course {
@@ -139,7 +141,9 @@ impl Course {
     /// As the file system says.
     pub fn say_for_good(&mut self, word: &Word) -> io::Result<()> {
         self.say(word)?;
-        self.file.sync_all()
+        self.file.sync_all()?;
+        // And that there is such a file: nothing that was said before needed to last.
+        sealed::sync_dir(&self.dir)
     }
 }
 
@@ -167,7 +171,7 @@ impl Folder {
         fs::metadata(self.path()).map_or(0, |file| file.len())
     }
 
-    /// Claims a launch; `false` where somebody else has. Durable, and with it that the run has a [`Course`].
+    /// Claims a launch; `false` where somebody else has. Holds as long as the machine is up.
     ///
     /// # Errors
     /// Where nobody can claim it.
@@ -193,8 +197,7 @@ impl Folder {
         if !record.whole {
             return Err(ClaimError::Damaged);
         }
-        course.say_for_good(&Word::Claim { launch, claim: claim.clone() })?;
-        sealed::sync_dir(&self.0)?;
+        course.say(&Word::Claim { launch, claim: claim.clone() })?;
         Ok(true)
     }
 
@@ -204,7 +207,7 @@ impl Folder {
     /// As the file system says.
     pub fn course(&self) -> io::Result<Course> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(self.path())?;
-        Ok(Course { file })
+        Ok(Course { file, dir: self.0.clone() })
     }
 
     /// Forgets what is not whole, where it is known that nothing was executed: the machine was lost while it was written.

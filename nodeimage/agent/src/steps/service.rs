@@ -5,7 +5,7 @@ use super::relay::{accompany, connect, relay};
 use super::{adopt, collect};
 use crate::cell::Process;
 use crate::clock;
-use crate::daemon::Runs;
+use crate::daemon::{LiveRun, RunStage, Runs};
 use crate::hands::Hands;
 use crate::ledger::sealed;
 use crate::shim::step::{PLAN, StepPlan};
@@ -45,6 +45,8 @@ pub struct StepService {
     pub(super) hands: Arc<Hands>,
     runs: watch::Receiver<Runs>,
     membership: watch::Receiver<Membership>,
+    /// Name or address of this machine: from where a client on it comes.
+    here: String,
     /// By the hash of the credential that began it.
     known: Mutex<BTreeMap<[u8; 32], (Run, StepId)>>,
 }
@@ -56,8 +58,13 @@ pub(super) struct Admitted {
 }
 
 impl StepService {
-    pub fn new(hands: Arc<Hands>, runs: watch::Receiver<Runs>, membership: watch::Receiver<Membership>) -> Self {
-        StepService { hands, runs, membership, known: Mutex::default() }
+    pub fn new(
+        hands: Arc<Hands>,
+        runs: watch::Receiver<Runs>,
+        membership: watch::Receiver<Membership>,
+        here: String,
+    ) -> Self {
+        StepService { hands, runs, membership, here, known: Mutex::default() }
     }
 
     /// Takes up the steps of a run that an earlier agent began.
@@ -80,8 +87,8 @@ impl StepService {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).copied()
     }
 
-    /// Verifies a credential, and finds the job that it is for; waits a little for a job that is about to begin.
-    pub(super) async fn admit(&self, credential: &[u8]) -> Result<Admitted, Failure> {
+    /// Verifies a credential, and finds the job that it is for; waits a little for a job that is about to come so far.
+    pub(super) async fn admit(&self, credential: &[u8], stage: RunStage) -> Result<Admitted, Failure> {
         let denied = |error: CredentialError| Failure::Denied(error.to_string());
         let key = self.membership.borrow().credential_key.to_vec();
         let mut runs = self.runs.clone();
@@ -94,7 +101,7 @@ impl StepService {
                     let now = clock::now().wall;
                     let credential =
                         credential::verify(&key, credential, &cluster, Audience::Agent, now).map_err(denied)?;
-                    if let Some(live) = live.get(&credential.run).filter(|live| live.is_up) {
+                    if let Some(live) = live.get(&credential.run).filter(|live| live.stage >= stage) {
                         let assignment = live.assignment.clone();
                         if assignment.detail.spec.uid != credential.uid {
                             return Err(Failure::Denied("the credential is of another user".to_owned()));
@@ -105,35 +112,70 @@ impl StepService {
             }
             match timeout_at(until, runs.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => {
-                    return Err(Failure::Denied(format!("the job does not run on node {}", self.hands.node)));
-                }
+                Ok(Err(_)) | Err(_) => return Err(self.no_job()),
             }
         }
     }
 
-    /// Starts the step; the text says why that failed.
-    async fn begin(&self, admitted: Admitted, start: StepStart, from: String) -> Result<(UnixStream, PathBuf), String> {
+    fn no_job(&self) -> Failure {
+        Failure::Denied(format!("the job does not run on node {}", self.hands.node))
+    }
+
+    /// Waits until a job that is about to begin on this node has.
+    async fn is_up(&self, run: Run) -> Result<(), Failure> {
+        let up = |live: &Arc<LiveRun>| live.stage == RunStage::Up;
+        let mut runs = self.runs.clone();
+        let over = runs.wait_for(|runs| runs.get(&run).is_none_or(up));
+        match timeout(JOB_BEGINS, over).await {
+            Ok(Ok(runs)) if runs.contains_key(&run) => Ok(()),
+            _ => Err(self.no_job()),
+        }
+    }
+
+    /// Starts the step; the text says why that failed. All is set up for it while its job begins.
+    async fn begin(
+        &self,
+        admitted: Admitted,
+        start: StepStart,
+        from: String,
+    ) -> Result<Result<(UnixStream, PathBuf), String>, Failure> {
         let Admitted { assignment, credential } = admitted;
         let run = credential.run;
         let Action::RunStep { step, tasks, nodes } = credential.action else {
-            return Err("the credential is not for a step".to_owned());
+            return Ok(Err("the credential is not for a step".to_owned()));
         };
         let dir = self.hands.places.step(run, step);
         let hands = self.hands.clone();
         let bytes = start.credential.clone();
-        let launched = {
+        let set_up = {
             let dir = dir.clone();
             tokio::task::spawn_blocking(move || {
                 let granted = Granted { run, step, nodes: &nodes, tasks, launched_from: &from };
-                launch(&hands, &dir, &assignment, &granted, &start)
+                set_up(&hands, &dir, &assignment, &granted, &start)
             })
         };
-        let (plan, shim) = launched.await.map_err(|error| error.to_string())??;
+        let plan = match set_up.await {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(text)) => return Ok(Err(text)),
+            Err(panicked) => return Ok(Err(panicked.to_string())),
+        };
+        if let Err(failure) = self.is_up(run).await {
+            tokio::task::spawn_blocking(move || take_down(&dir, &plan));
+            return Err(failure);
+        }
+        let launched = {
+            let (hands, dir, marker) = (self.hands.clone(), dir.clone(), plan.cell.marker.clone());
+            tokio::task::spawn_blocking(move || launch(&hands, &dir, &marker)).await
+        };
+        let shim = match launched {
+            Ok(Ok(shim)) => shim,
+            Ok(Err(text)) => return Ok(Err(text)),
+            Err(panicked) => return Ok(Err(panicked.to_string())),
+        };
         self.remember(&bytes, run, step);
         tokio::spawn(collect::watch(self.hands.clone(), dir.clone(), plan, Some(shim)));
-        let socket = connect(&dir).await.map_err(|error| format!("the step did not come up: {error}"))?;
-        Ok((socket, dir))
+        let socket = connect(&dir).await.map_err(|error| format!("the step did not come up: {error}"));
+        Ok(socket.map(|socket| (socket, dir)))
     }
 }
 
@@ -155,35 +197,50 @@ impl StepService {
     }
 }
 
-/// Writes the plans, and lets the step's shim loose.
-fn launch(
+/// Writes the plans of a step.
+fn set_up(
     hands: &Hands,
     dir: &Path,
     assignment: &Assignment,
     granted: &Granted<'_>,
     start: &StepStart,
-) -> Result<(StepPlan, Process), String> {
-    let failed = |error: std::io::Error| format!("the node could not start the step: {error}");
+) -> Result<StepPlan, String> {
     let (plan, tasks) = layout::plan(hands, assignment, granted, start)?;
     // Made once: whoever comes second with the same step is refused here.
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(format!("step {}.{} was started here before", granted.run.job, granted.step));
         }
-        made => made.map_err(failed)?,
+        made => made.map_err(not_started)?,
     }
     for (rank, task) in &tasks {
-        sealed::write_unsynced(&dir.join(format!("task-{rank}")), task).map_err(failed)?;
+        sealed::write_unsynced(&dir.join(format!("task-{rank}")), task).map_err(not_started)?;
     }
-    sealed::write_unsynced(&dir.join(PLAN), &plan).map_err(failed)?;
-    let begun = hands.outlive.start(&["step".as_ref(), dir.as_os_str()], &plan.cell.marker).map_err(failed)?;
+    sealed::write_unsynced(&dir.join(PLAN), &plan).map_err(not_started)?;
+    Ok(plan)
+}
+
+/// Takes back what was set up for a step whose job did not begin.
+fn take_down(dir: &Path, plan: &StepPlan) {
+    plan.cell.remove();
+    if let Err(error) = std::fs::remove_dir_all(dir) {
+        tracing::debug!(%error, "a step that did not begin is left");
+    }
+}
+
+/// Lets the step's shim loose.
+fn launch(hands: &Hands, dir: &Path, marker: &str) -> Result<Process, String> {
+    let begun = hands.outlive.start(&["step".as_ref(), dir.as_os_str()], marker).map_err(not_started)?;
     if let Some(mut child) = begun.child {
         // Waited for when it is over, so that it does not stay a zombie.
         std::thread::spawn(move || child.wait());
     }
     // One that is over already is nobody's.
-    let shim = begun.process.unwrap_or(Process { pid: 0, started: 0 });
-    Ok((plan, shim))
+    Ok(begun.process.unwrap_or(Process { pid: 0, started: 0 }))
+}
+
+fn not_started(error: std::io::Error) -> String {
+    format!("the node could not start the step: {error}")
 }
 
 #[async_trait]
@@ -207,9 +264,9 @@ impl StepApi for StepService {
                 connected.map(|socket| (socket, dir))
             }
             None => {
-                let admitted = self.admit(&start.credential).await?;
-                let from = channel.remote.map_or_else(String::new, |remote| remote.ip().to_string());
-                self.begin(admitted, *start, from).await
+                let admitted = self.admit(&start.credential, RunStage::Prepared).await?;
+                let from = channel.remote.map_or_else(|| self.here.clone(), |remote| remote.ip().to_string());
+                self.begin(admitted, *start, from).await?
             }
         };
         let (socket, dir) = match opened {

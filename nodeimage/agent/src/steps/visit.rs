@@ -3,6 +3,7 @@
 use super::live;
 use super::relay;
 use super::service::{Admitted, StepService};
+use crate::daemon::RunStage;
 use crate::hands::{Hands, NO_PLAN};
 use crate::launch::Identity;
 use crate::launch::receive::FilePlan;
@@ -25,7 +26,7 @@ const MAX_REASON: u64 = 1024;
 impl StepService {
     /// The run that the credential lets somebody visit on this node.
     async fn visited(&self, credential: &[u8]) -> Result<Assignment, Failure> {
-        let Admitted { assignment, credential } = self.admit(credential).await?;
+        let Admitted { assignment, credential } = self.admit(credential, RunStage::Up).await?;
         match &credential.action {
             Action::Visit { nodes } if nodes.iter().any(|node| node.name == self.hands.node) => Ok(assignment),
             Action::Visit { .. } => Err(Failure::Denied(format!("the credential is not for node {}", self.hands.node))),

@@ -7,7 +7,7 @@ use squall_types::agent::{ArrayPlace, AssignedPhase, Assignment, AssignmentDetai
 use squall_types::ids::Run;
 use squall_types::{Allocation, Attempt, BlobDigest, Gid, JobId, JobSpec, NodeId, NodeName, Span, Timestamp, Uid};
 use squalld::cell::{Containment, Ground};
-use squalld::duty::{DutyInput, Found, Now, Record, Stage};
+use squalld::duty::{DutyInput, Found, Now, Record, Remains, Stage};
 use squalld::hands::{Blobs, Hands};
 use squalld::launch::SelfCommand;
 use squalld::ledger::Ledger;
@@ -187,7 +187,7 @@ impl Bench {
     }
 
     pub async fn found(&self, assignment: &Assignment) -> Found {
-        tokio::time::timeout(PATIENCE, self.hands.examine(assignment.run, Some(1))).await.unwrap()
+        tokio::time::timeout(PATIENCE, self.hands.examine(assignment.run, Remains::Launched(1))).await.unwrap()
     }
 
     pub fn stop(&self, assignment: &Assignment, why: StopWhy) {

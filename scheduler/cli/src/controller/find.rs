@@ -2,7 +2,8 @@
 
 use crate::invocation::Environment;
 use serde::Deserialize;
-use squall_proto::connect::{Identity, Target, Trust};
+use squall_proto::connect::{Identity, Target, Trust, node_socket_name};
+use squall_types::NodeName;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -166,6 +167,19 @@ fn runtime_folders(environment: &Environment, uid: u32) -> Vec<PathBuf> {
     folders
 }
 
+/// Where the agent of a node may serve clients on this machine, if it is here: in a folder in which nobody could have put
+/// a socket but root and the user.
+pub fn node_sockets(environment: &Environment, uid: u32, node: &NodeName, ca_pem: &str) -> Vec<Target> {
+    let name = node_socket_name(node, ca_pem);
+    let folders = runtime_folders(environment, uid).into_iter();
+    let found = folders.map(|folder| (folder.join(&name), folder)).filter(|(socket, _)| socket.exists());
+    found.filter(|(_, folder)| is_ours(folder, uid)).filter_map(|(socket, _)| Target::unix(&socket).ok()).collect()
+}
+
+fn is_ours(folder: &Path, uid: u32) -> bool {
+    fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0 || folder.uid() == uid)
+}
+
 /// `job-<id>.<node>.<agent>.sock`, those of this node first where the environment still names it.
 fn job_sockets(environment: &Environment, uid: u32, job: &str, found: &mut Found) {
     if job.parse::<u32>().is_err() {
@@ -187,7 +201,7 @@ fn job_sockets(environment: &Environment, uid: u32, job: &str, found: &mut Found
 
 /// Only in a folder of root's or the user's own: in a shared folder anybody could have put a socket.
 fn sockets_in(folder: &Path, uid: u32, start: &str) -> Vec<String> {
-    let ours = fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0 || folder.uid() == uid);
+    let ours = is_ours(folder, uid);
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| ours && name.starts_with(start) && name.ends_with(".sock")).collect()

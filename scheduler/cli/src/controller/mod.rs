@@ -3,7 +3,7 @@
 mod find;
 mod remote;
 
-pub use find::{Found, find, personal_state};
+pub use find::{Found, find, node_sockets, personal_state};
 pub use remote::Remote;
 
 use squall_proto::ClientError;

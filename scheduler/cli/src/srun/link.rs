@@ -38,12 +38,20 @@ enum Part {
     Over,
 }
 
+/// How a node is reached.
+#[derive(Clone)]
+struct Ways {
+    node: StepNode,
+    ca_pem: String,
+    /// Sockets of its agent, where that is on this machine.
+    here: Vec<Target>,
+}
+
 struct Node {
     part: Part,
-    node: StepNode,
+    ways: Ways,
     /// What its agent was asked for.
     start: StepStart,
-    ca_pem: String,
     /// How much news it has told.
     heard: u64,
 }
@@ -60,23 +68,28 @@ impl Links {
     ///
     /// # Errors
     /// A node that cannot be reached or refuses.
-    pub async fn connect<'a>(parts: impl Iterator<Item = (&'a StepStart, &'a StepGrant)>) -> Result<Links, Failure> {
+    pub async fn connect<'a>(
+        parts: impl Iterator<Item = (&'a StepStart, &'a StepGrant)>,
+        here: &dyn Fn(&StepNode, &str) -> Vec<Target>,
+    ) -> Result<Links, Failure> {
         let of_part = |(start, grant): (&'a StepStart, &'a StepGrant)| {
             let start = StepStart { credential: grant.credential.clone(), ..start.clone() };
-            grant.nodes.iter().map(move |node| (node.clone(), start.clone(), grant))
+            grant.nodes.iter().map(move |node| {
+                let ways = Ways { here: here(node, &grant.ca_pem), node: node.clone(), ca_pem: grant.ca_pem.clone() };
+                (ways, start.clone(), grant)
+            })
         };
         let nodes: Vec<_> = parts.flat_map(of_part).collect();
-        let reached = nodes.iter().map(|(node, start, grant)| reach(node.clone(), grant.ca_pem.clone(), start.clone()));
+        let reached = nodes.iter().map(|(ways, start, _)| ways.clone().reach(start.clone()));
         let reached = join_all(reached).await;
         let mut links = Links { nodes: Vec::new(), news: SelectAll::new(), away: FuturesUnordered::new() };
-        for (at, (part, (node, start, grant))) in reached.into_iter().zip(nodes).enumerate() {
+        for (at, (part, (ways, start, grant))) in reached.into_iter().zip(nodes).enumerate() {
             let (sender, news) = part.map_err(|error| {
                 let (job, step) = (grant.run.job, grant.step);
-                let what = format!("Task launch for StepId={job}.{step} failed on node {}", node.name);
+                let what = format!("Task launch for StepId={job}.{step} failed on node {}", ways.node.name);
                 Failure::call("srun", &what, &error)
             })?;
-            let ca_pem = grant.ca_pem.clone();
-            links.nodes.push(Node { part: Part::Connected(sender), node, start, ca_pem, heard: 0 });
+            links.nodes.push(Node { part: Part::Connected(sender), ways, start, heard: 0 });
             links.listen(at, news);
         }
         Ok(links)
@@ -122,7 +135,7 @@ impl Links {
 
     fn give_up(&mut self, at: usize, error: &ClientError) -> Heard {
         self.close(at);
-        Heard::Lost(at, format!("lost contact with node {}: {error}", self.nodes[at].node.name))
+        Heard::Lost(at, format!("lost contact with node {}: {error}", self.nodes[at].ways.node.name))
     }
 
     fn listen(&mut self, at: usize, news: Received) {
@@ -138,11 +151,11 @@ impl Links {
         }
         node.part = Part::Away(Vec::new());
         let start = StepStart { resume_after: Some(node.heard), ..node.start.clone() };
-        let (node, ca_pem) = (node.node.clone(), node.ca_pem.clone());
+        let ways = node.ways.clone();
         let again = async move {
             let given_up = Instant::now() + AWAY;
             loop {
-                match reach(node.clone(), ca_pem.clone(), start.clone()).await {
+                match ways.clone().reach(start.clone()).await {
                     Err(ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Busy(_))
                         if Instant::now() < given_up =>
                     {
@@ -179,8 +192,16 @@ impl Links {
     }
 }
 
-async fn reach(node: StepNode, ca_pem: String, start: StepStart) -> Result<(Sender, Received), ClientError> {
-    let target = Target::node(&node.address, &node.name, &ca_pem);
-    let target = target.map_err(|error| ClientError::Other(error.to_string()))?;
-    StepClient::connect(&target).await?.run_step(start).await
+impl Ways {
+    /// By a socket on this machine, where one leads there, else by the network.
+    async fn reach(self, start: StepStart) -> Result<(Sender, Received), ClientError> {
+        for target in &self.here {
+            if let Ok(client) = StepClient::connect(target).await {
+                return client.run_step(start).await;
+            }
+        }
+        let target = Target::node(&self.node.address, &self.node.name, &self.ca_pem);
+        let target = target.map_err(|error| ClientError::Other(error.to_string()))?;
+        StepClient::connect(&target).await?.run_step(start).await
+    }
 }

@@ -6,11 +6,12 @@ use super::request::Step;
 use super::status::Tasks;
 use super::streams::Input;
 use super::tty::{self, Raw};
+use crate::controller;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::terminal::escaped;
 use squall_types::agent::ExitStatus;
-use squall_types::api::StepGrant;
+use squall_types::api::{StepGrant, StepNode};
 use squall_types::step::{StepCommand, StepNews, WholeLaunch};
 use std::fs::File;
 use std::io::Read;
@@ -49,6 +50,8 @@ pub fn run(invocation: &mut Invocation<'_>, mut parts: Vec<(Step, StepGrant)>) -
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::error("srun", format_args!("no runtime: {error}")))?;
     let (quiet, pty) = (step.quiet, step.start.terminal.is_some());
+    let (environment, uid) = (&invocation.environment, invocation.caller.uid.0);
+    let here = |node: &StepNode, ca_pem: &str| controller::node_sockets(environment, uid, &node.name, ca_pem);
     let mut sinks = Sinks::open(
         &step.streams,
         grant.step,
@@ -60,7 +63,7 @@ pub fn run(invocation: &mut Invocation<'_>, mut parts: Vec<(Step, StepGrant)>) -
     )?;
     let _raw = if pty { Raw::enter() } else { None };
     runtime.block_on(async {
-        let links = Links::connect(starts.iter().zip(&grants)).await?;
+        let links = Links::connect(starts.iter().zip(&grants), &here).await?;
         let mut running = Running::new(step, &grants, links)?;
         let outcome = running.until_over(&mut sinks).await;
         // Output that nobody takes any more is no reason to say that the step failed.
@@ -263,6 +266,11 @@ pub(crate) fn read_input(input: &Input) -> mpsc::Receiver<Option<Vec<u8>>> {
         Input::File(path) => File::open(path).ok().map(|file| Box::new(file) as Box<dyn Read + Send>),
         _ => None,
     };
+    if source.is_none() || (matches!(input, Input::Here(_)) && tty::reads_nothing()) {
+        // For an end alone no thread is needed.
+        let _ = sender.try_send(None);
+        return receiver;
+    }
     std::thread::spawn(move || {
         let mut buffer = vec![0; CHUNK];
         if let Some(mut source) = source {

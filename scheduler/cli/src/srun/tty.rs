@@ -1,5 +1,6 @@
 //! The terminal of `--pty`: its size, and passing every key on as it is.
 
+use nix::sys::stat::{FileStat, SFlag, fstat, major, minor};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, isatty, tcgetpgrp};
 use squall_types::step::TerminalSize;
@@ -27,6 +28,15 @@ pub fn may_read() -> bool {
         Ok(true) => tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp()),
         _ => true,
     }
+}
+
+/// Whether standard input is `/dev/null`, of which nothing but an end can be read.
+pub fn reads_nothing() -> bool {
+    let null = |stat: FileStat| {
+        let device = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+        device && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3)
+    };
+    fstat(stdin()).is_ok_and(null)
 }
 
 /// A terminal without line editing, until this is dropped.

@@ -51,7 +51,7 @@ fn accept_lower_epoch_obeys_the_old_controller() {
     t.full(5, vec![]);
     t.flush();
     let _bug = Planted::new(canary::ACCEPT_LOWER_EPOCH);
-    assert_eq!(t.full(4, vec![assignment(A(), &[], RUN)]), ["persist 7.1 accepted"]);
+    assert_eq!(t.full(4, vec![assignment(A(), &[], RUN)]), ["persist 7.1 accepted", "prepare 7.1"]);
 }
 
 #[test]
@@ -59,7 +59,8 @@ fn epoch_not_persisted_obeys_at_once() {
     let mut t = Table::new();
     t.feed(DutyInput::Connected);
     let _bug = Planted::new(canary::EPOCH_NOT_PERSISTED);
-    assert_eq!(t.full(5, vec![assignment(A(), &[], RUN)]), ["persist epoch 5", "persist 7.1 accepted"]);
+    let lines = t.full(5, vec![assignment(A(), &[], RUN)]);
+    assert_eq!(lines, ["persist epoch 5", "persist 7.1 accepted", "prepare 7.1"]);
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn accept_overlap_gives_a_gpu_twice() {
     let mut t = Table::synced();
     t.start(A(), &[0]);
     let _bug = Planted::new(canary::ACCEPT_OVERLAP);
-    assert_eq!(t.delta(vec![assignment(run(8, 1), &[0], RUN)], vec![]), ["persist 8.1 accepted"]);
+    assert_eq!(t.delta(vec![assignment(run(8, 1), &[0], RUN)], vec![]), ["persist 8.1 accepted", "prepare 8.1"]);
 }
 
 #[test]
@@ -89,7 +90,16 @@ fn accept_old_attempt_takes_what_was_forgotten() {
     t.flush();
     t.ack(A());
     let _bug = Planted::new(canary::ACCEPT_OLD_ATTEMPT);
-    assert_eq!(t.delta(vec![assignment(A(), &[], RUN)], vec![]), ["persist 7.1 accepted"]);
+    assert_eq!(t.delta(vec![assignment(A(), &[], RUN)], vec![]), ["persist 7.1 accepted", "prepare 7.1"]);
+}
+
+#[test]
+fn claim_outlives_boot_believes_that_nothing_was_let_loose() {
+    let mut t = Table::synced();
+    t.start(A(), &[]);
+    let _bug = Planted::new(canary::CLAIM_OUTLIVES_BOOT);
+    t.reboot();
+    assert_eq!(t.duty.to_examine(), [(A(), Remains::Launched(1))]);
 }
 
 #[test]

@@ -17,8 +17,8 @@ fn a_forgotten_run_cannot_be_executed_again() {
         }
         assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), ["refuse Forgotten", "report 7.1 Lost"]);
     }
-    t.full(1, vec![assignment(run(7, 2), &[], RUN)]);
-    assert_eq!(t.flush(), ["prepare 7.2"], "a higher attempt is another run");
+    let lines = t.full(1, vec![assignment(run(7, 2), &[], RUN)]);
+    assert_eq!(lines, ["persist 7.2 accepted", "prepare 7.2"], "a higher attempt is another run");
 }
 
 #[test]
@@ -52,8 +52,7 @@ fn a_grant_of_a_held_gpu_is_refused_until_the_holder_is_over() {
     t.flush();
     t.feed(DutyInput::ShimEnded { run: A(), end: ended(EndCause::Exited, 0) });
     t.flush();
-    assert_eq!(t.delta(vec![assignment(run(9, 1), &[1], RUN)], vec![]), ["persist 9.1 accepted"]);
-    assert_eq!(t.flush(), ["prepare 9.1"]);
+    assert_eq!(t.delta(vec![assignment(run(9, 1), &[1], RUN)], vec![]), ["persist 9.1 accepted", "prepare 9.1"]);
 }
 
 #[test]
@@ -62,7 +61,7 @@ fn only_the_highest_epoch_is_obeyed_and_only_when_it_is_durable() {
     t.feed(DutyInput::Connected);
     assert_eq!(t.full(5, vec![assignment(A(), &[], RUN)]), ["persist epoch 5"]);
     assert_eq!(t.delta(vec![assignment(run(8, 1), &[], RUN)], vec![]), Vec::<String>::new());
-    assert_eq!(t.flush(), ["persist 7.1 accepted", "persist 8.1 accepted", "prepare 7.1", "prepare 8.1"]);
+    assert_eq!(t.flush(), ["persist 7.1 accepted", "prepare 7.1", "persist 8.1 accepted", "prepare 8.1"]);
     assert_eq!(t.full(4, vec![]), ["refuse StaleEpoch"]);
     assert_eq!(t.ack(A()), ["refuse NotSynced"], "the stale controller's other words count for nothing");
     t.crash();

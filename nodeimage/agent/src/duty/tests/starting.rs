@@ -5,9 +5,10 @@ use super::*;
 #[test]
 fn a_run_goes_from_order_to_acknowledged_end() {
     let mut t = Table::synced();
-    assert_eq!(t.delta(vec![assignment(A(), &[0], RUN)], vec![]), ["persist 7.1 accepted"]);
-    assert_eq!(t.flush(), ["prepare 7.1"]);
+    assert_eq!(t.delta(vec![assignment(A(), &[0], RUN)], vec![]), ["persist 7.1 accepted", "prepare 7.1"]);
+    assert!(!t.duty.is_prepared(A()));
     assert_eq!(t.feed(DutyInput::Prepared { run: A() }), ["persist 7.1 starting 1"]);
+    assert!(t.duty.is_prepared(A()));
     assert_eq!(t.flush(), ["start 7.1 1"]);
     let began = t.now;
     assert_eq!(t.feed(DutyInput::ShimStarted { run: A(), began }), ["report 7.1 running"]);
@@ -24,10 +25,43 @@ fn a_run_goes_from_order_to_acknowledged_end() {
 fn a_gang_member_prepares_and_waits_for_the_word() {
     let mut t = Table::synced();
     t.delta(vec![assignment(A(), &[], AssignedPhase::Prepare)], vec![]);
-    assert_eq!(t.flush(), ["prepare 7.1"]);
+    t.flush();
     assert_eq!(t.feed(DutyInput::Prepared { run: A() }), ["report 7.1 prepared"]);
     assert_eq!(t.delta(vec![assignment(A(), &[], RUN)], vec![]), ["persist 7.1 starting 1"]);
     assert_eq!(t.flush(), ["start 7.1 1"]);
+}
+
+#[test]
+fn nobody_hears_that_a_part_is_prepared_before_it_is_durable_that_it_was_accepted() {
+    let mut t = Table::synced();
+    let lines = t.delta(vec![assignment(A(), &[], AssignedPhase::Prepare)], vec![]);
+    assert_eq!(lines, ["persist 7.1 accepted", "prepare 7.1"]);
+    assert_eq!(t.feed(DutyInput::Prepared { run: A() }), Vec::<String>::new());
+    t.feed(DutyInput::Disconnected);
+    assert_eq!(t.feed(DutyInput::Connected), ["hello"], "nor in a hello");
+    assert_eq!(t.flush(), ["report 7.1 prepared"]);
+    t.crash();
+    assert_eq!(t.duty.to_examine(), [(A(), Remains::Accepted)]);
+}
+
+#[test]
+fn what_was_let_loose_before_the_machine_booted_is_never_let_loose_again() {
+    let mut t = Table::synced();
+    t.delta(vec![assignment(A(), &[], RUN)], vec![]);
+    t.feed(DutyInput::Prepared { run: A() });
+    assert_eq!(t.flush(), ["start 7.1 1"]);
+    t.reboot();
+    assert_eq!(t.duty.to_examine(), [(A(), Remains::BeforeBoot(1))]);
+    let old = t.disk.iter_mut().find_map(|record| match record {
+        Record::Run { stage, .. } => match &mut **stage {
+            Stage::Starting { boot, .. } => Some(boot),
+            _ => None,
+        },
+        _ => None,
+    });
+    old.unwrap().clear();
+    t.reboot();
+    assert_eq!(t.duty.to_examine(), [(A(), Remains::Launched(1))], "claims of agents that did not say survive it");
 }
 
 #[test]
@@ -51,7 +85,7 @@ fn what_began_is_never_started_again_after_a_crash() {
         let mut t = Table::synced();
         t.start(A(), &[0]);
         t.crash();
-        assert_eq!(t.duty.to_examine(), [(A(), Some(1))]);
+        assert_eq!(t.duty.to_examine(), [(A(), Remains::Launched(1))]);
         assert_eq!(t.feed(DutyInput::Connected), Vec::<String>::new(), "hello waits for the examination");
         let mut lines = t.feed(DutyInput::Found { run: A(), found });
         lines.extend(t.flush());
@@ -83,13 +117,13 @@ fn a_crash_between_record_and_shim_loses_nothing() {
     t.delta(vec![assignment(A(), &[], RUN)], vec![]);
     t.crash(); // the record was not durable
     assert_eq!(t.feed(DutyInput::Connected), ["hello"]);
-    t.full(1, vec![assignment(A(), &[], RUN)]);
-    assert_eq!(t.flush(), ["prepare 7.1"]);
+    assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), ["persist 7.1 accepted", "prepare 7.1"]);
+    t.flush();
     for (found, hello, next) in
         [(Found::NeverBegan, "hello", "prepare 7.1"), (Found::Prepared, "hello 7.1=prepared", "persist 7.1 starting 1")]
     {
         t.crash();
-        assert_eq!(t.duty.to_examine(), [(A(), Some(0))]);
+        assert_eq!(t.duty.to_examine(), [(A(), Remains::Accepted)]);
         t.feed(DutyInput::Found { run: A(), found });
         assert_eq!(t.feed(DutyInput::Connected), [hello]);
         assert_eq!(t.full(1, vec![assignment(A(), &[], RUN)]), [next]);
@@ -129,6 +163,7 @@ fn records_survive_their_encoding() {
                 launch: 2,
                 warned: true,
                 pause: Pause::default(),
+                boot: "one".to_owned(),
             }),
         },
         Record::Run { run: A(), stage: Box::new(Stage::Ended(ended(EndCause::OutOfMemory, 1))) },
