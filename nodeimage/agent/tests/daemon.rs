@@ -44,6 +44,28 @@ async fn a_job_runs_from_order_to_acknowledged_end() {
 }
 
 #[tokio::test]
+async fn an_agent_that_is_told_to_end_leaves_nothing_of_jobs_that_are_over() {
+    let mut controller = Controller::start().await;
+    let mut agent = Agent::new(&controller, &[]);
+    controller.hello().await;
+    let jobs: Vec<_> = (0..5).map(|_| controller.job("#!/bin/sh\n# a secret\n", &agent.work())).collect();
+    for job in &jobs {
+        controller.want(job);
+        controller.end(job.run).await;
+    }
+    let running = controller.job("#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\n", &agent.work());
+    controller.want(&running);
+    controller.running(running.run).await;
+    // That the last was forgotten is written down before what follows is.
+    assert_eq!(agent.terminate(), Some(0));
+    let left: Vec<_> = std::fs::read_dir(agent.state().join("runs")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, [running.run.to_string().as_str()], "and what runs goes on");
+    std::fs::write(agent.work().join("go"), "").unwrap();
+    agent.start();
+    assert_eq!(controller.end(running.run).await.exit.code, 0);
+}
+
+#[tokio::test]
 async fn a_gang_member_prepares_first() {
     let mut controller = Controller::start().await;
     let agent = Agent::new(&controller, &[]);

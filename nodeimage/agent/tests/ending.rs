@@ -8,7 +8,7 @@ use bench::{Bench, alive, containments, until};
 use squall_types::Span;
 use squall_types::agent::{EndCause, ExitStatus, SignalTarget, StopWhy};
 use squalld::cell::{Containment, Process};
-use squalld::duty::{DutyInput, Found};
+use squalld::duty::{DutyInput, Found, Remains};
 use squalld::shim::records::Folder;
 use std::process::{Child, Command};
 
@@ -264,7 +264,7 @@ async fn a_damaged_record_ends_its_run() {
     let pid_file = bench.work().join("shell.pid");
     until("the script runs", || alive(&pid_file)).await;
     bench.restart();
-    assert!(matches!(bench.hands.examine(job.run, None).await, Found::Lost { .. }));
+    assert!(matches!(bench.hands.examine(job.run, Remains::Damaged).await, Found::Lost { .. }));
     assert!(!alive(&pid_file));
 }
 

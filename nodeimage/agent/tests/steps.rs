@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use squall_proto::ClientError;
 use squall_proto::client::Client;
-use squall_proto::connect::Target;
+use squall_proto::connect::{Target, node_socket_name};
 use squall_proto::step_client::StepClient;
 use squall_types::agent::{Assignment, ExitStatus, StopWhy};
 use squall_types::api::StepNode;
@@ -421,6 +421,30 @@ async fn inside_a_job() {
         Err(error) => error.to_string(),
     };
     println!("TOLD:{text}");
+}
+
+#[tokio::test]
+async fn clients_on_the_node_come_by_a_socket_with_nothing_but_their_credential() {
+    let mut scene = Scene::new().await;
+    let name = node_socket_name(&NODE.into(), scene.controller.ca_pem());
+    let socket = scene.agent.dir.path().join("run").join(name);
+    let come = || async { StepClient::connect(&Target::unix(&socket).unwrap()).await.unwrap() };
+    let mut start = scene.shell(1, "echo $SLURM_LAUNCH_NODE_IPADDR; cat");
+    start.stdin = StepStdio::Client;
+    let (commands, news) = come().await.run_step(start.clone()).await.unwrap();
+    let running = Running { commands, news, heard: 0 };
+    running.say(StepCommand::Stdin { rank: None, bytes: b"typed".to_vec(), end: true }).await;
+    assert_eq!(running.all().await.stdout[&0], "127.0.0.1\ntyped");
+    // The kernel says who knocks, and that proves nothing: the credential of another run, and none at all.
+    let mut other = scene.job.run;
+    other.job.0 += 1;
+    start.credential = scene.controller.step(other, 9, 1);
+    start.credential[10] ^= 1;
+    for credential in [start.credential.clone(), Vec::new()] {
+        let start = StepStart { credential, ..start.clone() };
+        let refused = come().await.run_step(start).await.err();
+        assert!(matches!(refused, Some(ClientError::Denied(_))), "{refused:?}");
+    }
 }
 
 #[tokio::test]

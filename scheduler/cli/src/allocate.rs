@@ -9,7 +9,7 @@ use crate::submission;
 use crate::terminal::escaped;
 use squall_proto::ClientError;
 use squall_types::agent::ExitStatus;
-use squall_types::api::{JobAction, JobFilter, JobRef, JobState, JobView, SubmitReply, SubmitRequest};
+use squall_types::api::{JobAction, JobFilter, JobRef, JobState, JobView, StepRequest, SubmitReply, SubmitRequest};
 use squall_types::{JobId, JobKind, Span, Timestamp};
 use std::ops::ControlFlow;
 
@@ -24,11 +24,16 @@ pub struct Asked<'a> {
     pub words: &'a [String],
 }
 
-/// Submits an interactive job, of at least one component; nothing runs in it until a step is started.
+/// Submits an interactive job, of at least one component; nothing runs in it until a step is started, which may be asked
+/// for with it.
 ///
 /// # Errors
 /// Why there is none.
-pub fn submit(invocation: &Invocation<'_>, components: &[Asked<'_>]) -> Result<SubmitReply, Failure> {
+pub fn submit(
+    invocation: &Invocation<'_>,
+    components: &[Asked<'_>],
+    step: Option<StepRequest>,
+) -> Result<SubmitReply, Failure> {
     let spec = |asked: &Asked<'_>| {
         let Asked { given, name, words } = asked;
         let mut spec = request::job_spec(invocation, given, Kind { kind: JobKind::Interactive, name })?;
@@ -46,6 +51,7 @@ pub fn submit(invocation: &Invocation<'_>, components: &[Asked<'_>]) -> Result<S
         token: request::submit_token(invocation.command)?,
         test_only: given.has("test-only"),
         more,
+        step,
     };
     submission::submit(invocation, &request)
         .map_err(|error| Failure::call(invocation.name(), what_failed(invocation.name()), &error))

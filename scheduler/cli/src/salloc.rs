@@ -34,7 +34,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     let name = if no_shell { "no-shell" } else { "interactive" };
     let each = components.each(invocation.environment.text(), &[]);
     let asked: Vec<Asked<'_>> = each.iter().map(|given| Asked { given, name, words: &components.rest }).collect();
-    let job = allocate::submit(invocation, &asked)?.job;
+    let job = allocate::submit(invocation, &asked, None)?.job;
     let view = allocate::wait(invocation, job, patience, quiet)?;
     say(invocation, quiet, &format!("salloc: Granted job allocation {job}"))?;
     if given.has("bell") && !given.has("no-bell") {

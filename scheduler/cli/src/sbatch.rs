@@ -55,6 +55,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         test_only: given.has("test-only"),
         spec,
         more,
+        step: None,
     };
     let cluster = cluster(invocation, &given)?;
     let reply = submission::submit(invocation, &request)

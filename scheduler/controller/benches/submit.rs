@@ -79,6 +79,7 @@ fn request(number: usize, load: Load) -> SubmitRequest {
         token: SubmitToken::new(format!("t{number}")),
         test_only: false,
         more: Vec::new(),
+        step: None,
     }
 }
 

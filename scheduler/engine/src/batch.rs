@@ -37,6 +37,11 @@ impl Batches {
         }
     }
 
+    /// How many events wait to be written.
+    pub fn decided(&self) -> usize {
+        self.events.len()
+    }
+
     /// Leaves when everything that was decided so far is on disk.
     pub fn hold(&mut self, output: Output) {
         self.held.push(output);

@@ -2,7 +2,7 @@
 
 use squall_core::{Caller, Command, Event, Reply};
 use squall_types::agent::{AgentOrder, AgentReport};
-use squall_types::api::{ActionResult, JobAction, JobFilter, Refusal};
+use squall_types::api::{ActionResult, JobAction, JobFilter, Refusal, StepRequest};
 use squall_types::offer::LaunchFailure;
 use squall_types::{InstanceId, LaunchOrder, Launched, Listing, NodeId, Offer, PoolName, Timestamp};
 
@@ -62,6 +62,11 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     One(Command),
+    /// A submission with the first step of its job, which begins in the same batch if the job does.
+    WithStep {
+        submission: Command,
+        step: Box<StepRequest>,
+    },
     /// Cut into chunks: answered when the last is on disk.
     Many {
         filter: JobFilter,

@@ -27,6 +27,7 @@ use bulk::Bulk;
 use inventory::Inventory;
 use planning::Planning;
 use reconcile::Reconciler;
+use requests::Beginning;
 use sessions::Sessions;
 use squall_core::plan::{Notes, is_news};
 use squall_core::{Caller, Cluster, Command, Decision, Event, Rejection, Reply, decide};
@@ -48,6 +49,7 @@ pub struct Engine {
     reconciler: Reconciler,
     inventory: Inventory,
     planning: Planning,
+    beginnings: Vec<Beginning>,
     /// Nodes whose duties may have changed since their agents were told.
     stale_nodes: BTreeSet<NodeId>,
     disk_refusal: Option<String>,
@@ -72,6 +74,7 @@ impl Engine {
             reconciler: Reconciler::default(),
             inventory: Inventory::default(),
             planning: Planning::default(),
+            beginnings: Vec::new(),
             stale_nodes: BTreeSet::new(),
             disk_refusal: None,
             configured: squall_core::canary::active("plans_before_configured"),
@@ -125,7 +128,7 @@ impl Engine {
 
     /// Whether everything that was decided is on disk and told.
     pub fn is_quiet(&self) -> bool {
-        self.batches.is_empty() && self.bulk.is_empty()
+        self.batches.is_empty() && self.bulk.is_empty() && self.beginnings.is_empty()
     }
 
     /// What follows from an input, once: housekeeping, plan, duties, provider calls, and the next batch.
@@ -140,6 +143,7 @@ impl Engine {
                 self.bulk_chunk();
                 self.make_plan();
             }
+            self.begin_steps();
             self.tell_agents();
             if self.configured {
                 self.reconcile();

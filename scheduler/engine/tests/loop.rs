@@ -2,10 +2,10 @@
 
 mod world;
 
-use squall_core::Command;
 use squall_core::job::JobPhase;
-use squall_engine::Answer;
-use squall_types::api::{JobRef, NodeAction};
+use squall_core::{Command, Reply};
+use squall_engine::{Answer, Ask};
+use squall_types::api::{JobRef, NodeAction, StepGrant, StepRequest};
 use squall_types::*;
 use world::World;
 
@@ -85,6 +85,37 @@ fn a_cancelled_job_ends_and_its_nodes_are_free() {
     let ended = world.engine.committed().jobs.get(&job).map(|job| job.phase.clone());
     assert!(matches!(ended, Some(JobPhase::Ended(end)) if end.state == EndState::Cancelled));
     assert!(world.engine.committed().live_nodes().all(|node| node.is_empty()));
+}
+
+/// Submits an interactive job with its first step, and returns its number and the step.
+fn srun(world: &mut World, token: &str) -> (JobId, Option<Box<StepGrant>>) {
+    let spec = JobSpec { kind: JobKind::Interactive, time_limit: Some(Span::from_hours(1)), ..JobSpec::default() };
+    let submission = Command::Submit { spec: Box::new(spec), token: token.into(), test_only: false };
+    let step = Box::new(StepRequest { name: "true".to_owned(), ..StepRequest::default() });
+    match world.ask_all(Ask::WithStep { submission, step }) {
+        Answer::Done(Reply::Submitted { job, step, .. }) => (job, step),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_step_that_comes_with_its_job_begins_in_the_same_batch_or_is_asked_for_later() {
+    let mut world = World::new();
+    world.ends_at_once = false;
+    let (first, step) = srun(&mut world, "first");
+    assert_eq!(step, None, "there is no node yet");
+    world.run_until(world.now + Span::from_mins(2));
+    assert!(world.engine.committed().jobs.get(&first).is_some_and(|job| job.placement().is_some()));
+    let batches = world.batches.len();
+    let (second, step) = srun(&mut world, "second");
+    let grant = step.expect("a node has room");
+    assert_eq!((grant.run, grant.step, grant.tasks), (Run { job: second, attempt: Attempt(1) }, StepId(0), 1));
+    // The other is of the agent, which says that the job has started.
+    assert_eq!(world.batches.len() - batches, 2, "one commit has all that the client waits for");
+    let next = world.engine.committed().jobs.get(&second).map(|job| job.next_step);
+    assert_eq!(next, Some(1));
+    assert_eq!(srun(&mut world, "second"), (second, None), "of a repeated submission the step may have its client");
+    assert_eq!(world.engine.committed().jobs.get(&second).map(|job| job.next_step), Some(1));
 }
 
 #[test]

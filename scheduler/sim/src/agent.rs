@@ -181,7 +181,12 @@ impl World {
             DutyOutput::Persist { id: record, record: content } => {
                 let after = self.dice.millis(1, 30);
                 let Some(agent) = &mut self.machines[id.0].agent else { return };
+                let awaited = content.is_awaited();
                 agent.writing.push_back((record, content));
+                // It becomes durable with a later one.
+                if !awaited {
+                    return;
+                }
                 agent.written_at = agent.written_at.max(self.now + after);
                 let (at, life) = (agent.written_at, agent.id);
                 self.schedule_at(at, Happening::Recorded { machine: id, agent: life, record });

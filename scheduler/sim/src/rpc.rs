@@ -12,7 +12,7 @@ use squall_types::accounts::AccountsEdit;
 use squall_types::api::{JobAction, JobFilter, JobRef, JobUpdate, NodeAction, StepRequest};
 use squall_types::cron::CronSpec;
 use squall_types::ids::Run;
-use squall_types::{BlobDigest, CpuAsk, ExitStatus, JobSpec, NodeName, OrderId, Span, SubmitToken, Uid};
+use squall_types::{BlobDigest, CpuAsk, ExitStatus, JobKind, JobSpec, NodeName, OrderId, Span, SubmitToken, Uid};
 
 /// How long a client waits for an answer, in seconds, before it asks again.
 const PATIENCE: (i64, i64) = (5, 30);
@@ -115,7 +115,14 @@ impl World {
                     1 => Command::Submit { spec: Box::new(specs.remove(0)), token, test_only: false },
                     _ => Command::SubmitTogether { specs, token, test_only: false },
                 };
-                one(&caller, command)
+                match &command {
+                    // As `srun` does: with the step that is to run in it.
+                    Command::Submit { spec, .. } if spec.kind == JobKind::Interactive => {
+                        let step = Box::new(StepRequest { name: "first".to_owned(), ..StepRequest::default() });
+                        (caller, Ask::WithStep { submission: command, step })
+                    }
+                    _ => one(&caller, command),
+                }
             }
             Wanted::Change { caller, job, change } => {
                 let job = job.clone();
@@ -206,8 +213,11 @@ impl World {
             rpc.done = true;
         }
         match (wanted, answer) {
-            (Wanted::Submit { work }, Answer::Done(Reply::Submitted { job, .. })) => {
+            (Wanted::Submit { work }, Answer::Done(Reply::Submitted { job, step, .. })) => {
                 self.jobs.insert(work, *job);
+                if let Some(grant) = step {
+                    grant.nodes.iter().for_each(|node| self.step_runs(&node.name, grant.run, grant.step.0));
+                }
             }
             (Wanted::Join { machine, agent }, Answer::Done(Reply::Joined { node, name }))
                 if self.is_running(machine, agent) =>

@@ -51,6 +51,9 @@ pub struct SubmitRequest {
     pub test_only: bool,
     /// The other components of a heterogeneous job, of which `spec` is the first.
     pub more: Vec<JobSpec>,
+    /// The first step of an interactive job of one component, which begins with it where the job begins at once. Its job is
+    /// the one submitted here.
+    pub step: Option<StepRequest>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,9 @@ pub struct SubmitReply {
     pub estimate: Option<Estimate>,
     /// Things worth saying that are no reason to refuse.
     pub notes: Vec<String>,
+    /// The step that came with the submission. `None` where the job did not begin at once, or was submitted before: then it
+    /// is asked for when the job runs.
+    pub step: Option<StepGrant>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

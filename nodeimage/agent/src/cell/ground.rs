@@ -1,6 +1,7 @@
 //! What the machine offers to keep jobs apart: found out once, when the agent starts.
 
 use super::{Cell, Groups, Kind, Limits};
+use crate::ledger::parse_run;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -153,6 +154,19 @@ impl Ground {
         Ok(())
     }
 
+    /// Removes the groups of runs that are not known: an agent that was killed while it prepared one may have made them
+    /// and written down nothing. What holds a process stays.
+    pub fn sweep(&self, is_known: impl Fn(&str) -> bool) {
+        for folder in self.unified.iter().chain(self.v1.iter().map(|(_, folder)| folder)) {
+            let groups = fs::read_dir(folder).into_iter().flatten().flatten();
+            for group in groups.filter(|group| group.file_type().is_ok_and(|kind| kind.is_dir())) {
+                if group.file_name().to_str().is_some_and(|name| parse_run(name).is_some() && !is_known(name)) {
+                    optional(fs::remove_dir(group.path()));
+                }
+            }
+        }
+    }
+
     /// Removes our empty folders; what still holds something stays.
     pub fn remove(&self) {
         for folder in self.unified.iter().chain(self.v1.iter().map(|(_, folder)| folder)) {
@@ -281,5 +295,10 @@ mod tests {
         let run = v1_only.cell("8.1", "m=8.1", &at("runs/8.1"), Limits::default()).unwrap();
         run.part("batch").unwrap();
         assert!(at("memory/8.1/batch").is_dir());
+        // Of what is not known only what is empty goes, and nothing that is no run's.
+        v1_only.cell("9.1", "m=9.1", &at("runs/9.1"), Limits::default()).unwrap();
+        v1_only.cell("squalld", "m=", &at("runs/x"), Limits::default()).unwrap();
+        v1_only.sweep(|name| name == "7.1");
+        assert!(!at("memory/9.1").exists() && at("memory/8.1").is_dir() && at("memory/squalld").is_dir());
     }
 }

@@ -24,7 +24,7 @@ use crate::clock;
 use crate::duty::{Duty, DutyConfig, PowerOffWhy};
 use crate::hands::Hands;
 use crate::launch::SelfCommand;
-use crate::ledger::{Ledger, LockError, StateLock};
+use crate::ledger::{Ledger, LockError, Places, StateLock, parse_run};
 use crate::measure::{self, DeclaredShape, Machine, ShapeFileError};
 use crate::steps::StepService;
 use driver::{Driver, INPUT_QUEUE};
@@ -32,6 +32,7 @@ use link::{Link, Pause};
 use sockets::Sockets;
 use squall_proto::server::BadCertificate;
 use squall_types::agent::MeasuredNode;
+use squall_types::ids::Run;
 use squall_types::{NodeName, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -39,6 +40,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -78,18 +80,23 @@ pub fn run(options: Options, again: SelfCommand) -> Result<i32, DaemonError> {
         .worker_threads(2)
         .build()
         .map_err(DaemonError::Runtime)?;
-    let code = runtime.block_on(live(Arc::new(options), again));
+    let (forgotten, sweeping) = sweeper::start(Places::new(&options.state_dir)).map_err(DaemonError::Runtime)?;
+    // As a task: what a task wakes that runs beside it costs no switch of threads.
+    let code = runtime.block_on(async { tokio::spawn(live(Arc::new(options), again, forgotten)).await });
+    if !sweeping.over_within(sweeper::AT_THE_END) {
+        tracing::info!("the next agent clears away what runs have left here");
+    }
     // Threads that wait for a disk or a process are not waited for.
     runtime.shutdown_background();
-    code
+    code.unwrap_or_else(|panicked| Err(DaemonError::Runtime(io::Error::other(panicked))))
 }
 
-async fn live(options: Arc<Options>, again: SelfCommand) -> Result<i32, DaemonError> {
+async fn live(options: Arc<Options>, again: SelfCommand, forgotten: Sender<Run>) -> Result<i32, DaemonError> {
     let state_failed = |error| DaemonError::State(options.state_dir.clone(), error);
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let over = tokio::select! {
-        over = begin(options.clone(), again) => over?,
+        over = begin(options.clone(), again, forgotten) => over?,
         _ = terminate.recv() => return Ok(0),
         _ = interrupt.recv() => return Ok(0),
     };
@@ -111,7 +118,7 @@ async fn live(options: Arc<Options>, again: SelfCommand) -> Result<i32, DaemonEr
     }
 }
 
-async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, DaemonError> {
+async fn begin(options: Arc<Options>, again: SelfCommand, forgotten: Sender<Run>) -> Result<Over, DaemonError> {
     let state_failed = |error| DaemonError::State(options.state_dir.clone(), error);
     let (ledger, records) = Ledger::open(&options.state_dir).map_err(state_failed)?;
     let declared = options.shape_file.as_deref().map(DeclaredShape::read).transpose()?;
@@ -174,12 +181,14 @@ async fn begin(options: Arc<Options>, again: SelfCommand) -> Result<Over, Daemon
     let steps = StepService::new(hands.clone(), live_runs.clone(), memberships.clone(), place.host.clone());
     let steps = Arc::new(steps);
     server::start(place, &key, memberships.clone(), steps.clone()).await?;
-    server::serve_here(&runtime_dir, &memberships.borrow().clone(), steps.clone()).await;
+    let here = server::socket(&runtime_dir, &memberships.borrow());
+    server::serve_here(&here, steps.clone()).await;
     let duty = Duty::restore(config, measured, clock::now(), records);
     for assignment in duty.assignments() {
         steps.adopt(assignment.run);
     }
-    let (records, written) = writer::start(ledger).map_err(DaemonError::Runtime)?;
+    ground.sweep(|name| parse_run(name).is_some_and(|run| duty.assignment(run).is_some()));
+    let (records, written) = writer::start(ledger, forgotten).map_err(DaemonError::Runtime)?;
     let (events, link_events) = mpsc::channel(INPUT_QUEUE);
     let (told, served) = watch::channel(BTreeSet::new());
     let sockets = Sockets {

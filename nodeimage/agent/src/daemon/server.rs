@@ -9,7 +9,7 @@ use squall_proto::connect::node_socket_name;
 use squall_proto::server::{ServerTls, accept_tls, bind_unix, builder, step_service};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket, lookup_host};
 use tokio::sync::watch;
@@ -48,10 +48,14 @@ impl Place {
     }
 }
 
+/// The socket for clients on this machine.
+pub fn socket(dir: &Path, membership: &Membership) -> PathBuf {
+    dir.join(node_socket_name(&membership.name, &membership.ca_pem))
+}
+
 /// Begins to serve clients on this machine. Without such a socket they come as any others do.
-pub async fn serve_here(dir: &Path, membership: &Membership, steps: Arc<StepService>) {
-    let path = dir.join(node_socket_name(&membership.name, &membership.ca_pem));
-    match bind_unix(&path, MODE).await {
+pub async fn serve_here(path: &Path, steps: Arc<StepService>) {
+    match bind_unix(path, MODE).await {
         Ok(incoming) => {
             tokio::spawn(async move {
                 let router = builder().add_service(step_service(steps));

@@ -3,7 +3,7 @@
 //! A folder for each job, removed as soon as the job is forgotten, is what made starts slow where many short jobs
 //! follow one another: ext4 gives no inode out again within five seconds of its deletion, and whoever makes a file
 //! looks at all of those first. So folders stay until no run has been forgotten for longer than that, or until there
-//! are many.
+//! are many, or until the agent ends.
 
 use crate::ledger::Places;
 use crate::shim::records::Folder;
@@ -14,6 +14,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+/// How long an agent that is told to end waits for the folders to go. With more, the next agent clears the rest.
+pub const AT_THE_END: Duration = Duration::from_secs(2);
+
 /// Nothing has been forgotten for so long: longer than ext4 remembers what was deleted.
 const QUIET: Duration = Duration::from_secs(6);
 /// Between two folders: nobody waits for this, and others may be working.
@@ -23,14 +26,30 @@ const MOST_FOLDERS: usize = 2_000;
 /// What they hold at most; most of it is the jobs' environments.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// Starts the thread. What it has not cleared away when the agent ends, the next agent clears as it starts.
+/// Starts the thread. It clears everything away and ends when nobody can tell it of more. What it has not cleared when the
+/// agent is killed, the next agent clears as it starts.
 ///
 /// # Errors
 /// Where there can be no thread.
-pub fn start(places: Places) -> io::Result<Sender<Run>> {
+pub fn start(places: Places) -> io::Result<(Sender<Run>, Sweeping)> {
     let (forgotten, queue) = mpsc::channel();
-    thread::Builder::new().name("sweeper".to_owned()).spawn(move || sweep(&places, &queue))?;
-    Ok(forgotten)
+    let (sweeps, swept) = mpsc::channel();
+    thread::Builder::new().name("sweeper".to_owned()).spawn(move || {
+        sweep(&places, &queue);
+        drop(sweeps);
+    })?;
+    Ok((forgotten, Sweeping(swept)))
+}
+
+/// The thread while it may have something to clear away.
+#[derive(Debug)]
+pub struct Sweeping(Receiver<()>);
+
+impl Sweeping {
+    /// Waits until it has ended; `false` where it has not within this time.
+    pub fn over_within(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+    }
 }
 
 fn sweep(places: &Places, queue: &Receiver<Run>) {
@@ -57,8 +76,11 @@ fn sweep(places: &Places, queue: &Receiver<Run>) {
                     left.push(run, Folder(places.run(run)).bytes());
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => break,
         }
+    }
+    while let Some(run) = left.oldest() {
+        clear(places, run);
     }
 }
 
@@ -123,14 +145,21 @@ mod tests {
     fn what_is_left_goes_when_nothing_more_is_forgotten() {
         let state = tempfile::tempdir().unwrap();
         let places = Places::new(state.path());
-        let forgotten = start(places.clone()).unwrap();
-        for job in 1..=3 {
+        let (forgotten, sweeping) = start(places.clone()).unwrap();
+        let forget = |job| {
             std::fs::create_dir_all(places.run(run(job))).unwrap();
             std::fs::write(places.run(run(job)).join("slurm_script"), "true").unwrap();
             forgotten.send(run(job)).unwrap();
-        }
+        };
+        (1..=3).for_each(forget);
         while (1..=3).any(|job| places.run(run(job)).exists()) {
             thread::sleep(Duration::from_millis(50));
         }
+        assert!(!sweeping.over_within(Duration::ZERO), "more may come");
+        (4..=60).for_each(forget);
+        drop(forgotten);
+        // Of an agent that ends it is not the quiet that is waited for.
+        assert!(sweeping.over_within(QUIET / 2));
+        assert_eq!((4..=60).filter(|job| places.run(run(*job)).exists()).count(), 0);
     }
 }

@@ -1,6 +1,5 @@
 //! The thread that makes records durable.
 
-use super::sweeper;
 use crate::duty::{Record, RecordId};
 use crate::ledger::Ledger;
 use squall_types::ids::Run;
@@ -24,12 +23,15 @@ pub type Records = mpsc::UnboundedSender<(RecordId, Record)>;
 const MOST_AT_ONCE: usize = 256;
 
 /// Starts the thread. Records are written in the order of sending; all that were sent while others were being written
-/// follow together.
-pub fn start(mut ledger: Ledger) -> io::Result<(Records, mpsc::UnboundedReceiver<Written>)> {
+/// follow together. Those that nobody waits for are told to be durable when a later one is. `forgotten` hears of runs whose
+/// folders may go.
+pub fn start(
+    mut ledger: Ledger,
+    forgotten: std::sync::mpsc::Sender<Run>,
+) -> io::Result<(Records, mpsc::UnboundedReceiver<Written>)> {
     // Bounded by what the duties hold: each run and step has few records in flight.
     let (records, mut queue) = mpsc::unbounded_channel::<(RecordId, Record)>();
     let (say, written) = mpsc::unbounded_channel();
-    let forgotten = sweeper::start(ledger.places().clone())?;
     thread::Builder::new().name("ledger".to_owned()).spawn(move || {
         let mut batch = Vec::with_capacity(MOST_AT_ONCE);
         while queue.blocking_recv_many(&mut batch, MOST_AT_ONCE) > 0 {
@@ -40,11 +42,15 @@ pub fn start(mut ledger: Ledger) -> io::Result<(Records, mpsc::UnboundedReceiver
                 _ => None,
             });
             let gone: Vec<Run> = gone.collect();
-            let (message, failed) = match ledger.write(records) {
-                Ok(()) => (Written::Durable(last), false),
-                Err(error) => (Written::Failed(error), true),
+            let said = match ledger.write(records) {
+                Ok(true) => say.send(Written::Durable(last)).is_ok(),
+                Ok(false) => true,
+                Err(error) => {
+                    let _ = say.send(Written::Failed(error));
+                    false
+                }
             };
-            if say.send(message).is_err() || failed {
+            if !said {
                 return;
             }
             // A sweeper that is gone leaves its work to the next start.

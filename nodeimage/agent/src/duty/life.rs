@@ -150,9 +150,7 @@ impl Live {
     /// The stage that the ledger should show now.
     pub fn stage(&self) -> Stage {
         match self.phase {
-            Phase::Accepted | Phase::Preparing | Phase::Prepared => {
-                Stage::Accepted(self.assignment.clone())
-            }
+            Phase::Accepted | Phase::Preparing | Phase::Prepared => Stage::Accepted(self.assignment.clone()),
             Phase::Committing(_) | Phase::Starting | Phase::Examining | Phase::Running { .. } => {
                 let (launch, warned, pause, boot) = (self.launch, self.warned, self.pause, self.boot.clone());
                 Stage::Starting { assignment: self.assignment.clone(), launch, warned, pause, boot }
@@ -311,10 +309,8 @@ impl Duty {
         let Some(live) = self.live(run) else { return };
         let record = Record::Run { run, stage: Box::new(live.stage()) };
         let id = self.persist(record);
-        if let Some(live) = self.live_mut(run) {
-            if let Phase::Committing(waits) = &mut live.phase {
-                *waits = id;
-            }
+        if let Some(Live { phase: Phase::Committing(waits), .. }) = self.live_mut(run) {
+            *waits = id;
         }
     }
 

@@ -49,6 +49,17 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Whether somebody may wait until it is durable. The others become so with the next that is, or in their own time: a
+    /// machine that is lost before loses no more than that something was told, which is then told again.
+    pub fn is_awaited(&self) -> bool {
+        match self {
+            Record::Node(_) | Record::Run { .. } | Record::Damaged { .. } => true,
+            Record::Step(_) | Record::StepForgotten { .. } | Record::Forgotten { .. } => false,
+        }
+    }
+}
+
 /// What the node remembers of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct NodeRecord {

@@ -49,10 +49,9 @@ fn before_boot(record: &CourseRecord) -> Found {
 
 /// Claims the launch for nobody. Where that succeeds it never began; where it does not, its shim is asked.
 pub(super) async fn resolve(hands: &Arc<Hands>, run: Run, launch: u32) -> Found {
-    let folder = hands.folder(run);
     loop {
-        let (hands, folder) = (hands.clone(), folder.clone());
-        let looked = tokio::task::spawn_blocking(move || look(&hands, &folder, run, launch)).await;
+        let hands = hands.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&hands, run, launch)).await;
         match looked {
             Ok(Some(found)) => return found,
             Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
@@ -62,7 +61,8 @@ pub(super) async fn resolve(hands: &Arc<Hands>, run: Run, launch: u32) -> Found 
 }
 
 /// `None` where its shim is only just beginning.
-fn look(hands: &Hands, folder: &Folder, run: Run, launch: u32) -> Option<Found> {
+pub(super) fn look(hands: &Hands, run: Run, launch: u32) -> Option<Found> {
+    let folder = &hands.folder(run);
     let boot_id = clock::boot_id();
     match folder.claim(launch, &Claim { shim: None, boot_id: boot_id.clone() }) {
         Ok(true) => return Some(Found::NeverBegan),

@@ -1,6 +1,6 @@
 //! From a prepared run to one that is being executed.
 
-use super::examine::resolve;
+use super::examine::{look, resolve};
 use super::files::{self, executes};
 use super::prepare::{cell, cell_marker, script_path};
 use super::{Hands, ending};
@@ -19,14 +19,19 @@ pub(super) async fn start(hands: Arc<Hands>, assignment: Assignment, launch: u32
     let spawned = {
         let _turn = hands.starts.acquire().await;
         let hands = hands.clone();
-        tokio::task::spawn_blocking(move || spawn(&hands, &assignment, launch)).await
+        let spawn = move || spawn(&hands, &assignment, launch).map(|begun| (begun, look(&hands, run, launch)));
+        tokio::task::spawn_blocking(spawn).await
     };
-    let Begun { process: shim, child } = match spawned {
+    let (Begun { process: shim, child }, looked) = match spawned {
         Ok(Ok(begun)) => begun,
         Ok(Err(detail)) => return hands.tell(DutyInput::ShimFailed { run, detail }).await,
         Err(panicked) => return hands.tell(DutyInput::ShimFailed { run, detail: panicked.to_string() }).await,
     };
-    let end = match resolve(&hands, run, launch).await {
+    let found = match looked {
+        Some(found) => found,
+        None => resolve(&hands, run, launch).await,
+    };
+    let end = match found {
         Found::Running(began) => {
             hands.tell(DutyInput::ShimStarted { run, began }).await;
             tokio::spawn(ending::watch(hands, run, shim, child));

@@ -86,14 +86,22 @@ impl Log {
         Ok(())
     }
 
-    /// Makes records durable, all with one sync.
+    /// Writes records; they are durable after the next [`Log::sync`].
     ///
     /// # Errors
-    /// Any failure. What is on disk then is some of the records, whole.
+    /// Any failure. What is in the file then is some of the records, whole.
     pub fn append<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> io::Result<()> {
         let bytes = sealed_all(records)?;
         self.file.write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes all records durable.
+    ///
+    /// # Errors
+    /// Any failure: nothing is certain then but what was durable before.
+    pub fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

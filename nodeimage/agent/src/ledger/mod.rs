@@ -109,11 +109,12 @@ impl Ledger {
         &self.places
     }
 
-    /// Makes records durable, all at once.
+    /// Writes records, and makes them durable, all at once, if somebody may wait for one of them: `true` then.
     ///
     /// # Errors
     /// Any failure. After one nothing is certain but what is on disk: the agent has to start anew.
-    pub fn write(&mut self, records: Vec<Record>) -> io::Result<()> {
+    pub fn write(&mut self, records: Vec<Record>) -> io::Result<bool> {
+        let awaited = records.iter().any(Record::is_awaited);
         let logged = |record: &&Record| !matches!(record, Record::Node(_) | Record::Damaged { .. });
         for record in &records {
             match record {
@@ -125,12 +126,15 @@ impl Ledger {
         if records.iter().any(|record| logged(&record)) {
             self.log.append(records.iter().filter(logged))?;
         }
+        if awaited {
+            self.log.sync()?;
+        }
         records.into_iter().for_each(|record| self.held.apply(record));
         if self.log.bytes > self.long {
             self.log.begin_again(self.held.records())?;
             self.long = self.longest();
         }
-        Ok(())
+        Ok(awaited)
     }
 
     /// How long the log may become.

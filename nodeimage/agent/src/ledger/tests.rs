@@ -44,6 +44,16 @@ fn what_was_written_is_there_when_opened_again() {
     assert!(!ledger.places().run(run(7, 1)).exists(), "what the crash left is cleared");
 }
 
+#[test]
+fn only_what_somebody_waits_for_is_told_to_be_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = Ledger::open(dir.path()).unwrap();
+    let forgotten = Record::Forgotten { run: run(7, 1) };
+    assert!(!ledger.write(vec![forgotten.clone()]).unwrap());
+    assert!(ledger.write(vec![written(8, ended(1)), Record::Forgotten { run: run(8, 1) }]).unwrap());
+    assert_eq!(reopened(dir.path()).len(), 2, "all are written, in their order");
+}
+
 fn starting(job: u32) -> Stage {
     let assignment = assignment(run(job, 1), &[], AssignedPhase::Prepare);
     Stage::Starting { assignment, launch: 1, warned: false, pause: Default::default(), boot: String::new() }

@@ -11,6 +11,7 @@ pub mod step;
 use crate::cell::{Cell, Process};
 use crate::clock;
 use crate::launch::{TaskPlan, task};
+use crate::ledger::parse_run;
 use crate::sys::{self, Reaped};
 use minicbor::{Decode, Encode};
 use nix::sys::signal::{SigSet, Signal};
@@ -57,7 +58,17 @@ pub fn run(dir: &Path, launch: u32) -> i32 {
     }
 }
 
+/// What `top` and `ps -e` show this process as: the program that it is a copy of says nothing of a job.
+fn be_called(name: String) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
 fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
+    if let Some(run) = folder.0.file_name().and_then(|name| parse_run(name.to_str()?)) {
+        be_called(format!("job {}", run.job));
+    }
     // Before anything is started: nothing of what happens now may be missed.
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {

@@ -148,29 +148,34 @@ impl StepService {
         let hands = self.hands.clone();
         let bytes = start.credential.clone();
         let set_up = {
-            let dir = dir.clone();
+            let (dir, runs) = (dir.clone(), self.runs.clone());
             tokio::task::spawn_blocking(move || {
                 let granted = Granted { run, step, nodes: &nodes, tasks, launched_from: &from };
-                set_up(&hands, &dir, &assignment, &granted, &start)
+                let plan = set_up(&hands, &dir, &assignment, &granted, &start)?;
+                let up = runs.borrow().get(&run).is_some_and(|live| live.stage == RunStage::Up);
+                let shim = if up { Some(launch(&hands, &dir, &plan.cell.marker)?) } else { None };
+                Ok((plan, shim))
             })
         };
-        let plan = match set_up.await {
-            Ok(Ok(plan)) => plan,
+        let (plan, launched) = match set_up.await {
+            Ok(Ok(set_up)) => set_up,
             Ok(Err(text)) => return Ok(Err(text)),
             Err(panicked) => return Ok(Err(panicked.to_string())),
-        };
-        if let Err(failure) = self.is_up(run).await {
-            tokio::task::spawn_blocking(move || take_down(&dir, &plan));
-            return Err(failure);
-        }
-        let launched = {
-            let (hands, dir, marker) = (self.hands.clone(), dir.clone(), plan.cell.marker.clone());
-            tokio::task::spawn_blocking(move || launch(&hands, &dir, &marker)).await
         };
         let shim = match launched {
-            Ok(Ok(shim)) => shim,
-            Ok(Err(text)) => return Ok(Err(text)),
-            Err(panicked) => return Ok(Err(panicked.to_string())),
+            Some(shim) => shim,
+            None => {
+                if let Err(failure) = self.is_up(run).await {
+                    tokio::task::spawn_blocking(move || take_down(&dir, &plan));
+                    return Err(failure);
+                }
+                let (hands, dir, marker) = (self.hands.clone(), dir.clone(), plan.cell.marker.clone());
+                match tokio::task::spawn_blocking(move || launch(&hands, &dir, &marker)).await {
+                    Ok(Ok(shim)) => shim,
+                    Ok(Err(text)) => return Ok(Err(text)),
+                    Err(panicked) => return Ok(Err(panicked.to_string())),
+                }
+            }
         };
         self.remember(&bytes, run, step);
         tokio::spawn(collect::watch(self.hands.clone(), dir.clone(), plan, Some(shim)));

@@ -237,6 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn a_node_of_this_machine_is_known_by_its_name_and_its_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let uid = fs::metadata(folder.path()).unwrap().uid();
+        let around = environment(&[("SQUALL_RUNTIME_DIR", folder.path().to_str().unwrap())]);
+        let found = |node: &str, ca: &str, uid| node_sockets(&around, uid, &NodeName(node.to_owned()), ca).len();
+        assert_eq!(found("n1", "one", uid), 0);
+        fs::write(folder.path().join(node_socket_name(&NodeName("n1".to_owned()), "one")), "").unwrap();
+        assert_eq!((found("n1", "one", uid), found("n1", "one\n", uid)), (1, 1));
+        assert_eq!((found("n1", "two", uid), found("n", "one", uid), found("n1.x", "one", uid)), (0, 0, 0));
+        // What root laid there is everybody's to use; what another user did is not.
+        assert_eq!(found("n1", "one", uid + 1), usize::from(uid == 0));
+    }
+
+    #[test]
     fn outside_a_job_the_variable_beats_the_file_beats_the_personal_cluster() {
         let home = tempfile::tempdir().unwrap();
         let personal = home.path().join(".local/state/squall");

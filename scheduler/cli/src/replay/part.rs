@@ -137,6 +137,7 @@ impl Part {
             token: SubmitToken::new(format!("replay-{}-{id}", setting.run)),
             test_only: false,
             more: Vec::new(),
+            step: None,
         }
     }
 

@@ -240,6 +240,7 @@ fn cron_entry(invocation: &Invocation<'_>, owner: &Owner, entry: &Entry, rule: &
             token: request::submit_token(invocation.command)?,
             test_only: false,
             more: Vec::new(),
+            step: None,
         },
     })
 }

@@ -56,7 +56,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     match around {
         Some(job) => {
             parts.iter_mut().for_each(|part| part.job = part.job.or(Some(job)));
-            Ok(shell_code(launch(invocation, &parts, &[])?))
+            Ok(shell_code(launch(invocation, &parts, Own::None)?))
         }
         None => in_own_job(invocation, parts),
     }
@@ -64,9 +64,14 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
 
 fn in_own_job(invocation: &mut Invocation<'_>, mut parts: Vec<Part>) -> Result<i32, Failure> {
     // What the steps ask for is checked before anybody waits for a machine.
+    let mut steps = Vec::new();
     for part in &parts {
-        request::step(invocation, &part.given, JobId(0), &part.words)?;
+        let mut step = request::step(invocation, &part.given, JobId(0), &part.words)?;
+        step.everywhere();
+        steps.push(step.request);
     }
+    // Of several components each begins when all have their nodes.
+    let first = if steps.len() == 1 { steps.pop() } else { None };
     let patience = allocate::patience("srun", &parts[0].given)?;
     let name = |words: &[String]| match Path::new(&words[0]).file_name() {
         Some(name) => name.to_string_lossy().into_owned(),
@@ -74,7 +79,7 @@ fn in_own_job(invocation: &mut Invocation<'_>, mut parts: Vec<Part>) -> Result<i
     };
     let names: Vec<String> = parts.iter().map(|part| name(&part.words)).collect();
     let asked = parts.iter().zip(&names).map(|(part, name)| Asked { given: &part.given, name, words: &part.words });
-    let reply = allocate::submit(invocation, &asked.collect::<Vec<_>>())?;
+    let reply = allocate::submit(invocation, &asked.collect::<Vec<_>>(), first)?;
     let given = &parts[0].given;
     if let (true, Some(estimate)) = (given.has("test-only"), &reply.estimate) {
         let text = estimated("srun", reply.job, estimate, &Moments::of(invocation));
@@ -85,8 +90,16 @@ fn in_own_job(invocation: &mut Invocation<'_>, mut parts: Vec<Part>) -> Result<i
         return Ok(0);
     }
     let job = reply.job;
-    let view = allocate::wait(invocation, job, patience, given.has("quiet"))?;
+    let begun = reply.step;
+    let view = match &begun {
+        Some(_) => None,
+        None => Some(allocate::wait(invocation, job, patience, given.has("quiet"))?),
+    };
     let ran = (|| {
+        let Some(view) = view else {
+            parts[0].job = Some(job);
+            return launch(invocation, &parts, begun.map_or(Own::None, |grant| Own::Begun(Box::new(grant))));
+        };
         let views = match parts.len() {
             1 => vec![view],
             _ => {
@@ -95,7 +108,7 @@ fn in_own_job(invocation: &mut Invocation<'_>, mut parts: Vec<Part>) -> Result<i
             }
         };
         parts.iter_mut().zip(&views).for_each(|(part, view)| part.job = Some(view.job));
-        launch(invocation, &parts, &views)
+        launch(invocation, &parts, Own::Ready(&views))
     })();
     let exit = ran.as_ref().map_or(ExitStatus { code: 1, signal: 0 }, |exit| *exit);
     let given_back = allocate::give_back(invocation, job, exit);
@@ -104,16 +117,33 @@ fn in_own_job(invocation: &mut Invocation<'_>, mut parts: Vec<Part>) -> Result<i
     Ok(shell_code(exit))
 }
 
-/// Runs all parts as one launch, and what was to run here before and after it. `own` are the jobs that were made for it.
-fn launch(invocation: &mut Invocation<'_>, parts: &[Part], own: &[JobView]) -> Result<ExitStatus, Failure> {
+/// The jobs that were made for a launch.
+enum Own<'a> {
+    None,
+    /// One for each part.
+    Ready(&'a [JobView]),
+    /// One, whose step began with it.
+    Begun(Box<StepGrant>),
+}
+
+/// Runs all parts as one launch, and what was to run here before and after it.
+fn launch(invocation: &mut Invocation<'_>, parts: &[Part], own: Own<'_>) -> Result<ExitStatus, Failure> {
+    let (views, mut begun) = match own {
+        Own::None => (&[][..], None),
+        Own::Ready(views) => (views, None),
+        Own::Begun(grant) => (&[][..], Some(*grant)),
+    };
     let mut steps = Vec::new();
     let mut first_rank = 0u32;
     for (at, Part { given, words, job }) in parts.iter().enumerate() {
         let job = job.unwrap_or_default();
         let mut step = request::step(invocation, given, job, words)?;
-        own.get(at).into_iter().for_each(|view| step.in_own_job(view));
+        views.get(at).into_iter().for_each(|view| step.in_own_job(view));
         step.request.first_rank = first_rank;
-        let grant = granted(invocation, job, &step)?;
+        let grant = match begun.take() {
+            Some(grant) => grant,
+            None => granted(invocation, job, &step)?,
+        };
         bcast::carry(invocation, given, &mut step, &grant)?;
         first_rank = first_rank.saturating_add(grant.tasks);
         steps.push((step, grant));

@@ -87,10 +87,15 @@ fn typed_for_step(given: &Given, job: JobId, long: &str) -> bool {
 impl Step {
     /// In a job of its own the step is the job: the nodes that it was given are all there are.
     pub fn in_own_job(&mut self, view: &JobView) {
+        self.everywhere();
+        self.request.tasks = Some(self.request.tasks.unwrap_or(view.tasks));
+    }
+
+    /// The same for a job that is only being asked for: how many tasks it gives room for is seen when it is there.
+    pub fn everywhere(&mut self) {
         self.request.nodes = None;
         self.request.node_list = Vec::new();
         self.request.exclude = Vec::new();
-        self.request.tasks = Some(self.request.tasks.unwrap_or(view.tasks));
     }
 }
 

@@ -390,7 +390,7 @@ fn test_only_says_when_and_where_on_standard_error() {
         purchase: "2 x p5.48xlarge spot in use1-az4".to_owned(),
         hourly: HourlyPrice(24_600_000),
     };
-    let reply = SubmitReply { job: JobId(50), estimate: Some(estimate), notes: Vec::new() };
+    let reply = SubmitReply { job: JobId(50), estimate: Some(estimate), notes: Vec::new(), step: None };
     let desk =
         Desk::new(Canned { submissions: RefCell::new(vec![Ok(reply)]), ..Canned::default() }).file("job.sh", SCRIPT);
     let outcome = desk.run("sbatch --test-only -N2 job.sh");
@@ -429,8 +429,11 @@ impl WithId for JobView {
 
 #[test]
 fn a_verbose_submission_says_what_has_no_effect() {
-    let reply =
-        SubmitReply { job: JobId(1), estimate: None, notes: vec!["memory was taken from the GPUs' share".into()] };
+    let reply = SubmitReply {
+        job: JobId(1),
+        notes: vec!["memory was taken from the GPUs' share".into()],
+        ..SubmitReply::default()
+    };
     let desk = Desk::new(Canned { submissions: RefCell::new(vec![Ok(reply)]), ..Canned::default() });
     insta::assert_snapshot!(
         desk.file("job.sh", SCRIPT).transcript("sbatch -v --contiguous --hint=compute_bound job.sh")

@@ -207,6 +207,28 @@ fn outside_a_job_srun_brings_its_own() {
 }
 
 #[test]
+fn a_step_that_began_with_its_job_is_not_asked_for_again() {
+    let agents = Agents::with(&[&[0, 1]]);
+    let run = squall_types::ids::Run { job: JobId(42), attempt: Attempt(1) };
+    let grant = StepGrant { run, ..agents.grant.clone() };
+    let reply = SubmitReply { job: JobId(42), step: Some(grant), ..SubmitReply::default() };
+    let desk = Desk::new(Canned { submissions: RefCell::new(vec![Ok(reply)]), ..Canned::default() });
+    let outcome = desk.run("srun -N1 -n2 -w n1 --input=none sh -c 'echo rank $SLURM_PROCID; exit 5'");
+    assert_eq!((outcome.code, sorted(&outcome.out)), (5, vec!["rank 0", "rank 1"]), "{outcome:?}");
+    let asked = desk.controller.asked.borrow();
+    let [Asked::Submit(request), Asked::Finish(JobId(42), ExitStatus { code: 5, signal: 0 })] = &asked[..] else {
+        panic!("{asked:?}")
+    };
+    let step = request.step.as_ref().expect("the step goes with the job");
+    assert_eq!((step.tasks, step.nodes, step.node_list.len()), (Some(2), None, 0), "it is the job: all of its nodes");
+    // Of several components each begins when all have their nodes.
+    drop(asked);
+    let desk = Desk::new(Canned { jobs: vec![sample::job(42, "true", JobState::Pending)], ..Canned::default() });
+    desk.run("srun -n1 true : -n1 true");
+    assert_eq!(desk.controller.submitted().step, None);
+}
+
+#[test]
 fn a_job_that_never_begins_is_told_of_and_given_back() {
     let ended = sample::ended(42, "hostname", EndState::Cancelled, Reason::None, (0, 0));
     let desk = Desk::new(Canned { jobs: vec![ended], ..Canned::default() });

@@ -5,6 +5,7 @@ use super::{Service, answered, done, refused, unexpected};
 use squall_core::authz::{Object, Verb, allow};
 use squall_core::command::WantedEntry;
 use squall_core::{Caller, Command, Rejection, Reply};
+use squall_engine::Ask;
 use squall_proto::server::{Channel, Failure};
 use squall_types::api::{CronEntry, CrontabRequest, MAX_CRON_ENTRIES};
 use squall_types::{Gid, Uid};
@@ -45,7 +46,7 @@ impl Service {
             said.extend(notes.into_iter().filter(|note| !said.contains(note)).collect::<Vec<_>>());
         }
         let command = Command::SetCrontab { uid, text: request.text, entries };
-        let reply = done(answered(self.handle.submit(who.caller.clone(), command, blobs)).await?)?;
+        let reply = done(answered(self.handle.submit(who.caller.clone(), Ask::One(command), blobs)).await?)?;
         tracing::info!(caller = ?who.caller, %uid, entries = count, "a crontab was set");
         if reply == Reply::Done { Ok(said) } else { Err(unexpected()) }
     }

@@ -17,18 +17,23 @@ impl Service {
         let (who, _) = self.enter_for_job(channel, Verb::StartStep, job)?;
         let reply = done(self.ask(who.caller, Ask::One(Command::StartStep { request })).await?)?;
         let Reply::Step(grant) = reply else { return Err(unexpected()) };
-        let StepGrant { run, step, tasks, ref nodes, .. } = *grant;
+        self.with_credential(*grant)
+    }
+
+    /// What was granted, with what proves it to agents.
+    pub(super) fn with_credential(&self, grant: StepGrant) -> Result<StepGrant, Failure> {
+        let StepGrant { run, step, tasks, ref nodes, .. } = grant;
         // The step runs as the job's user, whoever asked for it.
         let published = self.published();
         let spec = published.cluster.jobs.get(&run.job).map(|job| job.spec.clone());
-        let spec = spec.ok_or_else(|| super::access::no_such_job(job))?;
+        let spec = spec.ok_or_else(|| super::access::no_such_job(run.job))?;
         let action = Action::RunStep { step, tasks, nodes: nodes.clone() };
         let credential = self.authority.step_credential(spec.uid, spec.gid, run, action, self.handle.now());
         let credential = credential.map_err(|error| {
-            tracing::error!(%error, job = job.0, "no credential for a step");
+            tracing::error!(%error, job = run.job.0, "no credential for a step");
             Failure::Internal(error.to_string())
         })?;
-        Ok(StepGrant { credential, ca_pem: self.authority.ca_pem().to_owned(), ..*grant })
+        Ok(StepGrant { credential, ca_pem: self.authority.ca_pem().to_owned(), ..grant })
     }
 
     /// Nothing is decided: who may come to a job's nodes follows from the job alone.

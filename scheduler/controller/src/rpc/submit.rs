@@ -5,6 +5,7 @@ use super::{Service, answered, done, refused, unexpected, unread};
 use crate::telemetry::trace_parent_for;
 use squall_core::authz::{Object, Verb, allow};
 use squall_core::{Command, Rejection, Reply};
+use squall_engine::Ask;
 use squall_journal::PreparedBlob;
 use squall_proto::server::{Channel, Failure};
 use squall_types::api::{SubmitReply, SubmitRequest};
@@ -33,21 +34,32 @@ impl Service {
         let uid = caller.uid().ok_or_else(|| Failure::Denied("only users submit jobs".to_owned()))?;
         allow(&caller, Verb::Submit, Object::Job { uid }).map_err(refused)?;
         let test_only = request.test_only;
+        let step = request.step.clone().filter(|_| !test_only && request.spec.kind == JobKind::Interactive);
         let Admitted { spec, more, token, blobs, notes: mut said } =
             self.admit_job(channel, (uid, gid), request).await?;
-        let command = match more.is_empty() {
-            true => Command::Submit { spec: Box::new(spec), token, test_only },
-            false => {
+        let ask = match (more.is_empty(), step) {
+            (true, step) => {
+                let submission = Command::Submit { spec: Box::new(spec), token, test_only };
+                match step {
+                    Some(step) => Ask::WithStep { submission, step: Box::new(step) },
+                    None => Ask::One(submission),
+                }
+            }
+            (false, _) => {
                 let specs = std::iter::once(spec).chain(more).collect();
-                Command::SubmitTogether { specs, token, test_only }
+                Ask::One(Command::SubmitTogether { specs, token, test_only })
             }
         };
-        match done(answered(self.handle.submit(caller, command, blobs)).await?)? {
-            Reply::Submitted { job, notes } => {
+        match done(answered(self.handle.submit(caller, ask, blobs)).await?)? {
+            Reply::Submitted { job, notes, step } => {
                 said.extend(notes);
-                Ok(SubmitReply { job, estimate: None, notes: said })
+                // The job is there, whatever becomes of its step: without one the client asks for it.
+                let step = step.and_then(|grant| self.with_credential(*grant).ok());
+                Ok(SubmitReply { job, estimate: None, notes: said, step })
             }
-            Reply::Estimated { estimate } => Ok(SubmitReply { job: JobId(0), estimate: Some(estimate), notes: said }),
+            Reply::Estimated { estimate } => {
+                Ok(SubmitReply { job: JobId(0), estimate: Some(estimate), notes: said, step: None })
+            }
             _ => Err(unexpected()),
         }
     }
@@ -59,7 +71,7 @@ impl Service {
         (uid, gid): (Uid, Gid),
         request: SubmitRequest,
     ) -> Result<Admitted, Failure> {
-        let SubmitRequest { mut spec, script, environment, token, test_only: _, mut more } = request;
+        let SubmitRequest { mut spec, script, environment, token, test_only: _, mut more, step: _ } = request;
         if more.len() >= MAX_COMPONENTS {
             let asked = format!("a heterogeneous job of {} components", more.len() + 1);
             let refusal = Rejection::new("SQ1032", &format!("{FAILED}Invalid job specification"));

@@ -58,6 +58,7 @@ impl Handle {
                     | Command::Join { .. }
                     | Command::StartStep { .. }
             ),
+            Ask::WithStep { .. } => false,
             Ask::Many { action, .. } => matches!(action, JobAction::Cancel | JobAction::Signal { .. }),
         };
         self.request(if urgent { Lane::Urgent } else { Lane::Normal }, caller, ask, Vec::new()).await
@@ -67,8 +68,8 @@ impl Handle {
     ///
     /// # Errors
     /// Where the controller stops before the answer is known: the same token may be submitted again.
-    pub async fn submit(&self, caller: Caller, command: Command, blobs: Vec<PreparedBlob>) -> Result<Answer, Stopped> {
-        self.request(Lane::Normal, caller, Ask::One(command), blobs).await
+    pub async fn submit(&self, caller: Caller, ask: Ask, blobs: Vec<PreparedBlob>) -> Result<Answer, Stopped> {
+        self.request(Lane::Normal, caller, ask, blobs).await
     }
 
     async fn request(&self, lane: Lane, caller: Caller, ask: Ask, blobs: Vec<PreparedBlob>) -> Result<Answer, Stopped> {

@@ -104,6 +104,7 @@ pub fn batch(token: &str) -> SubmitRequest {
         token: SubmitToken::new(token),
         test_only: false,
         more: Vec::new(),
+        step: None,
     }
 }
 

@@ -60,7 +60,7 @@ impl Draft {
         let uid = specs.first().map(|spec| spec.uid).unwrap_or_default();
         authz::allow(caller, Verb::Submit, Object::Job { uid })?;
         if let Some(job) = self.cluster.job_of_token(token) {
-            return Ok(Reply::Submitted { job, notes: Vec::new() });
+            return Ok(Reply::Submitted { job, notes: Vec::new(), step: None });
         }
         check_components(specs)?;
         let leader = self.next_id();
@@ -101,7 +101,7 @@ impl Draft {
             self.events.clear();
             return Ok(Reply::Estimated { estimate });
         }
-        Ok(Reply::Submitted { job: leader, notes: Vec::new() })
+        Ok(Reply::Submitted { job: leader, notes: Vec::new(), step: None })
     }
 
     /// Refuses components of which each could run alone and that could never run at once.

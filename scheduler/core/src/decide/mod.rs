@@ -48,6 +48,8 @@ pub enum Reply {
     Submitted {
         job: JobId,
         notes: Vec<String>,
+        /// The step that was to begin with the job, where it did. The credential is for the shell to add.
+        step: Option<Box<StepGrant>>,
     },
     /// `--test-only`.
     Estimated {

@@ -43,7 +43,7 @@ impl Draft {
         if let Some(job) = self.cluster.job_of_token(token)
             && !crate::canary::active("token_ignored")
         {
-            return Ok(Reply::Submitted { job, notes: Vec::new() });
+            return Ok(Reply::Submitted { job, notes: Vec::new(), step: None });
         }
         let mut spec = spec.clone();
         let id = self.admit(caller, &mut spec)?;
@@ -52,7 +52,7 @@ impl Draft {
             return Ok(Reply::Estimated { estimate });
         }
         self.enter(id, spec, token);
-        Ok(Reply::Submitted { job: id, notes: Vec::new() })
+        Ok(Reply::Submitted { job: id, notes: Vec::new(), step: None })
     }
 
     /// Completes it, and says what speaks against it.

@@ -87,9 +87,12 @@ impl World {
     }
 
     pub fn ask(&mut self, command: Command) -> Answer {
-        let outputs = self
-            .engine
-            .step(self.now, Input::Request { id: RequestId(1), caller: Caller::Admin(Uid(0)), ask: Ask::One(command) });
+        self.ask_all(Ask::One(command))
+    }
+
+    pub fn ask_all(&mut self, ask: Ask) -> Answer {
+        let request = Input::Request { id: RequestId(1), caller: Caller::Admin(Uid(0)), ask };
+        let outputs = self.engine.step(self.now, request);
         self.perform(outputs);
         self.answers.pop().expect("every request is answered")
     }

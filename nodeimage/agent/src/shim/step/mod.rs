@@ -114,6 +114,7 @@ fn keep(dir: &Path, again: &SelfCommand) -> io::Result<()> {
     // The socket is bound by its bare name: a path to it could be longer than an address may be.
     nix::unistd::chdir(dir)?;
     let plan: StepPlan = sealed::read(&dir.join(PLAN)).map_err(io::Error::other)?;
+    super::be_called(format!("step {}.{}", plan.run.job, plan.step));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(keeper::keep(dir, &plan, again))
 }
