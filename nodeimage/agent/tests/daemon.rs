@@ -60,8 +60,10 @@ async fn an_agent_that_is_told_to_end_leaves_nothing_of_jobs_that_are_over() {
     assert_eq!(agent.terminate(), Some(0));
     let left: Vec<_> = std::fs::read_dir(agent.state().join("runs")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, [running.run.to_string().as_str()], "and what runs goes on");
-    std::fs::write(agent.work().join("go"), "").unwrap();
     agent.start();
+    let (_, attempts) = controller.hello().await;
+    assert!(matches!(&attempts[..], [(run, AttemptState::Running { .. })] if *run == running.run), "{attempts:?}");
+    std::fs::write(agent.work().join("go"), "").unwrap();
     assert_eq!(controller.end(running.run).await.exit.code, 0);
 }
 

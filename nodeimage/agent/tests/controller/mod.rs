@@ -344,7 +344,13 @@ impl Controller {
     }
 
     pub async fn running(&mut self, run: Run) {
-        while !matches!(self.news(run).await, AttemptState::Running { .. }) {}
+        loop {
+            match self.news(run).await {
+                AttemptState::Running { .. } => return,
+                AttemptState::Prepared => {}
+                AttemptState::Ended(end) => panic!("{run} does not run: {end:?}"),
+            }
+        }
     }
 }
 
