@@ -61,7 +61,7 @@ static SQUEUE_ROWS: &[Opt] = &[
     opt("iterate").short('i').value("seconds").on(SQ).help("print again and again, so often"),
     opt("job").short('j').loose("jobs").on(SQ).help("only these jobs, comma separated"),
     opt("jobs").loose("jobs").on(SQ).same_as("job"),
-    opt("json").maybe("version").on(SQ).help("print JSON"),
+    opt("json").maybe("version").on(SQ).help("print JSON; =list names the versions of its shape"),
     opt("licenses")
         .short('L')
         .value("names")
@@ -122,7 +122,7 @@ static SQUEUE_ROWS: &[Opt] = &[
         .help("only jobs of these users"),
     opt("users").value("names").on(SQ).same_as("user"),
     opt("verbose").short('v').on(SQ).help("say more"),
-    opt("yaml").maybe("version").on(SQ).help("print YAML"),
+    opt("yaml").maybe("version").on(SQ).help("print YAML; =list names the versions of its shape"),
 ];
 
 pub static SINFO: &[Section] =
@@ -149,7 +149,7 @@ static SINFO_ROWS: &[Opt] = &[
     opt("future").short('F').on(SI).ignored("no node is only planned"),
     opt("hide").on(SI).ignored(NO_HIDDEN),
     opt("iterate").short('i').value("seconds").on(SI).help("print again and again, so often"),
-    opt("json").maybe("version").on(SI).help("print JSON"),
+    opt("json").maybe("version").on(SI).help("print JSON; =list names the versions of its shape"),
     opt("list-reasons").short('R').on(SI).help("why nodes are down, drained or closed"),
     opt("local").on(SI).ignored(ONE_CLUSTER),
     opt("long").short('l').on(SI).help("long output - displays more information"),
@@ -174,7 +174,7 @@ static SINFO_ROWS: &[Opt] = &[
     opt("states").short('t').value("states").on(SI).help("only nodes in these states"),
     opt("summarize").short('s').on(SI).help("one line for each partition"),
     opt("verbose").short('v').on(SI).help("say more"),
-    opt("yaml").maybe("version").on(SI).help("print YAML"),
+    opt("yaml").maybe("version").on(SI).help("print YAML; =list names the versions of its shape"),
 ];
 
 pub static SCANCEL: &[Section] =
@@ -287,7 +287,7 @@ static SACCT_ROWS: &[Opt] = &[
     opt("group").value("groups").on(SA).same_as("gid"),
     opt("helpformat").short('e').on(SA).help("print the fields that --format knows"),
     opt("jobs").short('j').value("jobs").on(SA).help("only these jobs or steps"),
-    opt("json").maybe("version").on(SA).help("print JSON"),
+    opt("json").maybe("version").on(SA).help("print JSON; =list names the versions of its shape"),
     opt("local").on(SA).ignored(ONE_CLUSTER),
     opt("long").short('l').on(SA).help("many fields"),
     opt("name").value("names").on(SA).help("only jobs of these names"),
@@ -318,7 +318,7 @@ static SACCT_ROWS: &[Opt] = &[
         .maybe("yes|no")
         .on(SA)
         .help("all components of a heterogeneous job where one\nis named, or only those that are"),
-    opt("yaml").maybe("version").on(SA).help("print YAML"),
+    opt("yaml").maybe("version").on(SA).help("print YAML; =list names the versions of its shape"),
 ];
 
 pub static SCONTROL: &[Section] =
@@ -332,7 +332,10 @@ static SCONTROL_ROWS: &[Opt] = &[
     opt("federation").on(CTL).ignored(ONE_CLUSTER),
     opt("future").short('F').on(CTL).ignored("no node is only planned"),
     opt("hide").on(CTL).ignored(NO_HIDDEN),
-    opt("json").maybe("version").on(CTL).help("print JSON: show job, node or partition"),
+    opt("json")
+        .maybe("version")
+        .on(CTL)
+        .help("print JSON: show job, node, partition or step;\n=list names the versions of its shape"),
     opt("local").on(CTL).ignored(ONE_CLUSTER),
     opt("oneliner").short('o').on(CTL).help("one line for each record"),
     opt("quiet").short('Q').on(CTL).help("no messages but errors"),
@@ -343,7 +346,10 @@ static SCONTROL_ROWS: &[Opt] = &[
         .on(CTL)
         .refused("changes are made as the user who asks for them", "sudo -u USER scontrol ..."),
     opt("verbose").short('v').on(CTL).help("say more"),
-    opt("yaml").maybe("version").on(CTL).help("print YAML: show job, node or partition"),
+    opt("yaml")
+        .maybe("version")
+        .on(CTL)
+        .help("print YAML: show job, node, partition or step;\n=list names the versions of its shape"),
 ];
 
 pub static SQUALL: &[Section] = &[Section { title: "Help options", rows: help_rows!(&[Squall], Some('h')) }];

@@ -72,7 +72,7 @@ static ROWS: &[Opt] = &[
     opt("sort-by-id").short('i').on(DIAG).ignored("nothing is listed by number"),
     opt("sort-by-time").short('t').on(DIAG).ignored("nothing is listed by time"),
     opt("sort-by-time2").short('T').on(DIAG).ignored("nothing is listed by time"),
-    opt("json").maybe("version").on(DIAG).help("print JSON"),
-    opt("yaml").maybe("version").on(DIAG).help("print YAML"),
+    opt("json").maybe("version").on(DIAG).help("print JSON; =list names the versions of its shape"),
+    opt("yaml").maybe("version").on(DIAG).help("print YAML; =list names the versions of its shape"),
     opt("debug").short('d').on(EFF).ignored("nothing is left to say"),
 ];
