@@ -6,7 +6,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 squall=$(realpath "${1:?the squall program}")
 shift
 clients=("$@")
-((${#clients[@]})) || clients=(nextflow_replay simple_slurm_client psij_client submitit_client parsl_client dask_client)
+((${#clients[@]})) || clients=(
+    nextflow_replay simple_slurm_client psij_client submitit_client parsl_client dask_client
+    gridtk_client pyslurmutils_client
+)
 
 work=$(mktemp -d /tmp/clients-XXXXXX)
 python3 -m venv "$work/venv" &&

@@ -12,7 +12,7 @@ use crate::show::json::{Answer, Member, Notation, Shape, Surroundings, Value, Ve
 use crate::show::moments::Moments;
 use squall_types::agent::ExitStatus;
 use squall_types::api::{AccountedJob, AccountedStep, ArrayView, JobState};
-use squall_types::{Span, Uid};
+use squall_types::{Reason, Span, Uid};
 
 /// What all jobs of an answer have in common.
 struct Jobs<'a> {
@@ -119,8 +119,9 @@ impl<'a> Jobs<'a> {
             ("job_id", job.job.0.into()),
             ("name", text(&job.name)),
             ("partition", text(&job.partition)),
-            ("hold", (job.priority == 0).into()),
-            ("priority", shape.number(job.priority)),
+            ("hold", matches!(job.reason, Reason::JobHeldUser | Reason::JobHeldAdmin).into()),
+            // Accounting has the one that was asked for.
+            ("priority", shape.perhaps(Some(job.priority).filter(|priority| *priority > 0))),
             ("qos", text(&job.qos)),
             ("qosreq", shape.since(Version::V42, text(""))),
             ("submit_line", text(&job.submit_line)),

@@ -328,7 +328,7 @@ pub fn accounted(view: &JobView, steps: Vec<AccountedStep>) -> AccountedJob {
         comment: view.comment.clone(),
         wckey: String::new(),
         constraint: view.constraint.clone(),
-        priority: view.priority,
+        priority: 0,
         cost: view.cost,
         steps,
         suspended: view.suspended,

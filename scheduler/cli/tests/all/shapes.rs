@@ -218,6 +218,12 @@ fn the_long_form_of_numbers_is_left_out_where_complex_values_are_asked_for() {
 }
 
 #[test]
+fn accounting_holds_nothing_that_nobody_held() {
+    let members = ["hold", "priority/set", "nodes"].map(|member| in_all("sacct -j 7", &format!("/jobs/0/{member}")));
+    assert_eq!(members.map(|values| values[2].clone()), [json!(false), json!(false), json!("None assigned")]);
+}
+
+#[test]
 fn what_a_running_job_holds_is_named_by_node() {
     let held = in_all("squeue -j 1", "/jobs/0/job_resources");
     assert_eq!(held[1]["allocated_nodes"][0]["nodename"], "n1");
