@@ -3,7 +3,7 @@
 
 mod answer;
 mod job;
-mod job_places;
+mod job_resources;
 pub mod node;
 pub mod partition;
 mod shape;

@@ -1,6 +1,6 @@
 //! A job as `squeue` and `scontrol show job` write it.
 
-use super::job_places::{resources, size};
+use super::job_resources::{resources, size};
 use super::value::{Member, Value};
 use super::version::{Shape, Version};
 use super::{Answer, Notation, Surroundings};
