@@ -10,6 +10,7 @@ const SA: &[Command] = &[Sacct];
 const CTL: &[Command] = &[Scontrol];
 
 const ONE_CLUSTER: &str = "there is one cluster and no federation of several";
+const FILLED_IN: &str = "patterns in names of files are always filled in";
 const NO_HIDDEN: &str = "no partition is hidden";
 
 macro_rules! help_rows {
@@ -44,6 +45,7 @@ static SQUEUE_ROWS: &[Opt] = &[
         .env_named(&[(Squeue, "SQUEUE_ARRAY_UNIQUE")])
         .help("display one unique pending job array\nelement per line"),
     opt("clusters").short('M').value("names").on(SQ).env_named(&[(Squeue, "SQUEUE_CLUSTERS")]).ignored(ONE_CLUSTER),
+    opt("expand-patterns").on(SQ).ignored(FILLED_IN),
     opt("federation").on(SQ).ignored(ONE_CLUSTER),
     opt("Format")
         .short('O')
@@ -268,7 +270,7 @@ static SACCT_ROWS: &[Opt] = &[
     opt("duplicates").short('D').on(SA).help("earlier attempts of requeued jobs, too"),
     opt("endtime").short('E').value("time").on(SA).help("jobs that were there before this time"),
     opt("env-vars").on(SA).refused("environments are not shown by accounting", ""),
-    opt("expand-patterns").on(SA).ignored("patterns are shown as they were given"),
+    opt("expand-patterns").on(SA).help("names of files with their patterns filled in, in StdErr, StdIn and StdOut"),
     opt("federation").on(SA).ignored(ONE_CLUSTER),
     opt("file")
         .short('f')
@@ -329,6 +331,7 @@ static SCONTROL_ROWS: &[Opt] = &[
     opt("cluster").value("name").on(CTL).ignored(ONE_CLUSTER),
     opt("clusters").short('M').value("name").on(CTL).ignored(ONE_CLUSTER),
     opt("details").short('d').on(CTL).help("show more of a job"),
+    opt("expand-patterns").on(CTL).ignored(FILLED_IN),
     opt("federation").on(CTL).ignored(ONE_CLUSTER),
     opt("future").short('F').on(CTL).ignored("no node is only planned"),
     opt("hide").on(CTL).ignored(NO_HIDDEN),

@@ -73,7 +73,7 @@ fn all_tres<'a>(job: &AccountedJob) -> Value<'a> {
 impl<'a> Jobs<'a> {
     fn row(&self, job: &'a AccountedJob, step: Option<&'a AccountedStep>) -> Row<'_> {
         let (moments, cluster) = (&self.moments, self.cluster);
-        Row { job, step, moments, cluster, unit: None, noconvert: false, window: None }
+        Row { job, step, moments, cluster, unit: None, noconvert: false, expand: false, window: None }
     }
 
     fn record(&self, job: &'a AccountedJob) -> Value<'a> {

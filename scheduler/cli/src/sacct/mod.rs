@@ -111,7 +111,8 @@ fn print(
         write!(invocation.out, "{}", line.heading(columns))?;
     }
     for job in jobs {
-        let row = |step| Row { job, step, moments: &moments, cluster: &cluster, unit, noconvert, window };
+        let expand = given.has("expand-patterns");
+        let row = |step| Row { job, step, moments: &moments, cluster: &cluster, unit, noconvert, expand, window };
         let mut rows = Vec::new();
         let (itself, steps) = question.parts(job);
         if itself {

@@ -1,5 +1,6 @@
 //! A job or a step as one line shows it.
 
+use crate::show::files::{Files, Stream};
 use crate::show::moments::Moments;
 use crate::show::{amounts, ids};
 use squall_types::agent::ExitStatus;
@@ -15,6 +16,8 @@ pub struct Row<'a> {
     /// `--units`.
     pub unit: Option<char>,
     pub noconvert: bool,
+    /// `--expand-patterns`: where streams lead, rather than what was asked for.
+    pub expand: bool,
     /// `--truncate`: nothing is shown before or after.
     pub window: Option<(Option<Timestamp>, Option<Timestamp>)>,
 }
@@ -29,6 +32,14 @@ pub fn accounted_state(state: JobState) -> JobState {
 }
 
 impl Row<'_> {
+    /// Where a stream of the job's script leads.
+    pub fn stream(&self, of: fn(Files) -> Stream) -> String {
+        self.of_job(|job| {
+            let stream = of(Files::accounted(job));
+            if self.expand { stream.path } else { stream.pattern }
+        })
+    }
+
     /// Empty for a step.
     pub fn of_job(&self, value: impl Fn(&AccountedJob) -> String) -> String {
         if self.step.is_some() { String::new() } else { value(self.job) }

@@ -36,6 +36,8 @@ fn fields_have_widths_of_their_own_and_of_the_callers() {
         "sacct -j 2.batch",
         "sacct -X -n -P -o jobid,state",
         "sacct -o JobID,State,NodeList --parsable2 -j 1 -j 2",
+        "sacct -X -n -P -j 1 -o StdIn,StdOut,StdErr",
+        "sacct -X -n -P -j 1 -o StdIn,StdOut,StdErr --expand-patterns",
         "sacct -X --noheader --format=jobid,state%20 --job '1,2,3'",
     ]));
 }
