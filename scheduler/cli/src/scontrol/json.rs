@@ -1,8 +1,8 @@
-//! `scontrol show` in JSON or YAML: nodes and partitions. Jobs are those of `squeue`.
+//! `scontrol show` in JSON or YAML: nodes and partitions. Jobs and steps are those of `squeue`.
 
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::show::json::{Answer, Notation, Surroundings, node, partition};
+use crate::show::json::{Answer, Notation, Surroundings, Value, node, partition};
 use squall_types::api::{NodeView, PartitionView};
 
 pub fn nodes(invocation: &mut Invocation<'_>, notation: Notation, nodes: &[&NodeView]) -> Result<i32, Failure> {
@@ -23,4 +23,10 @@ pub fn partitions(
     Answer::list("partitions", partitions, &surroundings, |one| record(*one))
         .with_moments(&["last_update"])
         .write(invocation, notation)
+}
+
+/// Of a kind of which there are none here: licences and reservations.
+pub fn none(invocation: &mut Invocation<'_>, notation: Notation, name: &'static str) -> Result<i32, Failure> {
+    let surroundings = Surroundings::of(invocation, notation.shape);
+    Answer::of(name, Value::NONE, &surroundings).with_moments(&["last_update"]).write(invocation, notation)
 }

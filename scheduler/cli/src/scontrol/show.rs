@@ -1,6 +1,6 @@
 //! `scontrol show`.
 
-use super::{Manner, config, hosts, job, node, partition, topology};
+use super::{Manner, config, hosts, job, json, node, partition, topology};
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::terminal::escaped;
@@ -43,8 +43,10 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
     let id = attached.or_else(|| words.first().cloned());
     let id = id.as_deref().filter(|id| !id.is_empty());
     let entity = entity(word);
-    if manner.notation.is_some() && !matches!(entity, Some("jobs" | "nodes" | "partitions" | "steps") | None) {
-        return Err(only_text(word));
+    match (entity, manner.notation) {
+        (Some("jobs" | "nodes" | "partitions" | "steps") | None, _) | (_, None) => {}
+        (Some(name @ ("licenses" | "reservations")), Some(notation)) => return json::none(invocation, notation, name),
+        (Some(_), Some(_)) => return Err(only_text(word)),
     }
     match entity {
         Some("jobs") => job::show(invocation, manner, id),
@@ -67,7 +69,7 @@ pub fn run(invocation: &mut Invocation<'_>, manner: Manner, words: &[String]) ->
 
 fn only_text(word: &str) -> Failure {
     Failure::error("scontrol", format_args!("{} is shown as text alone", escaped(word))).advising(Advice {
-        limit: "jobs, nodes, partitions and steps are written as JSON or YAML".to_owned(),
+        limit: "jobs, nodes, partitions, steps, reservations and licenses are written as JSON or YAML".to_owned(),
         try_this: "the same without --json or --yaml".to_owned(),
         ..Advice::default()
     })

@@ -140,7 +140,7 @@ fn desk() -> Desk {
     })
 }
 
-const COMMANDS: [(&str, &str); 8] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("squeue", "squeue -t all --json"),
     ("squeue", "scontrol show jobs --json"),
     ("nodes", "scontrol show nodes --json"),
@@ -148,6 +148,8 @@ const COMMANDS: [(&str, &str); 8] = [
     ("sinfo", "sinfo --json"),
     ("steps", "squeue --steps --json"),
     ("steps", "scontrol show steps --json"),
+    ("licenses", "scontrol show lic --json"),
+    ("reservations", "scontrol show reservations --json"),
     ("sacct", "sacct -a -S 2020-01-01 --json"),
 ];
 
