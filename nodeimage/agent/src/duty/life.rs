@@ -102,7 +102,7 @@ impl Life {
         match self {
             Life::Live(live) => match live.phase {
                 Phase::Accepted | Phase::Preparing | Phase::Examining => None,
-                Phase::Prepared if live.accepting.is_some() => None,
+                Phase::Prepared | Phase::Committing(_) if live.accepting.is_some() => None,
                 Phase::Prepared | Phase::Committing(_) | Phase::Starting => Some(AttemptState::Prepared),
                 Phase::Running { began, .. } => Some(AttemptState::Running { since: began.wall }),
             },

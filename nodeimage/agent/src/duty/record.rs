@@ -2,7 +2,7 @@
 
 use super::Now;
 use minicbor::{Decode, Encode};
-use squall_types::agent::{Assignment, AttemptEnd, StepEnd};
+use squall_types::agent::{AssignedPhase, Assignment, AttemptEnd, StepEnd};
 use squall_types::ids::Run;
 use squall_types::{Epoch, Span, StepId, Timestamp};
 
@@ -54,7 +54,13 @@ impl Record {
     /// machine that is lost before loses no more than that something was told, which is then told again.
     pub fn is_awaited(&self) -> bool {
         match self {
-            Record::Node(_) | Record::Run { .. } | Record::Damaged { .. } => true,
+            // That it was accepted is waited for by those who tell that it is prepared. What is to run at once is written
+            // down as such before it does, and lost before that it is only ordered again.
+            Record::Run { stage, .. } => match &**stage {
+                Stage::Accepted(assignment) => matches!(assignment.phase, AssignedPhase::Prepare),
+                Stage::Starting { .. } | Stage::Ended(_) => true,
+            },
+            Record::Node(_) | Record::Damaged { .. } => true,
             Record::Step(_) | Record::StepForgotten { .. } | Record::Forgotten { .. } => false,
         }
     }

@@ -50,8 +50,12 @@ fn only_what_somebody_waits_for_is_told_to_be_durable() {
     let (mut ledger, _) = Ledger::open(dir.path()).unwrap();
     let forgotten = Record::Forgotten { run: run(7, 1) };
     assert!(!ledger.write(vec![forgotten.clone()]).unwrap());
+    let accepted = |phase| written(9, Stage::Accepted(assignment(run(9, 1), &[], phase)));
+    let now = AssignedPhase::Run { started_at: Timestamp(0), suspended: false };
+    assert!(!ledger.write(vec![accepted(now)]).unwrap(), "before it runs, that it does is written down");
+    assert!(ledger.write(vec![accepted(AssignedPhase::Prepare)]).unwrap());
     assert!(ledger.write(vec![written(8, ended(1)), Record::Forgotten { run: run(8, 1) }]).unwrap());
-    assert_eq!(reopened(dir.path()).len(), 2, "all are written, in their order");
+    assert_eq!(reopened(dir.path()).len(), 3, "all are written, in their order");
 }
 
 fn starting(job: u32) -> Stage {

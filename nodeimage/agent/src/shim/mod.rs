@@ -168,7 +168,11 @@ impl Shim<'_> {
             usage: self.usage_now(),
             out_of_memory: self.plan.cell.out_of_memory() > 0,
         };
-        self.course.say_for_good(&Word::Exit(exit))
+        match self.plan.task {
+            Some(_) => self.course.say_for_good(&Word::Exit(exit)),
+            // Nothing was executed: that it is over is all, and the agent writes that down.
+            None => self.course.say(&Word::Exit(exit)),
+        }
     }
 
     /// SIGTERM, and then only patience: it is the agent that knows when to kill.
