@@ -32,8 +32,10 @@ pub(crate) struct Index {
     pub tokens: OrdMap<SubmitToken, JobId>,
     /// Who waits for the end (or start) of whom.
     pub dependants: OrdMap<JobId, OrdSet<JobId>>,
-    /// Live jobs of a user by name, for `singleton`, and those of them that have such a dependency.
-    pub names: OrdMap<(Uid, String), OrdSet<JobId>>,
+    /// Live jobs of a user by what is left of their name, for `singleton`: few bytes for each, and of those that are alike
+    /// the name itself decides.
+    pub names: OrdSet<(Uid, NameDigest, JobId)>,
+    /// Those of them that have such a dependency.
     pub singletons: OrdMap<(Uid, String), OrdSet<JobId>>,
     /// Nodes that are not gone.
     pub live_nodes: OrdSet<NodeId>,
@@ -51,6 +53,17 @@ pub(crate) struct Index {
     pub tallies: Tallies,
     /// The switch that each node hangs on, and those above it.
     pub wires: Arc<BTreeMap<NodeName, Vec<SwitchName>>>,
+}
+
+/// What is kept of a name to look for it: FNV-1a over its bytes, the same on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NameDigest(u64);
+
+impl NameDigest {
+    pub fn of(name: &str) -> NameDigest {
+        let with = |digest: u64, byte: u8| (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        NameDigest(name.bytes().fold(0xcbf2_9ce4_8422_2325, with))
+    }
 }
 
 impl Index {
@@ -88,22 +101,20 @@ impl Index {
     }
 
     fn take_spec(&mut self, job: &Job) {
-        let name = (job.spec.uid, job.spec.name.clone());
         if is_singleton(job) {
-            self.singletons.entry(name.clone()).or_default().insert(job.id);
+            self.singletons.entry((job.spec.uid, job.spec.name.clone())).or_default().insert(job.id);
         }
-        self.names.entry(name).or_default().insert(job.id);
+        self.names.insert((job.spec.uid, NameDigest::of(&job.spec.name), job.id));
         for target in targets(job) {
             self.dependants.entry(target).or_default().insert(job.id);
         }
     }
 
     fn forget_spec(&mut self, job: &Job) {
-        let name = (job.spec.uid, job.spec.name.clone());
         if is_singleton(job) {
-            remove(&mut self.singletons, &name, job.id);
+            remove(&mut self.singletons, &(job.spec.uid, job.spec.name.clone()), job.id);
         }
-        remove(&mut self.names, &name, job.id);
+        self.names.remove(&(job.spec.uid, NameDigest::of(&job.spec.name), job.id));
         targets(job).for_each(|target| remove(&mut self.dependants, &target, job.id));
     }
 
@@ -282,7 +293,10 @@ impl Cluster {
 
     /// Live jobs of this user and name, by id.
     pub(crate) fn namesakes(&self, uid: Uid, name: &str) -> impl Iterator<Item = JobId> {
-        self.index.names.get(&(uid, name.to_owned())).into_iter().flat_map(|jobs| jobs.iter().copied())
+        let digest = NameDigest::of(name);
+        let alike = self.index.names.range((uid, digest, JobId(0))..=(uid, digest, JobId(u32::MAX)));
+        let is_called = move |id: &JobId| self.jobs.get(id).is_some_and(|job| job.spec.name == name);
+        alike.map(|(_, _, id)| *id).filter(is_called)
     }
 
     /// Those of them that wait to be the only one.
