@@ -16,7 +16,7 @@ const SHRINK_PERCENT: u64 = 30;
 
 impl Draft {
     pub fn listed(&mut self, pool: &PoolName, listing: &Listing, asked_at: Timestamp) -> Reply {
-        self.learn_outcomes(pool, listing);
+        let parts = self.learn_outcomes(pool, listing);
         let shown: BTreeMap<&InstanceId, &SeenInstance> =
             listing.instances.iter().map(|seen| (&seen.instance, seen)).collect();
         self.see(pool, &shown);
@@ -33,14 +33,14 @@ impl Draft {
         if suspicious {
             return Reply::Done;
         }
-        self.close_unknown_orders(pool, asked_at);
+        self.close_unknown_orders(pool, asked_at, &parts);
         self.miss(pool, &shown, asked_at);
         self.miss_strangers(pool, &shown, asked_at);
         Reply::Done
     }
 
-    /// An order whose answer was lost: the listing shows what it brought.
-    fn learn_outcomes(&mut self, pool: &PoolName, listing: &Listing) {
+    /// An order whose answer was lost: the listing shows all that it was to bring. Of the others, what it shows of them.
+    fn learn_outcomes(&mut self, pool: &PoolName, listing: &Listing) -> BTreeMap<OrderId, Launched> {
         let mut found: BTreeMap<OrderId, Launched> = BTreeMap::new();
         for seen in listing.instances.iter().filter(|seen| !seen.ending) {
             if let (Some(order), Some(name)) = (seen.order, &seen.name) {
@@ -48,16 +48,18 @@ impl Draft {
                 found.entry(order).or_default().instances.push(instance);
             }
         }
+        let mut parts = BTreeMap::new();
         for (id, launched) in found {
             let Some(order) = self.cluster.orders.get(&id).filter(|order| order.request.pool == *pool) else {
                 continue;
             };
-            let complete = launched.instances.len() >= order.nodes.len();
-            // A part may still be growing into the whole while the call is under way.
-            if matches!(order.state, OrderState::Placed) && (complete || self.past(order.accept_by)) {
+            if launched.instances.len() < order.nodes.len() {
+                parts.insert(id, launched);
+            } else if matches!(order.state, OrderState::Placed) {
                 self.launched(id, &launched);
             }
         }
+        parts
     }
 
     fn see(&mut self, pool: &PoolName, shown: &BTreeMap<&InstanceId, &SeenInstance>) {
@@ -110,8 +112,9 @@ impl Draft {
         self.cluster.placed_orders().any(|order| order.request.pool == *pool)
     }
 
-    /// Past the token's life, two complete listings that were asked for later and show nothing are the answer.
-    fn close_unknown_orders(&mut self, pool: &PoolName, asked_at: Timestamp) {
+    /// Past the token's life, what two complete listings that were asked for later do not show was never launched: a part of
+    /// an order, which may have been growing into the whole before, or all of it.
+    fn close_unknown_orders(&mut self, pool: &PoolName, asked_at: Timestamp, parts: &BTreeMap<OrderId, Launched>) {
         let grace = self.pool_config(pool).absence_grace;
         let over: Vec<OrderId> = self
             .cluster
@@ -122,14 +125,30 @@ impl Draft {
             .collect();
         for id in over {
             let nodes = self.cluster.orders.get(&id).map(|order| order.nodes.clone()).unwrap_or_default();
+            let part = parts.get(&id);
+            let is_shown =
+                |node: &Node| part.is_some_and(|part| part.instances.iter().any(|instance| instance.name == node.name));
             // Rows that an admin has closed meanwhile wait for nothing.
             let known = nodes.iter().filter_map(|node| self.cluster.nodes.get(node)).filter(|node| !node.is_gone());
-            let known: Vec<(NodeId, Option<Timestamp>)> = known.map(|node| (node.id, node.missing_since)).collect();
-            match known.iter().filter_map(|(_, since)| *since).max() {
-                None if known.is_empty() => self.order_came_to_nothing(id),
-                None => known.into_iter().for_each(|(node, _)| self.emit(What::NodeMissing { node })),
-                Some(since) if asked_at >= since + grace => self.order_came_to_nothing(id),
-                Some(_) => {}
+            let known: Vec<&Node> = known.collect();
+            let back = known.iter().filter(|node| is_shown(node) && node.missing_since.is_some());
+            let back: Vec<NodeId> = back.map(|node| node.id).collect();
+            // What has joined is there, whatever a listing says of whose it is.
+            let unseen = known.iter().filter(|node| !is_shown(node) && node.instance.is_none());
+            let unseen: Vec<(NodeId, Option<Timestamp>)> = unseen.map(|node| (node.id, node.missing_since)).collect();
+            let fresh = unseen.iter().filter(|(_, since)| since.is_none()).map(|(node, _)| *node);
+            let fresh: Vec<NodeId> = fresh.collect();
+            let since = unseen.iter().filter_map(|(_, since)| *since).max();
+            back.into_iter().for_each(|node| self.emit(What::NodeSeen { node }));
+            if !fresh.is_empty() {
+                fresh.into_iter().for_each(|node| self.emit(What::NodeMissing { node }));
+            } else if since.is_none_or(|since| asked_at >= since + grace) {
+                match part {
+                    Some(part) => {
+                        self.launched(id, part);
+                    }
+                    None => self.order_came_to_nothing(id),
+                }
             }
         }
     }
