@@ -8,6 +8,7 @@ use crate::invocation::Invocation;
 use crate::select::{group_name, user_name};
 use crate::show::files::Files;
 use crate::show::ids;
+use crate::show::json::step::streams;
 use crate::show::json::{Answer, Member, Notation, Shape, Surroundings, Value, Version, seconds};
 use crate::show::moments::Moments;
 use squall_types::agent::ExitStatus;
@@ -81,7 +82,7 @@ impl<'a> Jobs<'a> {
         members.extend(self.who_and_what(job));
         members.extend(self.how_it_went(job));
         members.extend(asked(self.shape, job));
-        members.extend(files(self.shape, job));
+        members.extend(streams(self.shape, Version::V41, Files::accounted(job)));
         members.extend(not_here(self.shape));
         members.push(("cost_micro_usd", Value::Int(job.cost.0)));
         Value::Object(members)
@@ -212,19 +213,6 @@ fn asked(shape: Shape, job: &AccountedJob) -> [Member<'_>; 2] {
                 ("memory", shape.until(Version::V39, per_node.into())),
             ]),
         ),
-    ]
-}
-
-fn files<'a>(shape: Shape, job: &AccountedJob) -> [Member<'a>; 6] {
-    let Files { stdin, stdout, stderr } = Files::accounted(job);
-    let told = |text| shape.since(Version::V41, shape.text(text));
-    [
-        ("stdin", told(stdin.pattern)),
-        ("stdin_expanded", told(stdin.path)),
-        ("stdout", told(stdout.pattern)),
-        ("stdout_expanded", told(stdout.path)),
-        ("stderr", told(stderr.pattern)),
-        ("stderr_expanded", told(stderr.path)),
     ]
 }
 

@@ -7,6 +7,8 @@ use squall_types::api::{JobDetail, JobFilter};
 
 pub fn print(invocation: &mut Invocation<'_>, notation: Notation, filter: Option<&JobFilter>) -> Result<i32, Failure> {
     let mut jobs: Vec<JobDetail> = Vec::new();
-    super::each_details(invocation, filter, &mut |page| jobs.extend(page))?;
+    super::each(invocation, filter, |controller, filter, show| controller.each_details(filter, show), &mut |page| {
+        jobs.extend(page);
+    })?;
     write_jobs(invocation, notation, &jobs)
 }

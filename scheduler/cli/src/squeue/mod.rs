@@ -7,6 +7,7 @@ mod row;
 mod sort;
 mod steps;
 
+use crate::controller::Controller;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{self, Given, Parsed};
@@ -16,6 +17,7 @@ use crate::terminal::escaped;
 use fields::{FIELDS, Field, by_letter, by_name};
 use row::Row;
 use sort::{Lines, Order};
+use squall_proto::ClientError;
 use squall_types::api::{ArrayView, JobDetail, JobFilter, JobState, JobView};
 use squall_types::did_you_mean;
 use std::time::Duration;
@@ -76,11 +78,21 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
         });
     };
     if format.fields().any(Field::is_of_detail) {
-        each_details(invocation, filter.as_ref(), &mut |page| {
-            page.iter().for_each(|detail| show(&detail.view, Some(detail)));
-        })?;
+        each(
+            invocation,
+            filter.as_ref(),
+            |controller, filter, show| controller.each_details(filter, show),
+            &mut |page| {
+                page.iter().for_each(|detail: &JobDetail| show(&detail.view, Some(detail)));
+            },
+        )?;
     } else {
-        each_jobs(invocation, filter.as_ref(), &mut |page| page.iter().for_each(|job| show(job, None)))?;
+        each(
+            invocation,
+            filter.as_ref(),
+            |controller, filter, show| controller.each_jobs(filter, show),
+            &mut |page| page.iter().for_each(|job| show(job, None)),
+        )?;
     }
     tell_unknown(invocation, &format)?;
     if given.has("long") {
@@ -95,33 +107,21 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     Ok(0)
 }
 
-/// The jobs that a filter lets through; none where no job can meet the conditions.
-fn each_jobs(
-    invocation: &Invocation<'_>,
-    filter: Option<&JobFilter>,
-    each: &mut dyn FnMut(Vec<JobView>),
-) -> Result<(), Failure> {
-    let Some(filter) = filter else { return Ok(()) };
-    let mut none = true;
-    let told = invocation.controller.each_jobs(filter, &mut |page| {
-        none &= page.is_empty();
-        each(page);
-    });
-    told.map_err(|error| Failure::load("slurm_load_jobs", &error))?;
-    one_has_to_be_known(invocation, filter, none)
-}
+/// Asks a controller for jobs, and shows them page by page.
+type Ask<T> = fn(&dyn Controller, &JobFilter, &mut dyn FnMut(Vec<T>)) -> Result<(), ClientError>;
 
-/// The same with all that is known of each.
-fn each_details(
+/// The jobs that a filter lets through; none where no job can meet the conditions.
+fn each<T>(
     invocation: &Invocation<'_>,
     filter: Option<&JobFilter>,
-    each: &mut dyn FnMut(Vec<JobDetail>),
+    ask: Ask<T>,
+    show: &mut dyn FnMut(Vec<T>),
 ) -> Result<(), Failure> {
     let Some(filter) = filter else { return Ok(()) };
     let mut none = true;
-    let told = invocation.controller.each_details(filter, &mut |page| {
+    let told = ask(invocation.controller, filter, &mut |page| {
         none &= page.is_empty();
-        each(page);
+        show(page);
     });
     told.map_err(|error| Failure::load("slurm_load_jobs", &error))?;
     one_has_to_be_known(invocation, filter, none)

@@ -44,8 +44,14 @@ pub fn layout(step: StepId) -> &'static str {
 /// From v0.0.43: where the streams of the script lead; those of other steps are their client's.
 pub fn files<'a>(shape: Shape, job: &AccountedJob, step: &AccountedStep) -> [Member<'a>; 6] {
     let known = step.step == StepId::BATCH && shape.version >= Version::V43;
-    let Files { stdin, stdout, stderr } = if known { Files::accounted(job) } else { Files::default() };
-    let told = |text| shape.since(Version::V43, shape.text(text));
+    let files = if known { Files::accounted(job) } else { Files::default() };
+    streams(shape, Version::V43, files)
+}
+
+/// From that version on: what was asked for each stream, and where it leads.
+pub fn streams<'a>(shape: Shape, since: Version, files: Files) -> [Member<'a>; 6] {
+    let Files { stdin, stdout, stderr } = files;
+    let told = |text| shape.since(since, shape.text(text));
     [
         ("stdin", told(stdin.pattern)),
         ("stdin_expanded", told(stdin.path)),
