@@ -3,7 +3,8 @@
 use super::compare;
 use super::world::{Act, Setting, Want, World};
 use squall_core::plan::{IncrementalPlanner, Step, plan};
-use squall_types::{NodeId, Span};
+use squall_core::{Caller, Command, decide};
+use squall_types::{BlobDigest, JobSpec, NodeId, Span};
 
 /// Machines of so many CPUs: those with an odd number have the feature that `Want::prefers` 0 prefers, the others that
 /// of 3.
@@ -103,4 +104,19 @@ fn a_job_takes_what_is_there_or_coming_before_anything_is_bought_for_its_prefere
     assert_eq!(ordered(&found), ["small"]);
     let found = steps(&mut world, Want { cpus: 4, ..odd });
     assert_eq!(ordered(&found), ["middle"], "the others are taken");
+}
+
+#[test]
+fn a_feature_that_no_machine_has_or_could_have_cannot_be_preferred() {
+    let world = world(&[2], 1);
+    let refusal = |prefer: &str| {
+        let prefer = Some(prefer.parse().expect("a preference"));
+        let spec = Box::new(JobSpec { prefer, script: Some(BlobDigest([1; 32])), ..JobSpec::default() });
+        let submit = Command::Submit { spec, token: "one".into(), test_only: false };
+        decide(&world.cluster, world.now, &Caller::System, &submit).err().map(|refusal| refusal.to_string())
+    };
+    assert_eq!((refusal("even"), refusal("odd")), (None, None), "what could be bought counts");
+    let told = refusal("even&fast").expect("nothing is fast");
+    assert!(told.contains("Invalid preferred feature specification"), "{told}");
+    assert!(told.contains("no node has fast; features there: even, odd"), "{told}");
 }
