@@ -1,9 +1,10 @@
 //! Reading the machine's clocks.
 
 use crate::duty::Now;
+use crate::sys::read_short;
 use nix::time::{ClockId, clock_gettime};
 use squall_types::{Span, Timestamp};
-use std::fs;
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// Both clocks, now.
@@ -17,6 +18,6 @@ pub fn now() -> Now {
 /// What tells one boot of the machine from the next; empty where the kernel does not say. No process sees two.
 pub fn boot_id() -> String {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
-    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned());
+    let read = || read_short(Path::new("/proc/sys/kernel/random/boot_id")).map(|text| text.trim().to_owned());
     BOOT_ID.get_or_init(|| read().unwrap_or_default()).clone()
 }

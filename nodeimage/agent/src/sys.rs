@@ -1,14 +1,17 @@
 //! The few system calls that have no safe wrapper. Each function here is safe to call.
 #![allow(unsafe_code, reason = "system calls without a safe wrapper")]
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
     socketpair, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -86,20 +89,113 @@ pub fn wait_any(block: bool) -> io::Result<Option<Reaped>> {
 /// # Errors
 /// As the kernel says; and where this process has other threads, whose locks would never be let go in the copy.
 pub fn fork(child: impl FnOnce() -> i32) -> io::Result<u32> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
-        return Err(io::Error::other("a process with several threads is not copied"));
-    }
+    one_thread()?;
     // SAFETY: there is but this thread, so that the copy is whole: it may do whatever this process may.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
-        0 => {
-            // Nothing of the caller's goes on in the copy, also where it panics.
-            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
-            // SAFETY: never returns, and runs none of what the original registered for its own end.
-            unsafe { libc::_exit(code) }
-        }
+        0 => end_with(child),
         pid => Ok(pid as u32),
     }
+}
+
+/// As [`fork`], for what executes a program soon or ends: until then it works on the memory of this process, which waits
+/// for it, so that none is copied. All else is its own: descriptors, signals, rights. Every signal is blocked in it until
+/// it has [`default_signals`].
+///
+/// # Errors
+/// As [`fork`].
+pub fn fork_until_executed<F: FnOnce() -> i32>(child: F) -> io::Result<u32> {
+    extern "C" fn begin<F: FnOnce() -> i32>(child: *mut libc::c_void) -> i32 {
+        // SAFETY: it is the option below, which lives on since its owner waits, and which nobody else looks at meanwhile.
+        let child = unsafe { (*child.cast::<Option<F>>()).take() };
+        end_with(|| child.map_or(101, |child| child()))
+    }
+    one_thread()?;
+    let stack = Stack::new()?;
+    let mut child = Some(child);
+    let (all, mut before) = (SigSet::all(), SigSet::empty());
+    // A signal that this process catches would be caught in the new one as well, in the memory of both.
+    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&all), Some(&mut before))?;
+    // SAFETY: the stack is as large as it says and used by nobody else. This process stands still until the new one has
+    // another memory or is over, and it has no other threads: of what both see, one of them is at work at any moment.
+    let pid = unsafe {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(begin::<F>, stack.top(), flags, (&raw mut child).cast())
+    };
+    let cloned = if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid as u32) };
+    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    cloned
+}
+
+/// The rest of a process. Nothing of the caller's goes on in it, also where it panics.
+fn end_with(child: impl FnOnce() -> i32) -> ! {
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
+    // SAFETY: never returns, and runs none of what the original registered for its own end.
+    unsafe { libc::_exit(code) }
+}
+
+/// Whether this process has but one thread: the kernel counts them as the links of their folder.
+fn one_thread() -> io::Result<()> {
+    match std::fs::metadata("/proc/self/task")?.nlink() {
+        3 => Ok(()),
+        _ => Err(io::Error::other("a process with several threads is not copied")),
+    }
+}
+
+/// A stack for another process, with a page below it that ends whoever uses more.
+struct Stack(*mut libc::c_void);
+
+impl Stack {
+    const GUARD: usize = 64 << 10;
+    const BYTES: usize = Stack::GUARD + (512 << 10);
+
+    fn new() -> io::Result<Stack> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        let rights = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice, of which the lowest part is taken away again.
+        unsafe {
+            let stack = libc::mmap(std::ptr::null_mut(), Stack::BYTES, rights, flags, -1, 0);
+            if stack == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            let stack = Stack(stack);
+            match libc::mprotect(stack.0, Stack::GUARD, libc::PROT_NONE) {
+                0 => Ok(stack),
+                _ => Err(io::Error::last_os_error()),
+            }
+        }
+    }
+
+    fn top(&self) -> *mut libc::c_void {
+        self.0.wrapping_byte_add(Stack::BYTES)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own.
+        unsafe { libc::munmap(self.0, Stack::BYTES) };
+    }
+}
+
+/// Reads a file of `/proc` or of a control group that is short: those the kernel gives in one piece.
+///
+/// # Errors
+/// As the kernel says.
+pub fn read_short(path: &Path) -> io::Result<String> {
+    let mut bytes = [0; 4096];
+    let mut file = std::fs::File::open(path)?;
+    let length = file.read(&mut bytes)?;
+    let mut text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+    if length == bytes.len() {
+        file.read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// Whether a folder has folders in it. Where the file system does not count them, it may have.
+pub fn has_folders(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|folder| folder.nlink() != 2)
 }
 
 /// Every signal as a new program expects it: nothing blocked, nothing ignored.

@@ -5,12 +5,13 @@
 mod bench;
 
 use bench::{Bench, alive, containments, until};
-use squall_types::Span;
-use squall_types::agent::{EndCause, ExitStatus, SignalTarget, StopWhy};
+use squall_types::agent::{AssignedPhase, Assignment, EndCause, ExitStatus, SignalTarget, StopWhy};
+use squall_types::{Span, Timestamp};
 use squalld::cell::{Containment, Process};
 use squalld::duty::{DutyInput, Found, Remains};
 use squalld::shim::records::Folder;
 use std::process::{Child, Command};
+use std::sync::Arc;
 
 /// Leaves a daemon: two forks, a session of its own, files closed, and deaf to SIGTERM.
 const DAEMON: &str = "#!/bin/sh\n\
@@ -240,20 +241,27 @@ async fn a_killed_shim_means_lost_and_nothing_of_the_job_lives() {
 
 #[tokio::test]
 async fn a_launch_that_never_began_is_proved_and_can_never_begin_later() {
-    let mut bench = Bench::new(Containment::Auto);
-    let job = bench.job("#!/bin/sh\ntouch ran\n");
-    bench.prepare(&job).await;
-    bench.restart();
-    assert_eq!(bench.found(&job).await, Found::Prepared);
-    // A shim of the dead agent comes late.
-    bench.hands.start(job.clone(), 1);
-    assert!(matches!(bench.next().await, DutyInput::ShimFailed { .. }));
-    assert!(!bench.work().join("ran").exists());
-    // The next launch does run.
-    bench.hands.start(job.clone(), 2);
-    assert!(matches!(bench.next().await, DutyInput::ShimStarted { .. }));
-    bench.end().await;
-    assert!(bench.work().join("ran").exists());
+    let at_once = AssignedPhase::Run { started_at: Timestamp(0), suspended: false };
+    for (phase, found) in [(AssignedPhase::Prepare, Found::Prepared), (at_once, Found::NeverBegan)] {
+        let mut bench = Bench::new(Containment::Auto);
+        let job = Assignment { phase, ..bench.job("#!/bin/sh\ntouch ran\n") };
+        bench.prepare(&job).await;
+        bench.restart();
+        assert_eq!(bench.found(&job).await, found);
+        if found == Found::NeverBegan {
+            // What nobody else waits for is prepared anew.
+            bench.prepare(&job).await;
+        }
+        // A shim of the dead agent comes late.
+        bench.hands.start(Arc::new(job.clone()), 1);
+        assert!(matches!(bench.next().await, DutyInput::ShimFailed { .. }));
+        assert!(!bench.work().join("ran").exists());
+        // The next launch does run.
+        bench.hands.start(Arc::new(job.clone()), 2);
+        assert!(matches!(bench.next().await, DutyInput::ShimStarted { .. }));
+        bench.end().await;
+        assert!(bench.work().join("ran").exists());
+    }
 }
 
 #[tokio::test]

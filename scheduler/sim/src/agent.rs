@@ -12,6 +12,7 @@ use squall_types::ids::Run;
 use squall_types::{AttemptState, Epoch, Span, Timestamp};
 use squalld::duty::{Duty, DutyConfig, DutyInput, DutyOutput, Found, Record, RecordId, Remains};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A service manager starts a dead agent again after so long, in milliseconds.
 const RESTART: (i64, i64) = (500, 20_000);
@@ -196,7 +197,9 @@ impl World {
                 let after = self.dice.millis(5, 1500);
                 self.schedule(after, Happening::Prepared { machine: id, agent, run: assignment.run, well });
             }
-            DutyOutput::StartShim { assignment, launch } => self.start_shim(id, agent, *assignment, launch),
+            DutyOutput::StartShim { assignment, launch } => {
+                self.start_shim(id, agent, Arc::unwrap_or_clone(assignment), launch)
+            }
             DutyOutput::StopShim { run, why, .. } => self.terminate(id, run, why),
             DutyOutput::Freeze { run } => self.freeze(id, run),
             DutyOutput::Thaw { run } => self.thaw(id, run),

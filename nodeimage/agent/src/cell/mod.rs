@@ -11,12 +11,13 @@ pub use ground::{Containment, Ground};
 pub use process::Process;
 
 use crate::shim::records;
+use crate::sys::{has_folders, read_short};
 use minicbor::{Decode, Encode};
 use squall_types::Span;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,20 +99,30 @@ impl Cell {
             Kind::Groups(groups) => {
                 let within = |path: &String| format!("{path}/{name}");
                 // Limits are those of the run: where the unified hierarchy tells the parts apart, the others need not.
-                let part = match &groups.unified {
+                Kind::Groups(match &groups.unified {
                     Some(path) => Groups { unified: Some(within(path)), v1: groups.v1.clone() },
                     None => Groups {
                         unified: None,
                         v1: groups.v1.iter().map(|(controller, path)| (controller.clone(), within(path))).collect(),
                     },
-                };
-                for folder in part.all() {
-                    fs::create_dir_all(folder)?;
-                }
-                Kind::Groups(part)
+                })
             }
         };
-        Ok(Cell { marker, dir, kind })
+        let part = Cell { marker, dir, kind };
+        for folder in part.own() {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(part)
+    }
+
+    /// Its groups, without those that a part shares with its run.
+    fn own(&self) -> impl Iterator<Item = &Path> {
+        let own = Path::new(&self.dir).file_name();
+        let groups = match &self.kind {
+            Kind::Groups(groups) => Some(groups),
+            Kind::Bare => None,
+        };
+        groups.into_iter().flat_map(Groups::all).filter(move |folder| folder.file_name() == own)
     }
 
     /// Puts the calling process, and so all that it will start, into the cell.
@@ -202,7 +213,7 @@ impl Cell {
     }
 
     /// The file that freezes its groups, and whether that is of version 2.
-    fn freezer(&self) -> Option<(std::path::PathBuf, bool)> {
+    fn freezer(&self) -> Option<(PathBuf, bool)> {
         let Kind::Groups(groups) = &self.kind else { return None };
         let unified = groups.unified.as_deref().map(|path| (Path::new(path).join("cgroup.freeze"), true));
         let v1 = groups.controller("freezer").map(|path| (path.join("freezer.state"), false));
@@ -259,7 +270,7 @@ impl Cell {
     /// Nothing lives in it.
     pub fn is_empty(&self) -> bool {
         if let Kind::Groups(Groups { unified: Some(path), .. }) = &self.kind
-            && let Ok(events) = fs::read_to_string(Path::new(path).join("cgroup.events"))
+            && let Ok(events) = read_short(&Path::new(path).join("cgroup.events"))
         {
             return value_of(&events, "populated") == Some(0);
         }
@@ -271,7 +282,7 @@ impl Cell {
         let Kind::Groups(groups) = &self.kind else { return 0 };
         // Version 2 counts what happened below; version 1 only what happened in the very group.
         let v2 = groups.unified.as_deref().and_then(|path| {
-            let events = fs::read_to_string(Path::new(path).join("memory.events")).ok()?;
+            let events = read_short(&Path::new(path).join("memory.events")).ok()?;
             value_of(&events, "oom_kill")
         });
         v2.or_else(|| groups.controller("memory").map(v1_out_of_memory)).unwrap_or(0)
@@ -280,7 +291,7 @@ impl Cell {
     /// CPU time that it has used in user space and in the kernel, where the groups count that.
     pub fn cpu_time(&self) -> Option<(Span, Span)> {
         let Kind::Groups(groups) = &self.kind else { return None };
-        let read = |path: &Path, file: &str| fs::read_to_string(path.join(file)).ok();
+        let read = |path: &Path, file: &str| read_short(&path.join(file)).ok();
         let span = |value: u64| Span::from_millis(i64::try_from(value).unwrap_or(i64::MAX));
         if let Some(text) = groups.unified.as_deref().and_then(|path| read(Path::new(path), "cpu.stat"))
             && let (Some(user), Some(system)) = (value_of(&text, "user_usec"), value_of(&text, "system_usec"))
@@ -295,22 +306,27 @@ impl Cell {
 
     /// Removes the groups of an empty cell. Those that a part shares with its run stay.
     pub fn remove(&self) {
-        if let Kind::Groups(groups) = &self.kind {
-            let own = Path::new(&self.dir).file_name();
-            for folder in groups.all().filter(|folder| folder.file_name() == own) {
-                remove_tree(folder);
-            }
-        }
+        self.own().for_each(remove_tree);
+    }
+
+    /// Removes its groups and those of these parts if nothing lives in them and there are no other parts: a group that has
+    /// a process or another part cannot be removed. `false` where something is left, or where only a scan can tell.
+    pub fn remove_if_empty(&self, parts: &[&str]) -> bool {
+        let gone = |folder: &Path| match fs::remove_dir(folder) {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(()) => true,
+        };
+        let Kind::Groups(groups) = &self.kind else { return false };
+        self.own().all(|folder| {
+            let shared = groups.unified.as_deref().is_some_and(|unified| Path::new(unified) != folder);
+            (shared || parts.iter().all(|part| gone(&folder.join(part)))) && gone(folder)
+        })
     }
 }
 
 /// Control groups are removed from the leaves up; their files go with them.
 fn remove_tree(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path());
-        }
-    }
+    within(folder).for_each(|below| remove_tree(&below));
     if let Err(error) = fs::remove_dir(folder)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -324,18 +340,19 @@ fn listed(folder: &Path, found: &mut BTreeSet<Process>) {
     found.extend(
         text.lines().filter_map(|line| process::stat(line.parse().ok()?)).filter(|s| !s.zombie).map(|s| s.process),
     );
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            listed(&entry.path(), found);
-        }
-    }
+    within(folder).for_each(|below| listed(&below, found));
+}
+
+/// The groups within a group. Most have none, and dozens of files.
+fn within(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = has_folders(folder).then(|| fs::read_dir(folder).into_iter().flatten().flatten());
+    let folders = entries.into_iter().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|folder| folder.path())
 }
 
 fn v1_out_of_memory(folder: &Path) -> u64 {
-    let control = fs::read_to_string(folder.join("memory.oom_control")).unwrap_or_default();
-    let within = fs::read_dir(folder).into_iter().flatten().flatten();
-    let below = within.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    value_of(&control, "oom_kill").unwrap_or(0) + below.map(|entry| v1_out_of_memory(&entry.path())).sum::<u64>()
+    let control = read_short(&folder.join("memory.oom_control")).unwrap_or_default();
+    value_of(&control, "oom_kill").unwrap_or(0) + within(folder).map(|below| v1_out_of_memory(&below)).sum::<u64>()
 }
 
 /// `NAME VALUE` lines.

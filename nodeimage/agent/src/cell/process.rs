@@ -5,6 +5,7 @@ use squall_types::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
+use std::path::Path;
 
 /// The most bytes that are read of one process's environment.
 const MAX_ENVIRON: u64 = 4 << 20;
@@ -66,7 +67,7 @@ impl Process {
 
 /// Reads `/proc/PID/stat`.
 pub fn stat(pid: u32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = crate::sys::read_short(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
     // The name is in parentheses and may hold anything, parentheses and blanks included.
     let after_name = &text[text.rfind(')')? + 1..];
     let mut fields = after_name.split_ascii_whitespace();

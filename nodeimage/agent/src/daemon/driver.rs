@@ -131,10 +131,10 @@ impl Driver {
             DutyOutput::Prepare { assignment } => {
                 // It gets its socket while it is prepared.
                 self.starting.insert(assignment.run, clock::now());
-                self.hands.prepare(*assignment);
+                self.hands.prepare(assignment);
             }
             DutyOutput::Abandon { run } => self.hands.abandon(run),
-            DutyOutput::StartShim { assignment, launch } => self.start(*assignment, launch),
+            DutyOutput::StartShim { assignment, launch } => self.start(assignment, launch),
             DutyOutput::StopShim { run, why, .. } => {
                 tracing::info!(job = %run.job, attempt = %run.attempt, reason = ?why, "stopping");
                 self.hands.stop(self.duty.assignment(run), run, why);
@@ -158,7 +158,7 @@ impl Driver {
     }
 
     /// Lets a shim loose as soon as there is a socket for what it executes: a script may ask at once.
-    fn start(&mut self, assignment: Assignment, launch: u32) {
+    fn start(&mut self, assignment: Arc<Assignment>, launch: u32) {
         let (hands, mut served, run) = (self.hands.clone(), self.served.clone(), assignment.run);
         self.starting.insert(run, clock::now());
         tokio::spawn(async move {

@@ -2,11 +2,12 @@
 
 use crate::duty::Now;
 use squall_types::agent::Assignment;
+use std::sync::Arc;
 
 /// A run that is being executed, or is about to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveRun {
-    pub assignment: Assignment,
+    pub assignment: Arc<Assignment>,
     pub began: Now,
     pub stage: RunStage,
 }
@@ -24,7 +25,7 @@ pub enum RunStage {
 
 impl LiveRun {
     /// Whether nothing that the services use has changed.
-    pub fn is_same(&self, assignment: &Assignment, stage: RunStage) -> bool {
-        self.stage == stage && self.assignment == *assignment
+    pub fn is_same(&self, assignment: &Arc<Assignment>, stage: RunStage) -> bool {
+        self.stage == stage && (Arc::ptr_eq(&self.assignment, assignment) || self.assignment == *assignment)
     }
 }

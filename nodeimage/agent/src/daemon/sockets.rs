@@ -9,6 +9,7 @@ use super::options::Options;
 use crate::cell::Process;
 use crate::hands::Hands;
 use crate::steps::StepService;
+use futures_util::{StreamExt, stream};
 use squall_proto::client::Client;
 use squall_proto::server::{Channel, Failure, Forward, bind_unix, builder, client_service, step_service};
 use squall_types::ids::Run;
@@ -94,7 +95,7 @@ impl Sockets {
     }
 
     async fn serve(&self, path: &Path, run: Run) -> io::Result<JoinHandle<()>> {
-        let incoming = bind_unix(path, MODE).await?;
+        let mut incoming = bind_unix(path, MODE).await?;
         let (hands, runs) = (self.hands.clone(), self.runs.clone());
         let (membership, options, key) = (self.membership.clone(), self.options.clone(), self.key.clone());
         let choose = move |channel: &Channel| {
@@ -107,11 +108,13 @@ impl Sockets {
             let client = Client::lazy(&target).map_err(Failure::from)?;
             Ok(client.for_job(live.assignment.credential.clone()))
         };
-        let router = builder()
-            .add_service(client_service(Arc::new(Forward::new(choose))))
-            .add_service(step_service(self.steps.clone()));
+        let steps = self.steps.clone();
         Ok(tokio::spawn(async move {
-            if let Err(error) = router.serve_with_incoming(incoming).await {
+            // Most jobs never ask anything: what would serve them is made for the first who does.
+            let Some(first) = incoming.next().await else { return };
+            let router =
+                builder().add_service(client_service(Arc::new(Forward::new(choose)))).add_service(step_service(steps));
+            if let Err(error) = router.serve_with_incoming(stream::iter([first]).chain(incoming)).await {
                 tracing::warn!(job = %run.job, %error, "a job's socket failed");
             }
         }))

@@ -7,6 +7,7 @@ use squall_types::agent::{
 };
 use squall_types::ids::Run;
 use squall_types::{Epoch, Generation, Span};
+use std::sync::Arc;
 
 /// Everything that happens to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,14 +65,14 @@ pub enum DutyOutput {
     },
     /// Set up everything and execute nothing; may be asked again for the same run.
     Prepare {
-        assignment: Box<Assignment>,
+        assignment: Arc<Assignment>,
     },
     /// What is being prepared is not wanted any more; nothing of it may be left. Its answer counts for nothing.
     Abandon {
         run: Run,
     },
     StartShim {
-        assignment: Box<Assignment>,
+        assignment: Arc<Assignment>,
         /// Told apart from earlier launches, which are proved to have executed nothing.
         launch: u32,
     },

@@ -7,6 +7,7 @@ use squall_types::agent::{
 };
 use squall_types::ids::Run;
 use squall_types::{Span, Timestamp};
+use std::sync::Arc;
 
 /// What is known of a run.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub(super) enum Life {
 #[derive(Clone, Debug)]
 pub(super) struct Live {
     /// As last ordered; once it stops, its phase says why.
-    pub assignment: Assignment,
+    pub assignment: Arc<Assignment>,
     pub launch: u32,
     /// Of the machine when that launch was let loose.
     pub boot: String,
@@ -126,6 +127,7 @@ impl Life {
 impl Live {
     pub fn new(assignment: Assignment, phase: Phase) -> Live {
         let (pause, boot) = (Pause::default(), String::new());
+        let assignment = Arc::new(assignment);
         Live { assignment, launch: 0, boot, warned: false, pause, freezes: None, accepting: None, phase }
     }
 
@@ -150,10 +152,10 @@ impl Live {
     /// The stage that the ledger should show now.
     pub fn stage(&self) -> Stage {
         match self.phase {
-            Phase::Accepted | Phase::Preparing | Phase::Prepared => Stage::Accepted(self.assignment.clone()),
+            Phase::Accepted | Phase::Preparing | Phase::Prepared => Stage::Accepted((*self.assignment).clone()),
             Phase::Committing(_) | Phase::Starting | Phase::Examining | Phase::Running { .. } => {
                 let (launch, warned, pause, boot) = (self.launch, self.warned, self.pause, self.boot.clone());
-                Stage::Starting { assignment: self.assignment.clone(), launch, warned, pause, boot }
+                Stage::Starting { assignment: (*self.assignment).clone(), launch, warned, pause, boot }
             }
         }
     }
@@ -180,7 +182,8 @@ impl Live {
             AssignedPhase::Stop { .. } => 2,
         };
         let before = self.assignment.clone();
-        match (&mut self.assignment.phase, newer.phase) {
+        let assignment = Arc::make_mut(&mut self.assignment);
+        match (&mut assignment.phase, newer.phase) {
             // The first reason stays; the grace may only become shorter.
             (AssignedPhase::Stop { grace, .. }, AssignedPhase::Stop { grace: shorter, .. }) => {
                 *grace = shorter.min(*grace);
@@ -191,9 +194,14 @@ impl Live {
             (phase, wanted) if rank(&wanted) >= rank(phase) => *phase = wanted,
             _ => {}
         }
-        self.assignment.detail = newer.detail;
-        self.assignment.credential = newer.credential;
-        self.assignment != before
+        assignment.detail = newer.detail;
+        assignment.credential = newer.credential;
+        let changed = *assignment != *before;
+        if !changed {
+            // Whoever looks whether it is the same sees at once that it is.
+            self.assignment = before;
+        }
+        changed
     }
 }
 
@@ -213,7 +221,7 @@ impl Duty {
                             && matches!(live.assignment.phase, AssignedPhase::Run { suspended: false, .. }) =>
                     {
                         live.phase = Phase::Starting;
-                        let assignment = Box::new(live.assignment.clone());
+                        let assignment = live.assignment.clone();
                         self.out.push(DutyOutput::StartShim { assignment, launch: live.launch });
                     }
                     Phase::Committing(_) => live.phase = Phase::Prepared,
@@ -247,7 +255,7 @@ impl Duty {
             }
             (Phase::Accepted, AssignedPhase::Prepare | AssignedPhase::Run { .. }) if may_begin => {
                 live.phase = Phase::Preparing;
-                let assignment = Box::new(live.assignment.clone());
+                let assignment = live.assignment.clone();
                 self.out.push(DutyOutput::Prepare { assignment });
             }
             (Phase::Prepared, AssignedPhase::Run { suspended: false, .. }) if may_begin => {

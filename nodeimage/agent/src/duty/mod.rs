@@ -38,6 +38,7 @@ use squall_types::agent::{AgentOrder, AgentReport, Assignment, AttemptEnd, Attem
 use squall_types::ids::Run;
 use squall_types::{Attempt, Epoch, Generation, JobId, Span, StepId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Runs that one node keeps, ended ones that are not acknowledged included.
 pub const MAX_RUNS: usize = 4096;
@@ -244,12 +245,12 @@ impl Duty {
     }
 
     /// The assignment of a run that is not over.
-    pub fn assignment(&self, run: Run) -> Option<&Assignment> {
+    pub fn assignment(&self, run: Run) -> Option<&Arc<Assignment>> {
         self.live(run).map(|live| &live.assignment)
     }
 
     /// Runs that are not over, with their assignments.
-    pub fn assignments(&self) -> impl Iterator<Item = &Assignment> {
+    pub fn assignments(&self) -> impl Iterator<Item = &Arc<Assignment>> {
         self.lives.values().filter_map(|life| match life {
             Life::Live(live) => Some(&live.assignment),
             _ => None,

@@ -9,6 +9,7 @@ use squall_types::agent::{
 use squall_types::ids::Run;
 use squall_types::{Epoch, Generation, Span, StepId, Timestamp};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Duty {
     pub(super) fn ordered(&mut self, now: Now, order: AgentOrder) {
@@ -141,7 +142,7 @@ impl Duty {
             Some(Life::Live(live)) => {
                 if !matches!(live.assignment.phase, AssignedPhase::Stop { .. }) {
                     let grace = live.assignment.detail.kill_wait;
-                    live.assignment.phase = AssignedPhase::Stop { why: StopWhy::Cancelled, grace };
+                    Arc::make_mut(&mut live.assignment).phase = AssignedPhase::Stop { why: StopWhy::Cancelled, grace };
                     self.update_record(run);
                 }
                 self.advance(now, run);

@@ -6,6 +6,7 @@ use crate::canary;
 use squall_types::Span;
 use squall_types::agent::{AgentReport, AssignedPhase, SignalTarget, StopWhy};
 use squall_types::ids::Run;
+use std::sync::Arc;
 
 /// Between two kills of something that does not die.
 pub const KILL_AGAIN_AFTER: Span = Span::from_secs(10);
@@ -84,7 +85,7 @@ impl Duty {
         }
         if now.uptime >= live.limit_at(began) && !deaf {
             let grace = live.assignment.detail.kill_wait;
-            live.assignment.phase = AssignedPhase::Stop { why: StopWhy::TimeLimit, grace };
+            Arc::make_mut(&mut live.assignment).phase = AssignedPhase::Stop { why: StopWhy::TimeLimit, grace };
             self.update_record(run);
             self.advance(now, run);
         } else if let Some(warn_at) = live.warn_at(began)

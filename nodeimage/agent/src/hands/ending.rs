@@ -1,6 +1,6 @@
 //! Stops, signals, and what is left when a run is over.
 
-use super::{Hands, suspend};
+use super::{Hands, lock, suspend};
 use crate::cell::{Cell, Process};
 use crate::clock;
 use crate::duty::DutyInput;
@@ -12,6 +12,8 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The part of a cell in which the batch script is.
+pub(super) const BATCH: &str = "batch";
 /// Where a shim left no word: somebody killed it.
 pub(super) const SHIM_GONE: &str = "its shim was killed, and with it what is known of its end";
 /// Between two reports that something cannot be killed.
@@ -28,10 +30,11 @@ pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, ch
     let end = {
         let hands = hands.clone();
         tokio::task::spawn_blocking(move || {
+            let record = hands.folder(run).record();
             clear(&hands, run);
             // Shims of steps that wait for a client to come back need not: the run is over.
-            tell_shims(&hands, run);
-            of_record(&hands.folder(run).record()).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
+            records::shims_of_steps(&hands.places.run(run)).into_iter().for_each(|shim| shim.signal(libc::SIGTERM));
+            of_record(&record).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
         })
         .await
     };
@@ -64,15 +67,21 @@ pub(super) async fn reap(child: Option<Child>) {
 pub(super) fn clear(hands: &Hands, run: Run) {
     suspend::let_go(hands, run);
     let cell = whole(hands, run);
-    while !cell.clear(PATIENCE) {
-        tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
+    if !cell.remove_if_empty(&[BATCH]) {
+        while !cell.clear(PATIENCE) {
+            tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
+        }
+        cell.remove();
     }
-    cell.remove();
+    // Only of what will be forgotten, and only then.
+    if let Some(made) = lock(&hands.made).get_mut(&run) {
+        (made.gone, made.ready) = (true, None);
+    }
 }
 
 /// The cell of a run, as written down or, where that is lost, as it must have been.
 pub(super) fn whole(hands: &Hands, run: Run) -> Cell {
-    hands.cell(run).unwrap_or_else(|| super::prepare::cell_named(hands, run))
+    hands.cell_made(run).or_else(|| hands.cell(run)).unwrap_or_else(|| super::prepare::cell_named(hands, run))
 }
 
 /// The end of a run as its shim wrote it down.

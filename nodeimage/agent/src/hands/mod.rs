@@ -17,7 +17,7 @@ pub use files::resolve;
 use crate::cell::{Cell, Ground};
 use crate::duty::{DutyInput, Found, Remains};
 use crate::launch::environment::NodeFacts;
-use crate::launch::{Outlive, SelfCommand};
+use crate::launch::{Identity, Outlive, SelfCommand};
 use crate::ledger::Places;
 use crate::measure::Machine;
 use crate::shim::ShimPlan;
@@ -35,6 +35,26 @@ use tokio::task::AbortHandle;
 pub(crate) const NO_PLAN: &str = "nothing says how the job was started on this node";
 /// Shims that are started at once; more wait their turn.
 const STARTS_AT_ONCE: usize = 16;
+
+/// What this agent has made for a run and knows without looking.
+#[derive(Debug)]
+struct Made {
+    /// Where the script is executed here.
+    ready: Option<Ready>,
+    /// Somebody else was told where its cell is, and may have made a part of it at any time.
+    shared: bool,
+    /// Nothing is left of its cell.
+    gone: bool,
+}
+
+/// What was found out about a run while it was prepared.
+#[derive(Clone, Debug)]
+struct Ready {
+    cell: Cell,
+    identity: Identity,
+    /// As it was submitted.
+    environment: Arc<Vec<u8>>,
+}
 
 /// Where scripts and environments come from.
 pub trait Blobs: Send + Sync + 'static {
@@ -65,6 +85,8 @@ pub struct Hands {
     /// Which CPUs each run is bound to.
     bound: Mutex<BTreeMap<Run, Vec<u32>>>,
     suspended: suspend::Suspended,
+    /// Until the run is forgotten.
+    made: Mutex<BTreeMap<Run, Made>>,
 }
 
 impl Hands {
@@ -97,15 +119,19 @@ impl Hands {
             preparing: Mutex::default(),
             bound: Mutex::default(),
             suspended: suspend::Suspended::default(),
+            made: Mutex::default(),
         }
     }
 
     /// Sets everything up and executes nothing.
-    pub fn prepare(self: &Arc<Self>, assignment: Assignment) {
+    pub fn prepare(self: &Arc<Self>, assignment: Arc<Assignment>) {
         let (hands, run) = (self.clone(), assignment.run);
         let task = tokio::spawn(async move {
             let input = match prepare::prepare(&hands, &assignment).await {
-                Ok(()) => DutyInput::Prepared { run },
+                Ok(ready) => {
+                    lock(&hands.made).insert(run, Made { ready, shared: false, gone: false });
+                    DutyInput::Prepared { run }
+                }
                 Err(detail) => DutyInput::PrepareFailed { run, detail },
             };
             lock(&hands.preparing).remove(&run);
@@ -124,6 +150,9 @@ impl Hands {
 
     /// Clears away the cell of a run that executes nothing any more. Its folder goes when the run is forgotten.
     pub fn discard(self: &Arc<Self>, run: Run) {
+        if lock(&self.made).remove(&run).is_some_and(|made| made.gone && !made.shared) {
+            return;
+        }
         let hands = self.clone();
         tokio::task::spawn_blocking(move || {
             ending::whole(&hands, run).remove();
@@ -132,7 +161,7 @@ impl Hands {
     }
 
     /// Lets a shim loose, and watches it.
-    pub fn start(self: &Arc<Self>, assignment: Assignment, launch: u32) {
+    pub fn start(self: &Arc<Self>, assignment: Arc<Assignment>, launch: u32) {
         tokio::spawn(start::start(self.clone(), assignment, launch));
     }
 
@@ -142,7 +171,7 @@ impl Hands {
     }
 
     /// SIGTERM to everything of the run, after a word in its error output.
-    pub fn stop(self: &Arc<Self>, assignment: Option<&Assignment>, run: Run, why: StopWhy) {
+    pub fn stop(self: &Arc<Self>, assignment: Option<&Arc<Assignment>>, run: Run, why: StopWhy) {
         let (hands, assignment) = (self.clone(), assignment.cloned());
         tokio::task::spawn_blocking(move || {
             if let Some(assignment) = assignment {
@@ -193,6 +222,9 @@ impl Hands {
 
     /// What the shim of a run was told to do; `None` where it was told nothing, or where that is lost.
     pub(crate) fn plan(&self, run: Run) -> Option<ShimPlan> {
+        if let Some(made) = lock(&self.made).get_mut(&run) {
+            made.shared = true;
+        }
         self.folder(run).record().plan().cloned()
     }
 
@@ -222,6 +254,15 @@ impl Hands {
 
     fn bind_again(&self, run: Run, cpus: Vec<u32>) {
         lock(&self.bound).insert(run, cpus);
+    }
+
+    /// The cell of a run that this agent has made.
+    fn cell_made(&self, run: Run) -> Option<Cell> {
+        lock(&self.made).contains_key(&run).then(|| prepare::cell_named(self, run))
+    }
+
+    fn ready(&self, run: Run) -> Option<Ready> {
+        lock(&self.made).get(&run)?.ready.clone()
     }
 
     fn unbind(&self, run: Run) {

@@ -1,7 +1,7 @@
 //! Everything that can be done before a run begins, and everything that can go wrong before it does.
 
-use super::Hands;
 use super::files::{self, executes};
+use super::{Hands, Ready};
 use crate::cell::{Cell, Limits, MARKER};
 use crate::clock;
 use crate::launch::Identity;
@@ -9,7 +9,7 @@ use crate::ledger::make_dir;
 use crate::shim::ShimPlan;
 use crate::shim::records::{Prepared, Word};
 use minicbor::bytes::ByteVec;
-use squall_types::agent::Assignment;
+use squall_types::agent::{AssignedPhase, Assignment};
 use squall_types::ids::Run;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -20,11 +20,12 @@ use std::sync::Arc;
 /// The name under which a script sees itself, as in Slurm.
 const SCRIPT: &str = "slurm_script";
 
-/// Makes folder, script and cell of a run. Asked again, it makes them again.
+/// Makes folder, script and cell of a run. Asked again, it makes them again. What it has found out comes back where the
+/// script is executed here.
 ///
 /// # Errors
 /// In words for the person whose job it is.
-pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Result<(), String> {
+pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Result<Option<Ready>, String> {
     let spec = &assignment.detail.spec;
     let run = assignment.run;
     let identity = Identity::of(spec.uid.0, spec.gid.0).map_err(|error| error.to_string())?;
@@ -38,7 +39,8 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
         None => Arc::default(),
     };
     let (hands, allocation, waits) = (hands.clone(), assignment.allocation.clone(), !executes(assignment));
-    let work = move || -> io::Result<()> {
+    let at_once = !waits && matches!(assignment.phase, AssignedPhase::Run { .. });
+    let work = move || -> io::Result<Option<Ready>> {
         // There already, unless something has removed it.
         make_dir(&hands.places.run(run), 0o711)?;
         let limits = Limits { memory_mib: allocation.memory_mib, cpus: allocation.cpus };
@@ -46,18 +48,23 @@ pub(super) async fn prepare(hands: &Arc<Hands>, assignment: &Assignment) -> Resu
         if let Some(script) = script {
             write_script(&script_path(&hands, run), &script, &identity)?;
         }
-        let environment = ByteVec::from(environment.to_vec());
         let folder = hands.folder(run);
         // Whoever asks for preparations knows that nothing was executed.
         folder.begin_anew_if_damaged()?;
+        if at_once {
+            // An agent that ends before it has let the script loose leaves that to the next one, which prepares anew.
+            return Ok(Some(Ready { cell, identity, environment }));
+        }
         let mut course = folder.course()?;
         if waits {
             // All that there is to say to a shim that executes nothing; and steps find the cell.
-            let cpus = hands.bind(run, allocation.cpus);
+            let (cell, cpus) = (cell.clone(), hands.bind(run, allocation.cpus));
             course.say(&Word::Plan(Box::new(ShimPlan { cell, task: None, cpus })))?;
         }
         // The last, since it says that all the rest is there.
-        course.say(&Word::Prepared(Prepared { boot_id: clock::boot_id(), environment }))
+        let (boot_id, submitted) = (clock::boot_id(), ByteVec::from(environment.to_vec()));
+        course.say(&Word::Prepared(Prepared { boot_id, environment: submitted }))?;
+        Ok((!waits).then_some(Ready { cell, identity, environment }))
     };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
     done.map_err(|error| format!("the node could not prepare the job: {error}"))
@@ -88,12 +95,15 @@ pub(super) fn script_path(hands: &Hands, run: Run) -> PathBuf {
 
 /// Writes the script into a folder in which nobody else can make anything, for the user alone to read and execute.
 fn write_script(path: &Path, script: &[u8], identity: &Identity) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o700).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    let mut new = OpenOptions::new();
+    new.write(true).create_new(true).mode(0o700).custom_flags(libc::O_NOFOLLOW);
+    let mut file = match new.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            new.open(path)?
+        }
+        opened => opened?,
+    };
     file.write_all(script)?;
     // By descriptor, and of a file that nobody else could reach yet: no path is ever given away.
     if identity.switch {

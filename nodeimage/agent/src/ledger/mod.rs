@@ -119,7 +119,7 @@ impl Ledger {
         for record in &records {
             match record {
                 Record::Node(node) => sealed::write(&self.places.state.join("node"), node)?,
-                Record::Run { run, .. } if !self.places.run(*run).exists() => make_dir(&self.places.run(*run), 0o711)?,
+                Record::Run { run, .. } if self.held.run(*run).is_none() => make_dir(&self.places.run(*run), 0o711)?,
                 _ => {}
             }
         }

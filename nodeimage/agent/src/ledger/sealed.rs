@@ -81,19 +81,26 @@ pub fn read_all<T>(path: &Path) -> Frames<T>
 where
     T: for<'b> Decode<'b, ()>,
 {
+    match File::open(path) {
+        Ok(file) => read_all_of(&file),
+        Err(error) => Frames { values: Vec::new(), whole: error.kind() == io::ErrorKind::NotFound },
+    }
+}
+
+/// The same of a file that is open, and was neither read nor written to since.
+pub fn read_all_of<T>(file: &File) -> Frames<T>
+where
+    T: for<'b> Decode<'b, ()>,
+{
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| whole(file, &mut bytes));
+    let read = whole(file, &mut bytes);
     let mut values = Vec::new();
     let mut rest = bytes.as_slice();
     while let Some((value, length)) = first(rest) {
         values.push(value);
         rest = &rest[length..];
     }
-    let read = match read {
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-        Ok(_) => true,
-    };
-    Frames { values, whole: read && rest.is_empty() }
+    Frames { values, whole: read.is_ok() && rest.is_empty() }
 }
 
 /// The sealed value at the beginning of `bytes`, and its length there; nothing where there is no whole one.
@@ -117,12 +124,12 @@ where
         Err(error) => return Err(SealedError::Unreadable(error)),
     };
     let mut bytes = Vec::new();
-    whole(file, &mut bytes).map_err(SealedError::Unreadable)?;
+    whole(&file, &mut bytes).map_err(SealedError::Unreadable)?;
     unseal(&bytes)
 }
 
 /// Reads a file, in one piece where it does not grow meanwhile, and no more of it than there may be.
-fn whole(file: File, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn whole(file: &File, bytes: &mut Vec<u8>) -> io::Result<()> {
     let most = HEADER + MAX_CONTENT;
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(most).min(most);
     // One more, so that the end is seen without another growth.

@@ -8,14 +8,14 @@ pub mod nursery;
 pub mod records;
 pub mod step;
 
-use crate::cell::{Cell, Process};
+use crate::cell::{Cell, Kind, Process};
 use crate::clock;
 use crate::launch::{TaskPlan, task};
 use crate::ledger::parse_run;
 use crate::sys::{self, Reaped};
 use minicbor::{Decode, Encode};
 use nix::sys::signal::{SigSet, Signal};
-use records::{Claim, Clean, Course, Exit, Failed, Folder, Started, Word};
+use records::{Claim, Clean, Course, CourseRecord, Exit, Failed, Folder, Started, Word};
 use squall_types::Span;
 use squall_types::agent::{ExitStatus, Usage};
 use std::fs::File;
@@ -79,13 +79,13 @@ fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
     // Not a leader yet where the agent started it plainly; then no terminal of the agent's reaches it.
     let _ = nix::unistd::setsid();
     nix::unistd::chdir("/")?;
-    let record = folder.record();
-    let plan = record.plan().ok_or_else(|| io::Error::other("nothing says what is to be executed"))?;
     let claim = Claim { shim: Some(Process::myself()), boot_id: clock::boot_id() };
-    if !folder.claim(launch, &claim).map_err(io::Error::other)? {
-        return Ok(());
-    }
-    let mut shim = Shim { course: folder.course()?, plan, usage: Usage::default(), main: None, ended: None };
+    let no_plan = || io::Error::other("nothing says what is to be executed");
+    let planned = |record: &CourseRecord| record.plan().map(drop).ok_or_else(no_plan);
+    let mut course = folder.course()?;
+    let Some(record) = course.claim(launch, &claim, planned).map_err(io::Error::other)? else { return Ok(()) };
+    let plan = record.plan().ok_or_else(no_plan)?;
+    let mut shim = Shim { course, plan, usage: Usage::default(), main: None, ended: None };
     match &plan.task {
         Some(task) => {
             if let Err(text) = shim.execute(task) {
@@ -96,7 +96,7 @@ fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
     }
     say_started();
     shim.wait(&signals)?;
-    shim.clear()
+    shim.over()
 }
 
 /// The agent that started this shim reads until the end of this pipe; a later agent looks into the folder.
@@ -123,13 +123,13 @@ struct Shim<'a> {
 }
 
 impl Shim<'_> {
-    /// Executes the script; the text says why that failed. The stage between is a copy of this process: to execute this
-    /// program once more for it would cost more than all else that a start does here.
+    /// Executes the script; the text says why that failed. The stage between works on the memory of this process: to
+    /// execute this program once more for it, or to copy it, would cost more than all else that a start does here.
     fn execute(&mut self, plan: &TaskPlan) -> Result<(), String> {
         let failed = |error: io::Error| format!("the job's first process cannot be made: {error}");
         let (mut reason, said) = io::pipe().map_err(failed)?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-        let pid = sys::fork(|| match std_streams(&null, &said) {
+        let pid = sys::fork_until_executed(|| match std_streams(&null, &said) {
             Ok(()) => task::become_planned(plan),
             Err(_) => 1,
         })
@@ -162,17 +162,33 @@ impl Shim<'_> {
                 _ => self.reap(),
             }
         }
-        let exit = Exit {
-            status: self.ended.unwrap_or_default(),
-            ended: clock::now(),
-            usage: self.usage_now(),
-            out_of_memory: self.plan.cell.out_of_memory() > 0,
-        };
-        match self.plan.task {
-            Some(_) => self.course.say_for_good(&Word::Exit(exit)),
-            // Nothing was executed: that it is over is all, and the agent writes that down.
-            None => self.course.say(&Word::Exit(exit)),
+        Ok(())
+    }
+
+    /// Writes down how it ended, and sees to it that nothing of it lives.
+    fn over(&mut self) -> io::Result<()> {
+        let (status, ended, usage) = (self.ended.unwrap_or_default(), clock::now(), self.usage_now());
+        // Asked only where it would be the reason.
+        let out_of_memory = status != ExitStatus::default() && self.plan.cell.out_of_memory() > 0;
+        let exit = Word::Exit(Exit { status, ended, usage, out_of_memory });
+        if self.is_clean() {
+            self.course.say_all(&[exit, Word::Clean(Clean { usage })])?;
+            return self.keep();
         }
+        self.course.say(&exit)?;
+        self.keep()?;
+        self.clear()
+    }
+
+    /// Whether it is plain to see that nothing lives: with marks alone one look is not enough.
+    fn is_clean(&self) -> bool {
+        matches!(self.plan.cell.kind, Kind::Groups(_)) && self.plan.cell.is_empty()
+    }
+
+    /// That it is over outlives the machine before anybody hears of it: an agent that is there writes it down itself.
+    fn keep(&mut self) -> io::Result<()> {
+        // Where nothing was executed, that it is over is all, and every agent writes that down.
+        if self.plan.task.is_some() && !nursery::has_agent() { self.course.keep() } else { Ok(()) }
     }
 
     /// SIGTERM, and then only patience: it is the agent that knows when to kill.

@@ -1,9 +1,10 @@
 //! What is written down of a run on its node, and what an agent reads there: one file, `course`, to which first the agent
 //! and then the shim of a launch append.
 //!
-//! Synced is what counts after the loss of the machine: how a launch ended. All else says something of preparations and
-//! processes, which are lost with the machine: also that a launch was claimed, since what the agent's ledger shows as let
-//! loose before the machine booted is never let loose again.
+//! Durable is what counts after the loss of the machine: how a launch ended. The agent's ledger says that before anybody
+//! hears of it, and a shim whose agent is gone makes this file last until there is one again. All else says something of
+//! preparations and processes, which are lost with the machine: also that a launch was claimed, since what the ledger
+//! shows as let loose before the machine booted is never let loose again.
 
 use super::ShimPlan;
 use super::step;
@@ -11,6 +12,7 @@ use crate::cell::Process;
 use crate::clock;
 use crate::duty::Now;
 use crate::ledger::sealed::{self, Frames};
+use crate::sys;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use squall_types::agent::{ExitStatus, Usage};
@@ -127,12 +129,33 @@ impl Course {
     /// As the file system says. Nothing of the word is then in the file: half a word would hide all that follows it, and a
     /// disk that is full when a job starts may have room when it ends.
     pub fn say(&mut self, word: &Word) -> io::Result<()> {
-        let before = self.file.metadata()?.len();
-        let said = self.file.write_all(&sealed::seal(word)?);
-        if said.is_err() {
-            self.file.set_len(before)?;
+        self.say_all(std::slice::from_ref(word))
+    }
+
+    /// Several words at once.
+    ///
+    /// # Errors
+    /// As [`Course::say`]: then none of them is there.
+    pub fn say_all(&mut self, words: &[Word]) -> io::Result<()> {
+        let bytes = words.iter().map(sealed::seal).collect::<io::Result<Vec<_>>>()?.concat();
+        let mut written = 0;
+        while written < bytes.len() {
+            let wrote = self.file.write(&bytes[written..]).and_then(|length| match length {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                length => Ok(length),
+            });
+            match wrote {
+                Ok(length) => written += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if written > 0 {
+                        self.file.set_len(self.file.metadata()?.len().saturating_sub(written as u64))?;
+                    }
+                    return Err(error);
+                }
+            }
         }
-        said
+        Ok(())
     }
 
     /// Durable when it returns.
@@ -141,9 +164,54 @@ impl Course {
     /// As the file system says.
     pub fn say_for_good(&mut self, word: &Word) -> io::Result<()> {
         self.say(word)?;
+        self.keep()
+    }
+
+    /// Makes all that was said durable.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn keep(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
         // And that there is such a file: nothing that was said before needed to last.
         sealed::sync_dir(&self.dir)
+    }
+
+    /// Claims a launch, if what is written down by then pleases; says what that was. `None` where somebody else has it.
+    ///
+    /// # Errors
+    /// Where nobody can claim it, and what `pleases` says.
+    pub fn claim(
+        &mut self,
+        launch: u32,
+        claim: &Claim,
+        pleases: impl FnOnce(&CourseRecord) -> io::Result<()>,
+    ) -> Result<Option<CourseRecord>, ClaimError> {
+        // Two who claim at once look one after the other. A process that ends lets go.
+        self.file.lock()?;
+        let claimed = self.claim_alone(launch, claim, pleases);
+        // By hand: a copy of this process that is about to become a job would hold it as well.
+        self.file.unlock()?;
+        claimed
+    }
+
+    fn claim_alone(
+        &mut self,
+        launch: u32,
+        claim: &Claim,
+        pleases: impl FnOnce(&CourseRecord) -> io::Result<()>,
+    ) -> Result<Option<CourseRecord>, ClaimError> {
+        let Frames { values, whole } = sealed::read_all_of(&self.file);
+        let record = CourseRecord { words: values, whole };
+        pleases(&record)?;
+        if record.claim(launch).is_some() {
+            return Ok(None);
+        }
+        if !record.whole {
+            return Err(ClaimError::Damaged);
+        }
+        self.say(&Word::Claim { launch, claim: claim.clone() })?;
+        Ok(Some(record))
     }
 }
 
@@ -180,25 +248,7 @@ impl Folder {
         if self.record().claim(launch).is_some() {
             return Ok(false);
         }
-        let mut course = self.course()?;
-        // Two who claim at once look one after the other. A process that ends lets go.
-        course.file.lock()?;
-        let claimed = self.claim_alone(&mut course, launch, claim);
-        // By hand: a copy of this process that is about to become a job would hold it as well.
-        course.file.unlock()?;
-        claimed
-    }
-
-    fn claim_alone(&self, course: &mut Course, launch: u32, claim: &Claim) -> Result<bool, ClaimError> {
-        let record = self.record();
-        if record.claim(launch).is_some() {
-            return Ok(false);
-        }
-        if !record.whole {
-            return Err(ClaimError::Damaged);
-        }
-        course.say(&Word::Claim { launch, claim: claim.clone() })?;
-        Ok(true)
+        Ok(self.course()?.claim(launch, claim, |_| Ok(()))?.is_some())
     }
 
     /// To append to.
@@ -206,7 +256,7 @@ impl Folder {
     /// # Errors
     /// As the file system says.
     pub fn course(&self) -> io::Result<Course> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(self.path())?;
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(self.path())?;
         Ok(Course { file, dir: self.0.clone() })
     }
 
@@ -280,13 +330,20 @@ impl CourseRecord {
 /// All shims of a run that have claimed something since the machine booted: its own, and those of its steps, which have
 /// folders within it.
 pub fn shims(run_dir: &Path) -> BTreeSet<Process> {
-    let steps = fs::read_dir(run_dir).into_iter().flatten().flatten();
-    let steps = steps.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
-    let of_steps = steps.filter_map(|entry| step::claimed(&entry.path()));
     let own = Folder(run_dir.to_owned()).record();
     let boot_id = clock::boot_id();
-    let claims = own.claims().map(|(_, claim)| claim.clone()).chain(of_steps);
-    claims.filter(|claim| claim.boot_id == boot_id).filter_map(|claim| claim.shim).collect()
+    let claims = own.claims().filter(|(_, claim)| claim.boot_id == boot_id);
+    claims.filter_map(|(_, claim)| claim.shim).chain(shims_of_steps(run_dir)).collect()
+}
+
+/// The same without the run's own.
+pub fn shims_of_steps(run_dir: &Path) -> Vec<Process> {
+    if !sys::has_folders(run_dir) {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(run_dir).into_iter().flatten().flatten();
+    let steps = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("step-"));
+    steps.filter_map(|entry| step::shim_of(&entry.path())).collect()
 }
 
 #[cfg(test)]

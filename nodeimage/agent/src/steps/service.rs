@@ -53,7 +53,7 @@ pub struct StepService {
 
 /// Somebody who proved for which job he comes.
 pub(super) struct Admitted {
-    pub assignment: Assignment,
+    pub assignment: Arc<Assignment>,
     pub credential: Credential,
 }
 

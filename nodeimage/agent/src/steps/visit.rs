@@ -15,6 +15,7 @@ use squall_types::step::StepAttach;
 use squall_types::visit::{FileBegin, FilePart, FileStored, LiveStep};
 use std::io::{self, Read, Write};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -25,7 +26,7 @@ const MAX_REASON: u64 = 1024;
 
 impl StepService {
     /// The run that the credential lets somebody visit on this node.
-    async fn visited(&self, credential: &[u8]) -> Result<Assignment, Failure> {
+    async fn visited(&self, credential: &[u8]) -> Result<Arc<Assignment>, Failure> {
         let Admitted { assignment, credential } = self.admit(credential, RunStage::Up).await?;
         match &credential.action {
             Action::Visit { nodes } if nodes.iter().any(|node| node.name == self.hands.node) => Ok(assignment),

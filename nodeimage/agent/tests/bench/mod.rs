@@ -145,14 +145,14 @@ impl Bench {
         let run = assignment.run;
         let stage = Box::new(Stage::Accepted(assignment.clone()));
         self.ledger.write(vec![Record::Run { run, stage }]).unwrap();
-        self.hands.prepare(assignment.clone());
+        self.hands.prepare(Arc::new(assignment.clone()));
         assert_eq!(self.next().await, DutyInput::Prepared { run });
     }
 
     /// Takes a job to the point where it runs.
     pub async fn start(&mut self, assignment: &Assignment) -> Now {
         self.prepare(assignment).await;
-        self.hands.start(assignment.clone(), 1);
+        self.hands.start(Arc::new(assignment.clone()), 1);
         match self.next().await {
             DutyInput::ShimStarted { began, .. } => began,
             other => panic!("{other:?}"),
@@ -173,12 +173,12 @@ impl Bench {
 
     pub async fn fails(&mut self, assignment: &Assignment) -> String {
         let run = assignment.run;
-        self.hands.prepare(assignment.clone());
+        self.hands.prepare(Arc::new(assignment.clone()));
         match self.next().await {
             DutyInput::PrepareFailed { detail, .. } => return detail,
             other => assert_eq!(other, DutyInput::Prepared { run }),
         }
-        self.hands.start(assignment.clone(), 1);
+        self.hands.start(Arc::new(assignment.clone()), 1);
         match self.next().await {
             DutyInput::ShimFailed { detail, .. } => detail,
             DutyInput::ShimEnded { end, .. } => end.detail,
@@ -191,7 +191,7 @@ impl Bench {
     }
 
     pub fn stop(&self, assignment: &Assignment, why: StopWhy) {
-        self.hands.stop(Some(assignment), assignment.run, why);
+        self.hands.stop(Some(&Arc::new(assignment.clone())), assignment.run, why);
     }
 }
 

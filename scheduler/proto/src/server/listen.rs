@@ -22,15 +22,20 @@ pub fn builder() -> Server {
 /// # Errors
 /// `AddrInUse` where another process listens there, else what the system says.
 pub async fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListenerStream> {
-    match UnixStream::connect(path).await {
-        Ok(_) => {
-            let text = format!("another process listens on {}", path.display());
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            match UnixStream::connect(path).await {
+                Ok(_) => {
+                    let text = format!("another process listens on {}", path.display());
+                    return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+                Err(_) => {}
+            }
+            UnixListener::bind(path)?
         }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
+        bound => bound?,
+    };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     Ok(UnixListenerStream::new(listener))
 }
