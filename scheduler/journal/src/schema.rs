@@ -20,6 +20,10 @@ const APPLICATION_ID: i32 = 0x53_51_4a_4e;
 /// Prepared statements that a connection keeps: more than there are in this crate.
 const STATEMENTS: usize = 128;
 
+/// Pages that the connection that writes keeps, in KiB: the inner pages of all indexes over millions of jobs, and the
+/// last leaves. Other pages come from the system's cache; four times as much made no submission faster.
+const WRITER_CACHE_KIB: u32 = 8 << 10;
+
 /// How long a job was in the system, as a class: the first of [`LENGTHS`] that it stayed below, or the number of them. With
 /// it an index finds what was there at some time: of a class, only what was submitted so long before.
 macro_rules! length_class {
@@ -178,7 +182,8 @@ impl Location {
             if self.storage != StorageKind::Files {
                 connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
             }
-            connection.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768")?;
+            connection.execute_batch("PRAGMA temp_store=MEMORY")?;
+            connection.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
             Ok(connection)
         });
         opened.map_err(JournalError::sql("opening the database", &db))
