@@ -151,7 +151,7 @@ impl Cluster {
         self.index.calendar.set(Due::Job(id), job_due(&self.config, &job));
         self.index.look_at_job(&self.config, &self.accounts, before.as_deref(), Some(&job));
         self.recount(before.as_deref(), Some(&job));
-        if job.bears_token() {
+        if job.bears_token() && !before.as_ref().is_some_and(|before| before.bears_token()) {
             self.index.answers_to(&job.token, id);
         }
         let moved = before.filter(|before| discriminant(&before.phase) != discriminant(&job.phase));
@@ -204,10 +204,6 @@ impl Cluster {
         if let Some((has, by)) = has.zip(has_by) {
             self.index.tallies.add(by, has);
         }
-    }
-
-    pub(crate) fn forget_token(&mut self, token: &SubmitToken) {
-        self.index.tokens.remove(token);
     }
 
     pub(crate) fn put_node(&mut self, node: Node) {
@@ -276,10 +272,9 @@ impl Cluster {
         nodes.values().for_each(|node| self.put_node(node.clone()));
         orders.values().for_each(|order| self.put_order(order.clone()));
         // An array answers to its token until its last element is purged.
-        let tokens = self.arrays.values().map(|array| (array.token.clone(), array.array));
-        self.index.tokens.extend(tokens);
+        self.arrays.values().for_each(|array| self.index.answers_to(&array.token, array.array));
         let spent = self.spent_tokens.iter().map(|((_, token), job)| (token.clone(), *job));
-        self.index.tokens.extend(spent);
+        self.index.spent.extend(spent);
         self
     }
 

@@ -52,7 +52,7 @@ fn detail(cluster: &Cluster, job: &Job, placement: &Placement, rank: u32) -> Ass
         })
     });
     AssignmentDetail {
-        spec: job.spec.as_ref().clone(),
+        spec: job.spec.to_spec(),
         nodes: peers(cluster, placement),
         rank,
         time_limit: placement.time_limit,
@@ -89,7 +89,7 @@ fn components(cluster: &Cluster, job: &Job, rank: u32) -> Vec<Component> {
     let Some(place) = job.het().filter(|place| place.is_leader() && rank == 0) else { return Vec::new() };
     let component = |job: &Job| {
         let placement = job.placement()?;
-        let spec = JobSpec { script: None, environment: None, ..job.spec.as_ref().clone() };
+        let spec = JobSpec { script: None, environment: None, ..job.spec.to_spec() };
         let partition = placement.partition.to_string();
         Some(Component { job: job.id, spec, nodes: peers(cluster, placement), partition })
     };

@@ -62,7 +62,7 @@ fn pending(cluster: &Cluster, now: Timestamp, job: &Job, told: &mut Explanation)
         block(reason, gate_text(job, reason, until, now), until);
     }
     if gate(cluster, job, now) == Gate::Open && !elements_may_go(cluster, job, now) {
-        let text = format!("waits for {}: what corresponds to it has not ended well", job.spec.dependency);
+        let text = format!("waits for {}: what corresponds to it has not ended well", job.spec.dependency());
         block(Reason::Dependency, text, None);
     }
     if let Some(array) = job.array().and_then(|array| cluster.arrays.get(&array))
@@ -234,8 +234,8 @@ fn gate_text(job: &Job, reason: Reason, until: Option<Timestamp>, now: Timestamp
                 failures => format!("not before {time} from now, after {failures} failed attempts"),
             }
         }
-        Reason::Dependency => format!("waits for {}", job.spec.dependency),
-        Reason::DependencyNeverSatisfied => format!("{} can no longer come true", job.spec.dependency),
+        Reason::Dependency => format!("waits for {}", job.spec.dependency()),
+        Reason::DependencyNeverSatisfied => format!("{} can no longer come true", job.spec.dependency()),
         Reason::PartitionDown => "its partitions are down or no longer configured".to_owned(),
         other => other.word().to_owned(),
     }

@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::config::ClusterConfig;
 use crate::due::Calendar;
 use crate::job::{Job, JobPhase};
+use crate::kept::Shares;
 use crate::node::{Node, NodeState};
 use crate::order::Order;
 use crate::queue::QueueKey;
@@ -29,14 +30,20 @@ pub(crate) struct Index {
     pub live: OrdSet<JobId>,
     /// Ended jobs by time, for the purge.
     pub ended: OrdSet<(Timestamp, JobId)>,
-    pub tokens: OrdMap<SubmitToken, JobId>,
+    /// Which record of those that were submitted together answers to their token, by what is left of it: few bytes for
+    /// each, and of those that are alike the token itself decides.
+    pub tokens: OrdSet<(TextDigest, JobId)>,
+    /// Tokens of jobs that were purged.
+    pub spent: OrdMap<SubmitToken, JobId>,
     /// Who waits for the end (or start) of whom.
     pub dependants: OrdMap<JobId, OrdSet<JobId>>,
     /// Live jobs of a user by what is left of their name, for `singleton`: few bytes for each, and of those that are alike
     /// the name itself decides.
-    pub names: OrdSet<(Uid, NameDigest, JobId)>,
+    pub names: OrdSet<(Uid, TextDigest, JobId)>,
     /// Those of them that have such a dependency.
     pub singletons: OrdMap<(Uid, String), OrdSet<JobId>>,
+    /// What their specs have in common.
+    pub shares: Shares,
     /// Nodes that are not gone.
     pub live_nodes: OrdSet<NodeId>,
     pub pool_nodes: OrdMap<PoolName, OrdSet<NodeId>>,
@@ -55,14 +62,14 @@ pub(crate) struct Index {
     pub wires: Arc<BTreeMap<NodeName, Vec<SwitchName>>>,
 }
 
-/// What is kept of a name to look for it: FNV-1a over its bytes, the same on every machine.
+/// What is kept of a text to look for it: FNV-1a over its bytes, the same on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct NameDigest(u64);
+pub(crate) struct TextDigest(u64);
 
-impl NameDigest {
-    pub fn of(name: &str) -> NameDigest {
+impl TextDigest {
+    pub fn of(text: &str) -> TextDigest {
         let with = |digest: u64, byte: u8| (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        NameDigest(name.bytes().fold(0xcbf2_9ce4_8422_2325, with))
+        TextDigest(text.bytes().fold(0xcbf2_9ce4_8422_2325, with))
     }
 }
 
@@ -91,9 +98,7 @@ impl Index {
         set(&mut self.live, |_| true);
         set(&mut self.active, |job| !job.is_pending());
         set(&mut self.claiming, |job| matches!(job.phase, JobPhase::Configuring(_)));
-        let known = |job: &Job| (job.spec.uid, job.spec.name.clone(), job.spec.dependency.clone());
-        let same_spec =
-            |before: &Job, after: &Job| Arc::ptr_eq(&before.spec, &after.spec) || known(before) == known(after);
+        let same_spec = |before: &Job, after: &Job| Arc::ptr_eq(&before.spec, &after.spec);
         if !matches!((before, after), (Some(before), Some(after)) if same_spec(before, after)) {
             before.into_iter().for_each(|job| self.forget_spec(job));
             after.into_iter().for_each(|job| self.take_spec(job));
@@ -101,20 +106,22 @@ impl Index {
     }
 
     fn take_spec(&mut self, job: &Job) {
+        self.shares.add(&job.spec);
         if is_singleton(job) {
-            self.singletons.entry((job.spec.uid, job.spec.name.clone())).or_default().insert(job.id);
+            self.singletons.entry((job.spec.uid, job.spec.name().to_owned())).or_default().insert(job.id);
         }
-        self.names.insert((job.spec.uid, NameDigest::of(&job.spec.name), job.id));
+        self.names.insert((job.spec.uid, TextDigest::of(job.spec.name()), job.id));
         for target in targets(job) {
             self.dependants.entry(target).or_default().insert(job.id);
         }
     }
 
     fn forget_spec(&mut self, job: &Job) {
+        self.shares.take(&job.spec);
         if is_singleton(job) {
-            remove(&mut self.singletons, &(job.spec.uid, job.spec.name.clone()), job.id);
+            remove(&mut self.singletons, &(job.spec.uid, job.spec.name().to_owned()), job.id);
         }
-        self.names.remove(&(job.spec.uid, NameDigest::of(&job.spec.name), job.id));
+        self.names.remove(&(job.spec.uid, TextDigest::of(job.spec.name()), job.id));
         targets(job).for_each(|target| remove(&mut self.dependants, &target, job.id));
     }
 
@@ -151,9 +158,13 @@ impl Index {
 
     /// Whoever submits with this token again means this job.
     pub fn answers_to(&mut self, token: &SubmitToken, job: JobId) {
-        if self.tokens.get(token) != Some(&job) {
-            self.tokens.insert(token.clone(), job);
-        }
+        self.tokens.insert((TextDigest::of(token.as_str()), job));
+    }
+
+    /// The job is no longer in memory.
+    pub fn token_spent(&mut self, token: &SubmitToken, job: JobId) {
+        self.tokens.remove(&(TextDigest::of(token.as_str()), job));
+        self.spent.insert(token.clone(), job);
     }
 }
 
@@ -164,11 +175,11 @@ fn is_unsettled(node: &Node) -> bool {
 }
 
 fn targets(job: &Job) -> impl Iterator<Item = JobId> {
-    job.spec.dependency.terms.iter().filter_map(|term| Some(term.target?.job))
+    job.spec.dependency().terms.iter().filter_map(|term| Some(term.target?.job))
 }
 
 fn is_singleton(job: &Job) -> bool {
-    job.spec.dependency.terms.iter().any(|term| term.kind == DependencyKind::Singleton)
+    job.spec.dependency().terms.iter().any(|term| term.kind == DependencyKind::Singleton)
 }
 
 fn replace<T: Ord + Clone>(set: &mut OrdSet<T>, before: Option<T>, after: Option<T>) {
@@ -260,15 +271,23 @@ impl Cluster {
     }
 
     pub fn job_of_token(&self, token: &SubmitToken) -> Option<JobId> {
-        self.index.tokens.get(token).copied()
+        let digest = TextDigest::of(token.as_str());
+        let alike = self.index.tokens.range((digest, JobId(0))..=(digest, JobId(u32::MAX))).map(|(_, job)| *job);
+        alike.filter(|job| self.token_of(*job) == Some(token)).last().or_else(|| self.index.spent.get(token).copied())
     }
 
-    /// The record of one element, while it has one.
+    /// The token that a record in memory answers to. That of an array outlives the record which first bore it.
+    fn token_of(&self, job: JobId) -> Option<&SubmitToken> {
+        let own = self.jobs.get(&job).filter(|job| job.bears_token()).map(|job| &job.token);
+        own.or_else(|| self.arrays.get(&job).map(|array| &array.token))
+    }
+
     /// The switch that a node hangs on and those above it, as far as they are configured.
     pub fn switches_above(&self, node: &NodeName) -> &[SwitchName] {
         self.index.wires.get(node).map_or(&[], Vec::as_slice)
     }
 
+    /// The record of one element, while it has one.
     pub fn element(&self, array: JobId, index: u32) -> Option<&Job> {
         let record = self.arrays.get(&array)?;
         record.records.get(&index).and_then(|job| self.jobs.get(job))
@@ -293,9 +312,9 @@ impl Cluster {
 
     /// Live jobs of this user and name, by id.
     pub(crate) fn namesakes(&self, uid: Uid, name: &str) -> impl Iterator<Item = JobId> {
-        let digest = NameDigest::of(name);
+        let digest = TextDigest::of(name);
         let alike = self.index.names.range((uid, digest, JobId(0))..=(uid, digest, JobId(u32::MAX)));
-        let is_called = move |id: &JobId| self.jobs.get(id).is_some_and(|job| job.spec.name == name);
+        let is_called = move |id: &JobId| self.jobs.get(id).is_some_and(|job| job.spec.name() == name);
         alike.map(|(_, _, id)| *id).filter(is_called)
     }
 

@@ -1,12 +1,13 @@
 //! A job from submission to its one end.
 
+use crate::kept::KeptSpec;
 use imbl::OrdMap;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use squall_types::agent::{ExitStatus, StopWhy};
 use squall_types::ids::Run;
 use squall_types::{
-    Allocation, Attempt, AttemptEnd, DependencyTerm, EndState, HetPlace, IndexSet, JobId, JobSpec, MicroUsd, NodeId,
+    Allocation, Attempt, AttemptEnd, DependencyTerm, EndState, HetPlace, IndexSet, JobId, MicroUsd, NodeId,
     PartitionName, Reason, Span, SubmitToken, Timestamp, Uid,
 };
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ pub struct Job {
     /// Shared by all elements of an array.
     #[n(1)]
     #[cbor(with = "crate::shared")]
-    pub spec: Arc<JobSpec>,
+    pub spec: Arc<KeptSpec>,
     #[n(2)]
     pub token: SubmitToken,
     #[n(3)]
@@ -125,21 +126,21 @@ impl TermState {
     }
 }
 
-/// A job's life. Each variant holds only the facts that are true in it.
+/// A job's life. Each variant holds only the facts that are true in it; most jobs wait, and take no room for the others.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum JobPhase {
     #[n(0)]
     Pending,
     /// Holds a claim on nodes of which some are still ordered or booting.
     #[n(1)]
-    Configuring(#[n(0)] Claim),
+    Configuring(#[n(0)] Box<Claim>),
     /// Bound; agents prepare, nothing runs.
     #[n(2)]
-    Bound(#[n(0)] Placement),
+    Bound(#[n(0)] Box<Placement>),
     #[n(3)]
     Running {
         #[n(0)]
-        placement: Placement,
+        placement: Box<Placement>,
         #[n(1)]
         started_at: Timestamp,
     },
@@ -147,7 +148,7 @@ pub enum JobPhase {
     #[n(4)]
     Stopping {
         #[n(0)]
-        placement: Placement,
+        placement: Box<Placement>,
         #[n(1)]
         started_at: Option<Timestamp>,
         #[n(2)]
@@ -158,7 +159,7 @@ pub enum JobPhase {
         outcome: Outcome,
     },
     #[n(5)]
-    Ended(#[n(0)] JobEnd),
+    Ended(#[n(0)] Box<JobEnd>),
 }
 
 /// Capacity set aside for a job whose gang is not complete.
@@ -444,14 +445,14 @@ impl Job {
     }
 
     pub fn dependency_terms(&self) -> impl Iterator<Item = (&DependencyTerm, &TermState)> {
-        self.spec.dependency.terms.iter().zip(&self.terms)
+        self.spec.dependency().terms.iter().zip(&self.terms)
     }
 
     /// Whether its dependency lets it go at `now`.
     pub fn dependency_met(&self, now: Timestamp) -> bool {
         let met = |state: &TermState| state.is_met(now);
         self.terms.is_empty()
-            || if self.spec.dependency.any { self.terms.iter().any(met) } else { self.terms.iter().all(met) }
+            || if self.spec.dependency().any { self.terms.iter().any(met) } else { self.terms.iter().all(met) }
     }
 
     /// When the next term of its dependency comes true by time alone.
@@ -467,7 +468,7 @@ impl Job {
     pub fn dependency_never(&self) -> bool {
         let never = |state: &TermState| *state == TermState::Never;
         !self.terms.is_empty()
-            && if self.spec.dependency.any { self.terms.iter().all(never) } else { self.terms.iter().any(never) }
+            && if self.spec.dependency().any { self.terms.iter().all(never) } else { self.terms.iter().any(never) }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod event;
 pub mod explain;
 mod index;
 pub mod job;
+pub mod kept;
 pub mod node;
 pub mod order;
 pub mod plan;

@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, Counters, Past};
 use crate::config::ClusterConfig;
 use crate::crontab::Crontab;
 use crate::job::{ArrayRecord, Job};
+use crate::kept::{KeptSpec, Shares};
 use crate::node::Node;
 use crate::order::{Order, PoolState};
 use minicbor::{Decode, Encode};
@@ -122,8 +123,11 @@ impl Cluster {
             cluster.orders.insert(order.id, order);
         }
         // Elements of one array share one spec again, or one for each group that was changed.
-        let mut shared: BTreeMap<_, Vec<Arc<squall_types::JobSpec>>> = BTreeMap::new();
+        let mut shared: BTreeMap<_, Vec<Arc<KeptSpec>>> = BTreeMap::new();
+        let mut shares = Shares::default();
         for mut job in stored.jobs {
+            job.spec = Arc::new(shares.share(Arc::unwrap_or_clone(job.spec)));
+            shares.add(&job.spec);
             if let Some(array) = job.array() {
                 let specs = shared.entry(array).or_default();
                 match specs.iter().find(|spec| ***spec == *job.spec) {

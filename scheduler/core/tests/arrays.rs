@@ -211,7 +211,7 @@ fn elements_of_a_group_start_from_it_within_the_limit_of_their_array() {
         (0..6).filter_map(|index| Some(site.cluster.element(array, index)?.id.0 - array.0)).collect()
     };
     assert_eq!((ids(&site), site.waiting(array)), (vec![0, 3, 2], records(&[("0-2", true)])));
-    assert_eq!(site.cluster.element(array, 5).map(|job| job.spec.name.as_str()), Some("late"));
+    assert_eq!(site.cluster.element(array, 5).map(|job| job.spec.name()), Some("late"));
     site.decide(Command::Release { job: array.into() });
     assert_eq!(plan(&site.cluster, site.now).steps, [], "three are as many as may run at once");
     // The limit is the array's, in whichever record its elements wait.

@@ -73,8 +73,9 @@ fn accounting_says_of_every_job_what_the_state_says() {
             assert_eq!(told.attempt, job.attempt);
             assert_eq!(told.started_at, job.started_at());
             assert_eq!((told.submitted_at, told.eligible_at), (job.submitted_at, job.eligible_at));
-            assert_eq!((&told.name, &told.comment), (&job.spec.name, &job.spec.comment));
-            assert_eq!((told.batch, &told.stdout, &told.stderr), (true, &job.spec.stdout, &job.spec.stderr));
+            assert_eq!((told.name.as_str(), told.comment.as_str()), (job.spec.name(), job.spec.comment()));
+            let (stdout, stderr) = (told.stdout.as_deref(), told.stderr.as_deref());
+            assert_eq!((told.batch, stdout, stderr), (true, job.spec.stdout(), job.spec.stderr()));
             assert_eq!(told.node_count, job.spec.ask.min_nodes());
             if job.is_ended() {
                 assert_eq!(told.cost, cost_so_far(&lab.cluster, job, lab.cluster.counters.at));

@@ -244,7 +244,7 @@ fn agree(world: &World) {
         assert_eq!(told.state, job_state(job), "{job:?}\n{told:?}");
         assert_eq!((told.attempt, told.submitted_at), (job.attempt, job.submitted_at));
         assert_eq!(told.started_at, job.started_at(), "{job:?}\n{told:?}");
-        assert_eq!((&told.comment, told.eligible_at), (&job.spec.comment, job.eligible_at));
+        assert_eq!((told.comment.as_str(), told.eligible_at), (job.spec.comment(), job.eligible_at));
         match &job.phase {
             JobPhase::Ended(end) => {
                 assert_eq!((told.exit, told.reason, told.cancelled_by), (end.exit, end.reason, end.by));

@@ -16,7 +16,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// When a job of a crontab runs again, as it is stored: in words that people can read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
 pub struct CronSpec {
     /// The five fields, or a word like `@daily`.
     #[n(0)]

@@ -190,7 +190,7 @@ pub struct JobSpec {
 }
 
 /// `--array=0-99%4`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
 pub struct ArraySpec {
     #[n(0)]
     pub indices: IndexSet,

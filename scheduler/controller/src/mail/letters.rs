@@ -66,7 +66,7 @@ impl Letters {
             if whole != *id && job.waiting().is_none() {
                 letters.elements.insert(*id, whole);
             }
-            letters.follow(whole, &job.spec, job.submitted_at);
+            letters.follow(whole, &job.spec.to_spec(), job.submitted_at);
             let Some(followed) = letters.jobs.get_mut(&whole) else { continue };
             followed.started_at = followed.started_at.or(job.started_at());
             if let Some(array) = cluster.arrays.get(&whole) {

@@ -12,9 +12,10 @@ pub(crate) use change::Moved;
 pub use rules::{Breach, Measure, Owner, Rule, Scope, limits, never, rules, start_breach, submit_breach};
 pub use tally::{Amounts, Holder, Tallies, Tally, holders, holders_of};
 
+use crate::kept::KeptSpec;
 use crate::table::Table;
 use squall_types::accounts::{Account, AccountUser, Association, Membership, NORMAL, Qos, ROOT};
-use squall_types::{AccountName, JobSpec, PartitionName, QosName, Uid};
+use squall_types::{AccountName, PartitionName, QosName, Uid};
 use std::collections::BTreeSet;
 
 /// Accounts above an account, at most: a tree that is deeper cannot be made.
@@ -137,7 +138,7 @@ impl Accounts {
     }
 
     /// Points that a job has for its quality of service.
-    pub(crate) fn points(&self, spec: &JobSpec) -> u32 {
+    pub(crate) fn points(&self, spec: &KeptSpec) -> u32 {
         if !self.ranking {
             return 0;
         }
@@ -152,6 +153,6 @@ impl Accounts {
 }
 
 /// The quality of service that a job counts for.
-pub fn qos_of(spec: &JobSpec) -> QosName {
+pub fn qos_of(spec: &KeptSpec) -> QosName {
     spec.qos.clone().unwrap_or_else(|| NORMAL.into())
 }

@@ -7,9 +7,10 @@
 use super::tally::{Amounts, Holder, Tallies, Tally};
 use super::{Accounts, qos_of};
 use crate::cluster::Cluster;
+use crate::kept::KeptSpec;
 use squall_types::accounts::{Association, Bounds, Limits, Membership, OVER_PARTITION, TresKind, TresLimits};
 use squall_types::span_text::clock;
-use squall_types::{AccountName, JobSpec, PartitionName, QosName, Reason, Span, Uid};
+use squall_types::{AccountName, PartitionName, QosName, Reason, Span, Uid};
 use std::collections::BTreeSet;
 
 /// Whose limit it is.
@@ -109,7 +110,7 @@ impl Rules {
 }
 
 /// The limits that hold for a job in a partition.
-pub fn rules(cluster: &Cluster, spec: &JobSpec, partition: Option<&PartitionName>) -> Vec<Rule> {
+pub fn rules(cluster: &Cluster, spec: &KeptSpec, partition: Option<&PartitionName>) -> Vec<Rule> {
     let accounts = cluster.accounts.as_ref();
     if !accounts.is_limiting() || !cluster.config.enforce.limits {
         return Vec::new();
@@ -130,7 +131,7 @@ pub fn rules(cluster: &Cluster, spec: &JobSpec, partition: Option<&PartitionName
 }
 
 /// The qualities of service that limit a job, the one that goes before first.
-fn ranked_qos(cluster: &Cluster, spec: &JobSpec, partition: Option<&PartitionName>) -> Vec<QosName> {
+fn ranked_qos(cluster: &Cluster, spec: &KeptSpec, partition: Option<&PartitionName>) -> Vec<QosName> {
     let own = qos_of(spec);
     let over = cluster.accounts.qos.get(&own).is_some_and(|qos| qos.has(OVER_PARTITION));
     let of_partition = partition.and_then(|partition| cluster.config.partitions.get(partition)?.qos.clone());
@@ -174,7 +175,7 @@ fn of_associations(
 pub fn start_breach(
     cluster: &Cluster,
     planned: &Tallies,
-    spec: &JobSpec,
+    spec: &KeptSpec,
     partition: &PartitionName,
     amounts: Amounts,
     wall: Span,
@@ -191,7 +192,7 @@ pub fn start_breach(
 /// The first limit on submissions that so many more would break. `except` is a job that is there already and changes.
 pub fn submit_breach(
     cluster: &Cluster,
-    spec: &JobSpec,
+    spec: &KeptSpec,
     partition: &PartitionName,
     count: u64,
     except: Option<(&[Holder], Tally)>,
@@ -205,7 +206,7 @@ pub fn submit_breach(
 }
 
 /// The first limit that a job breaks by itself, whoever else has what: it could never run.
-pub fn never(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, wall: Span) -> Option<Breach> {
+pub fn never(cluster: &Cluster, spec: &KeptSpec, partition: &PartitionName, wall: Span) -> Option<Breach> {
     let amounts = Amounts::asked(spec);
     let rules = rules(cluster, spec, Some(partition));
     rules.into_iter().find_map(|rule| {

@@ -4,10 +4,11 @@
 use super::{Accounts, qos_of};
 use crate::config::ClusterConfig;
 use crate::job::{Job, JobPhase};
+use crate::kept::KeptSpec;
 use crate::views::Size;
 use imbl::OrdMap;
 use squall_types::accounts::{Membership, TresKind};
-use squall_types::{AccountName, Allocation, JobSpec, PartitionName, QosName, Uid};
+use squall_types::{AccountName, Allocation, PartitionName, QosName, Uid};
 
 /// Whose use is counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ impl Amounts {
     }
 
     /// The least that a job will hold, as far as its request says.
-    pub fn asked(spec: &JobSpec) -> Amounts {
+    pub fn asked(spec: &KeptSpec) -> Amounts {
         let size = Size::asked(&spec.ask, None);
         Amounts {
             cpus: size.cpus.into(),
@@ -191,7 +192,7 @@ pub fn holders_of(accounts: &Accounts, config: &ClusterConfig, job: &Job) -> Vec
 pub fn holders(
     accounts: &Accounts,
     config: &ClusterConfig,
-    spec: &JobSpec,
+    spec: &KeptSpec,
     partition: Option<&PartitionName>,
 ) -> Vec<Holder> {
     let (account, uid) = (&spec.account, spec.uid);

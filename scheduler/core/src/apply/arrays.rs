@@ -61,7 +61,7 @@ impl Cluster {
         // Nothing waits in the record any more: it is over, and names the elements that never ran.
         self.edit_job(from, |job| {
             leave(job, indices.clone());
-            job.phase = JobPhase::Ended(JobEnd {
+            job.phase = JobPhase::Ended(Box::new(JobEnd {
                 state: EndState::Cancelled,
                 exit: Default::default(),
                 reason: Reason::None,
@@ -72,7 +72,7 @@ impl Cluster {
                 cost: Default::default(),
                 partition: None,
                 suspended: Default::default(),
-            });
+            }));
         });
         if whole.group().is_some() {
             self.arrays.edit(&array, |record| record.live = record.live.saturating_sub(1));

@@ -48,7 +48,7 @@ impl Cluster {
                 let held = spec.hold.then_some(crate::job::HeldBy::User);
                 self.put_job(Job {
                     id: *job,
-                    spec: Arc::new(spec.as_ref().clone()),
+                    spec: Arc::new(self.index.shares.share(spec.as_ref().into())),
                     token: token.clone(),
                     submitted_at: at,
                     eligible_at: *eligible_at,
@@ -71,7 +71,7 @@ impl Cluster {
             What::JobClaimed { job, partition, allocations } => {
                 let claim = Claim { partition: partition.clone(), allocations: allocations.clone(), since: at };
                 self.edit_job(*job, |job| {
-                    job.phase = JobPhase::Configuring(claim);
+                    job.phase = JobPhase::Configuring(Box::new(claim));
                     job.seeking_since.get_or_insert(at);
                 });
                 self.count_active(*job, 1);
@@ -105,7 +105,7 @@ impl Cluster {
                 };
                 self.edit_job(run.job, |job| {
                     job.attempt = run.attempt;
-                    job.phase = JobPhase::Bound(placement);
+                    job.phase = JobPhase::Bound(Box::new(placement));
                     job.seeking_since = None;
                     job.not_before = None;
                     job.next_step = 0;
@@ -142,7 +142,7 @@ impl Cluster {
             What::JobStopping { run, why, outcome } => self.edit_job(run.job, |job| {
                 let started_at = job.started_at();
                 // The first reason stands, but a cancel overrules what would bring the job back.
-                let placement = job.placement().cloned();
+                let placement = job.placement().cloned().map(Box::new);
                 if let Some(mut placement) = placement {
                     // What is stopped could not be ended: its nodes let it go on first.
                     placement.resume(at);
@@ -159,7 +159,7 @@ impl Cluster {
                 self.drop_claim(*job, at);
                 self.charge(charges);
                 self.edit_job(*job, |job| {
-                    job.phase = JobPhase::Ended(end.clone());
+                    job.phase = JobPhase::Ended(Box::new(end.clone()));
                     job.last_reason = end.reason;
                 });
                 if active {
@@ -194,8 +194,9 @@ impl Cluster {
             }),
             What::JobUpdated { job, spec, terms, eligible_at, time_limit } => {
                 let limit = spec.array.as_ref().and_then(|array| array.limit);
+                let kept = Arc::new(self.index.shares.share(spec.as_ref().into()));
                 self.edit_job(*job, |job| {
-                    job.spec = Arc::new(spec.as_ref().clone());
+                    job.spec = kept;
                     job.terms = terms.clone();
                     job.eligible_at = *eligible_at;
                     if let (Some(limit), Some(placement)) = (time_limit, job.placement_mut()) {
@@ -291,6 +292,7 @@ impl Cluster {
     /// A submission that is repeated late is still the same job: its token outlives the purge for a while.
     fn spend_token(&mut self, token: &SubmitToken, job: JobId, at: Timestamp) {
         self.spent_tokens.insert((at, token.clone()), job);
+        self.index.token_spent(token, job);
     }
 
     fn forget_what_is_old(&mut self, at: Timestamp) {
@@ -298,7 +300,7 @@ impl Cluster {
         {
             let key = key.clone();
             self.spent_tokens.remove(&key);
-            self.forget_token(&key.1);
+            self.index.spent.remove(&key.1);
         }
         let unneeded = |array: &JobId| self.dependants_of(*array).next().is_none();
         let spare = self.past.elements.len().saturating_sub(ARRAYS_REMEMBERED);

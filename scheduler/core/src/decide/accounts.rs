@@ -6,6 +6,7 @@ use crate::accounts::{AccountsChange, MAX_DEPTH, qos_of};
 use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
+use crate::kept::KeptSpec;
 use crate::refuse::Rejection;
 use squall_types::accounts::{
     Account, AccountUser, AccountsEdit, AdminLevel, Association, Change, EditKind, Entity, Membership, NORMAL, Qos,
@@ -191,7 +192,7 @@ impl Draft {
     }
 
     /// What jobs stand on is not taken from under them.
-    fn no_jobs(&self, asked: String, stands: impl Fn(&squall_types::JobSpec) -> bool) -> Result<(), Rejection> {
+    fn no_jobs(&self, asked: String, stands: impl Fn(&KeptSpec) -> bool) -> Result<(), Rejection> {
         let jobs: Vec<String> =
             self.cluster.live_jobs().filter(|job| stands(&job.spec)).map(|job| job.id.to_string()).take(5).collect();
         match jobs.is_empty() {
@@ -243,9 +244,8 @@ impl Draft {
             (_, Some(row)) => row,
         };
         if edit.kind == EditKind::Remove {
-            let only_here = |job: &squall_types::JobSpec| {
-                of.partition.as_ref().is_none_or(|partition| job.partitions.contains(partition))
-            };
+            let only_here =
+                |job: &KeptSpec| of.partition.as_ref().is_none_or(|partition| job.partitions.contains(partition));
             self.no_jobs(asked(), |job| job.uid == of.uid && job.account == of.account && only_here(job))?;
             self.drop_membership(of);
             return Ok(());

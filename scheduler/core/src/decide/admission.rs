@@ -4,11 +4,12 @@ use super::draft::Draft;
 use crate::accounts::{Breach, Measure, Tally, holders_of, never, rules, submit_breach};
 use crate::config::PartitionConfig;
 use crate::job::Job;
+use crate::kept::KeptSpec;
 use crate::refuse::Rejection;
 use squall_types::accounts::NORMAL;
 use squall_types::did_you_mean::closest;
 use squall_types::span_text::clock;
-use squall_types::{AccountName, JobSpec, PartitionName, QosName, Span};
+use squall_types::{AccountName, PartitionName, QosName, Span};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -20,7 +21,7 @@ const POLICY: &str = "Job violates accounting/QOS policy (job submit limit, user
 
 impl Draft {
     /// Whoever is in an account pays by one of hers; whoever is in none by the default account.
-    pub(super) fn check_account(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+    pub(super) fn check_account(&self, spec: &mut KeptSpec) -> Result<(), Rejection> {
         let (config, accounts) = (&self.cluster.config, &self.cluster.accounts);
         let own = accounts.accounts_of(spec.uid);
         if spec.account.as_str().is_empty() {
@@ -61,7 +62,7 @@ impl Draft {
     }
 
     /// The quality of service that was named, or the default of whoever asks. Where nobody made any, names are labels.
-    pub(super) fn check_qos(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+    pub(super) fn check_qos(&self, spec: &mut KeptSpec) -> Result<(), Rejection> {
         let (config, accounts) = (&self.cluster.config, &self.cluster.accounts);
         let partition = spec.partitions.first();
         let default = accounts.default_qos(&spec.account, spec.uid, partition);
@@ -93,7 +94,7 @@ impl Draft {
     /// Whether a partition is open to such a job.
     pub(super) fn check_admission(
         &self,
-        spec: &JobSpec,
+        spec: &KeptSpec,
         name: &PartitionName,
         partition: &PartitionConfig,
     ) -> Result<(), Rejection> {
@@ -129,7 +130,7 @@ impl Draft {
 
     /// How long a job may run in its first partition, as far as limits of accounts say: so long it gets that asks for
     /// nothing.
-    pub(super) fn longest(&self, spec: &JobSpec) -> Option<Span> {
+    pub(super) fn longest(&self, spec: &KeptSpec) -> Option<Span> {
         let rules = rules(&self.cluster, spec, spec.partitions.first());
         let walls = rules.into_iter().filter(|rule| rule.measure == Measure::Wall);
         walls.map(|rule| Span(i64::try_from(rule.limit).unwrap_or(i64::MAX))).min()
@@ -137,7 +138,7 @@ impl Draft {
 
     /// Refuses what breaks a limit on submissions, and what breaks a limit by itself: it would wait for ever.
     /// `before` is the job as it was, where one changes.
-    pub(super) fn check_limits(&self, spec: &JobSpec, before: Option<&Job>) -> Result<(), Rejection> {
+    pub(super) fn check_limits(&self, spec: &KeptSpec, before: Option<&Job>) -> Result<(), Rejection> {
         let cluster = &self.cluster;
         if !cluster.accounts.is_limiting() {
             return Ok(());

@@ -7,6 +7,7 @@ use crate::command::{Caller, WantedEntry};
 use crate::crontab::{Crontab, Entry};
 use crate::event::What;
 use crate::job::{Job, JobPhase};
+use crate::kept::KeptSpec;
 use crate::refuse::Rejection;
 use squall_types::api::{MAX_CRON_ENTRIES, MAX_CRONTAB};
 use squall_types::{EndState, ExitStatus, JobId, JobSpec, Reason, Timestamp, Uid};
@@ -67,7 +68,7 @@ impl Draft {
         wanted: &WantedEntry,
         left: &mut Vec<JobId>,
     ) -> Result<JobId, Rejection> {
-        let mut spec = wanted.spec.as_ref().clone();
+        let mut spec = KeptSpec::from(wanted.spec.as_ref());
         let invalid = |limit: &str| Rejection::new("SQ1032", "Invalid job specification").limit(limit.to_owned());
         let first = spec.cron.as_ref().and_then(|cron| cron.next(self.now));
         let first = first.ok_or_else(|| invalid("its times never come, or cannot be read"))?;
@@ -109,14 +110,14 @@ impl Draft {
 }
 
 /// What tells one entry from another: not when and where it was written.
-fn essence(spec: &JobSpec) -> JobSpec {
+fn essence(spec: &KeptSpec) -> JobSpec {
     JobSpec {
         begin_at: None,
         trace_parent: None,
         submit_line: String::new(),
         submit_host: String::new(),
         groups: Vec::new(),
-        ..spec.clone()
+        ..spec.to_spec()
     }
 }
 

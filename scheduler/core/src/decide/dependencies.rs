@@ -4,10 +4,9 @@ use super::draft::Draft;
 use crate::cluster::Cluster;
 use crate::event::What;
 use crate::job::{Job, JobPhase, TermState};
+use crate::kept::KeptSpec;
 use squall_types::het::MAX_COMPONENTS;
-use squall_types::{
-    DependencyKind, DependencyTerm, EndState, HetPlace, IndexSet, JobId, JobSpec, Reason, TargetJob, Timestamp,
-};
+use squall_types::{DependencyKind, DependencyTerm, EndState, HetPlace, IndexSet, JobId, Reason, TargetJob, Timestamp};
 
 /// How far something is that a dependency can be about.
 struct Progress {
@@ -32,7 +31,7 @@ impl Draft {
             waiting.extend(self.cluster.dependants_of(place.leader));
         }
         if job.is_ended() {
-            waiting.extend(self.cluster.singletons(job.spec.uid, &job.spec.name));
+            waiting.extend(self.cluster.singletons(job.spec.uid, job.spec.name()));
         }
         waiting.sort_unstable();
         waiting.dedup();
@@ -73,24 +72,24 @@ pub(super) fn eligible_at(job: &Job, now: Timestamp) -> Option<Timestamp> {
         TermState::MetFrom(at) => Some(*at),
         TermState::Waiting | TermState::Never => None,
     });
-    let at = if job.spec.dependency.any { from.min() } else { from.max() };
+    let at = if job.spec.dependency().any { from.min() } else { from.max() };
     let at = at.into_iter().chain(job.spec.begin_at).fold(now, Timestamp::max);
     job.dependency_met(at).then_some(at)
 }
 
 /// The state of each term of a dependency, as things stand.
-pub(super) fn resolve(cluster: &Cluster, spec: &JobSpec, id: JobId) -> Vec<TermState> {
+pub(super) fn resolve(cluster: &Cluster, spec: &KeptSpec, id: JobId) -> Vec<TermState> {
     let array = spec.array.is_some();
-    spec.dependency.terms.iter().map(|term| resolve_term(cluster, spec, id, array, term)).collect()
+    spec.dependency().terms.iter().map(|term| resolve_term(cluster, spec, id, array, term)).collect()
 }
 
-fn resolve_term(cluster: &Cluster, spec: &JobSpec, id: JobId, array: bool, term: &DependencyTerm) -> TermState {
+fn resolve_term(cluster: &Cluster, spec: &KeptSpec, id: JobId, array: bool, term: &DependencyTerm) -> TermState {
     let Some(target) = term.target else {
         // Elements stand in the order of submission where their array does, and do not wait for one another.
         let array = |job: JobId| cluster.jobs.get(&job).and_then(Job::array);
         let place = |job: JobId| array(job).unwrap_or_else(|| cluster.leader_of(job));
         let mine = place(id);
-        let free = !cluster.namesakes(spec.uid, &spec.name).any(|other| place(other) < mine);
+        let free = !cluster.namesakes(spec.uid, spec.name()).any(|other| place(other) < mine);
         return if free { TermState::Met } else { TermState::Waiting };
     };
     let Some(progress) = progress(cluster, target) else { return TermState::Never };
@@ -195,7 +194,7 @@ pub(crate) fn element_may_go(cluster: &Cluster, job: &Job, index: u32, now: Time
 
 /// Those of an array's elements that its dependency lets go. Costs ranges, however many elements there are in them.
 pub(crate) fn elements_that_may_go(cluster: &Cluster, job: &Job, elements: &IndexSet, now: Timestamp) -> IndexSet {
-    let dependency = &job.spec.dependency;
+    let dependency = job.spec.dependency();
     let of_term = |term: &DependencyTerm, state: &TermState| match (term.kind, term.target) {
         (DependencyKind::AfterCorr, Some(target)) if target.index.is_none() => {
             match completed_of(cluster, target.job) {

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::command::Caller;
 use crate::event::What;
 use crate::job::{Job, JobPhase, Outcome, Part};
+use crate::kept::KeptSpec;
 use crate::plan::feasible::Misfit;
 use crate::plan::{Step, Target, misfit_together};
 use crate::refuse::Rejection;
@@ -70,12 +71,13 @@ impl Draft {
         }
         for (offset, spec) in (0..).zip(specs) {
             let place = HetPlace { leader, offset, size };
-            let mut spec = spec.clone();
+            let mut spec = KeptSpec::from(spec);
             if !place.is_leader() {
-                (spec.kind, spec.script) = (JobKind::Interactive, None);
+                spec.kind = JobKind::Interactive;
+                spec.script = None;
             }
             let id = self.admit(caller, &mut spec).map_err(|refusal| of_component(refusal, offset))?;
-            let mut targets = spec.dependency.terms.iter().filter_map(|term| term.target);
+            let mut targets = spec.dependency().terms.iter().filter_map(|term| term.target);
             if targets.any(|target| place.ids().any(|sibling| sibling == target.job)) {
                 return Err(Rejection::new("SQ1061", "Job dependency problem")
                     .asked(format!("--dependency of component {offset} on another"))
@@ -88,7 +90,7 @@ impl Draft {
             let token = if place.is_leader() { token.clone() } else { SubmitToken::default() };
             self.emit(What::JobSubmitted {
                 job: id,
-                spec: Box::new(spec),
+                spec: Box::new(spec.to_spec()),
                 token,
                 terms,
                 eligible_at,
@@ -107,7 +109,7 @@ impl Draft {
     /// Refuses components of which each could run alone and that could never run at once.
     pub(super) fn fits_together(&self, id: JobId) -> Result<(), Rejection> {
         let Some(job) = self.job(id).filter(|job| job.het().is_some() && job.is_pending()) else { return Ok(()) };
-        let specs: Vec<JobSpec> = self.cluster.together(job).map(|job| job.spec.as_ref().clone()).collect();
+        let specs: Vec<KeptSpec> = self.cluster.together(job).map(|job| KeptSpec::clone(&job.spec)).collect();
         match misfit_together(&self.cluster, self.now, &specs) {
             None => Ok(()),
             Some(Misfit { slurm, asked, limit, try_this }) => {

@@ -7,6 +7,7 @@ use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
 use crate::job::{Job, JobPhase, Role};
+use crate::kept::KeptSpec;
 use crate::plan::feasible::{self, Misfit};
 use crate::refuse::Rejection;
 use squall_types::did_you_mean::closest;
@@ -45,7 +46,7 @@ impl Draft {
         {
             return Ok(Reply::Submitted { job, notes: Vec::new(), step: None });
         }
-        let mut spec = spec.clone();
+        let mut spec = KeptSpec::from(spec);
         let id = self.admit(caller, &mut spec)?;
         if test_only {
             let estimate = self.estimate(&spec, id);
@@ -56,7 +57,7 @@ impl Draft {
     }
 
     /// Completes it, and says what speaks against it.
-    pub(super) fn admit(&self, caller: &Caller, spec: &mut JobSpec) -> Result<JobId, Rejection> {
+    pub(super) fn admit(&self, caller: &Caller, spec: &mut KeptSpec) -> Result<JobId, Rejection> {
         let id = self.next_id();
         self.check_room(spec)?;
         self.check_sizes(spec)?;
@@ -74,7 +75,7 @@ impl Draft {
     }
 
     /// Fills in what the submission left to the cluster, as far as it may have it.
-    pub(super) fn complete(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+    pub(super) fn complete(&self, spec: &mut KeptSpec) -> Result<(), Rejection> {
         self.check_account(spec)?;
         self.choose_partitions(spec)?;
         self.check_qos(spec)?;
@@ -83,11 +84,11 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn enter(&mut self, id: JobId, spec: JobSpec, token: &SubmitToken) {
+    pub(super) fn enter(&mut self, id: JobId, spec: KeptSpec, token: &SubmitToken) {
         let terms = resolve(&self.cluster, &spec, id);
         let eligible_at = eligible_at(&self.pending(&spec, id, &terms), self.now);
         let token = token.clone();
-        self.emit(What::JobSubmitted { job: id, spec: Box::new(spec), token, terms, eligible_at, het: None });
+        self.emit(What::JobSubmitted { job: id, spec: Box::new(spec.to_spec()), token, terms, eligible_at, het: None });
     }
 
     pub(super) fn next_id(&self) -> JobId {
@@ -95,7 +96,7 @@ impl Draft {
     }
 
     /// The record as it would stand in the queue.
-    pub(super) fn pending(&self, spec: &JobSpec, id: JobId, terms: &[crate::job::TermState]) -> Job {
+    pub(super) fn pending(&self, spec: &KeptSpec, id: JobId, terms: &[crate::job::TermState]) -> Job {
         let role = match &spec.array {
             Some(array) => Role::Pending { indices: array.indices.clone(), group_of: None },
             None => Role::Single,
@@ -121,37 +122,37 @@ impl Draft {
         }
     }
 
-    fn check_room(&self, spec: &JobSpec) -> Result<(), Rejection> {
+    fn check_room(&self, spec: &KeptSpec) -> Result<(), Rejection> {
         let limit = self.cluster.config.limits.max_jobs;
         if self.cluster.live_job_count() >= limit as usize {
             return Err(Rejection::new(
                 "SQ1030",
                 "Batch job submission failed: Slurm temporarily unable to accept job, sleeping and retrying",
             )
-            .asked(format!("job \"{}\"", spec.name))
+            .asked(format!("job \"{}\"", spec.name()))
             .limit(format!("the cluster keeps at most {limit} jobs that have not ended (limits.max_jobs)"))
             .try_this("submit an array, or wait until some have ended"));
         }
         Ok(())
     }
 
-    fn check_sizes(&self, spec: &JobSpec) -> Result<(), Rejection> {
+    fn check_sizes(&self, spec: &KeptSpec) -> Result<(), Rejection> {
         let long = |what: &str, size: usize, most: usize| match size > most {
             false => Ok(()),
             true => Err(Rejection::new("SQ1031", "Pathname of a file, directory or other parameter too long")
                 .asked(format!("{what} of {size} bytes"))
                 .limit(format!("at most {most} bytes"))),
         };
-        long("a job name", spec.name.len(), MAX_NAME)?;
-        long("a working directory", spec.work_dir.len(), MAX_PATH)?;
-        for path in [&spec.stdin, &spec.stdout, &spec.stderr].into_iter().flatten() {
+        long("a job name", spec.name().len(), MAX_NAME)?;
+        long("a working directory", spec.work_dir().len(), MAX_PATH)?;
+        for path in [spec.stdin(), spec.stdout(), spec.stderr()].into_iter().flatten() {
             long("a file name", path.len(), MAX_PATH)?;
         }
-        long("a comment", spec.comment.len(), MAX_COMMENT)?;
-        long("a submit line", spec.submit_line.len(), MAX_ARGUMENTS)?;
-        long("arguments", spec.arguments.iter().map(String::len).sum(), MAX_ARGUMENTS)?;
+        long("a comment", spec.comment().len(), MAX_COMMENT)?;
+        long("a submit line", spec.submit_line().len(), MAX_ARGUMENTS)?;
+        long("arguments", spec.arguments().map(str::len).sum(), MAX_ARGUMENTS)?;
         let nul = |text: &str| text.contains('\0');
-        if nul(&spec.name) || nul(&spec.work_dir) || spec.arguments.iter().any(|argument| nul(argument)) {
+        if nul(spec.name()) || nul(spec.work_dir()) || spec.arguments().any(nul) {
             return Err(Rejection::new("SQ1032", "Invalid job specification")
                 .asked("a text with a NUL byte")
                 .limit("names, paths and arguments end at NUL"));
@@ -165,7 +166,7 @@ impl Draft {
     }
 
     /// What nobody has configured is refused: running without it would be another job.
-    fn check_promises(&self, spec: &JobSpec) -> Result<(), Rejection> {
+    fn check_promises(&self, spec: &KeptSpec) -> Result<(), Rejection> {
         if !spec.reservation.is_empty() {
             return Err(Rejection::new("SQ1035", "Requested reservation is invalid")
                 .asked(format!("--reservation={}", spec.reservation))
@@ -182,7 +183,7 @@ impl Draft {
     }
 
     /// Where a job goes that names no partition.
-    fn choose_partitions(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+    fn choose_partitions(&self, spec: &mut KeptSpec) -> Result<(), Rejection> {
         if spec.partitions.is_empty() {
             let config = &self.cluster.config;
             let default = config.default_partition().ok_or_else(|| {
@@ -196,7 +197,7 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn check_partitions(&self, spec: &mut JobSpec) -> Result<(), Rejection> {
+    pub(super) fn check_partitions(&self, spec: &mut KeptSpec) -> Result<(), Rejection> {
         let config = &self.cluster.config;
         let mut seen: Vec<PartitionName> = Vec::new();
         for name in std::mem::take(&mut spec.partitions) {
@@ -221,7 +222,7 @@ impl Draft {
     }
 
     /// The defaults of the first partition, where the job says nothing.
-    fn fill_in(&self, spec: &mut JobSpec) {
+    fn fill_in(&self, spec: &mut KeptSpec) {
         let config = self.cluster.config.clone();
         let Some(partition) = spec.partitions.first().and_then(|name| config.partitions.get(name)) else { return };
         if spec.time_limit.is_none() {
@@ -229,8 +230,8 @@ impl Draft {
             let default = partition.default_time.or(partition.max_time);
             spec.time_limit = [default, allowed].into_iter().flatten().min();
         }
-        if spec.name.is_empty() {
-            spec.name = "sbatch".to_owned();
+        if spec.name().is_empty() {
+            spec.set_name("sbatch");
         }
         spec.ask.exclusive |= partition.exclusive;
         if spec.ask.cpus == CpuAsk::Share
@@ -248,7 +249,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn check_time_limit(&self, spec: &JobSpec, limit: Span) -> Result<(), Rejection> {
+    pub(super) fn check_time_limit(&self, spec: &KeptSpec, limit: Span) -> Result<(), Rejection> {
         let invalid = |limit_text: String, try_this: String| {
             Rejection::new("SQ1050", "Requested time limit is invalid (missing or exceeds some limit)")
                 .asked(format!("--time={}", clock(limit)))
@@ -282,7 +283,7 @@ impl Draft {
         }
     }
 
-    fn check_array(&self, spec: &JobSpec) -> Result<(), Rejection> {
+    fn check_array(&self, spec: &KeptSpec) -> Result<(), Rejection> {
         let Some(array) = &spec.array else { return Ok(()) };
         let most = self.cluster.config.limits.max_array_size;
         let invalid = |limit: String| {
@@ -296,15 +297,15 @@ impl Draft {
         }
     }
 
-    pub(super) fn check_dependency(&self, spec: &JobSpec, id: JobId) -> Result<(), Rejection> {
+    pub(super) fn check_dependency(&self, spec: &KeptSpec, id: JobId) -> Result<(), Rejection> {
         let most = self.cluster.config.limits.max_dependency_terms as usize;
         let problem =
             |asked: String, limit: String| Rejection::new("SQ1061", "Job dependency problem").asked(asked).limit(limit);
-        if spec.dependency.terms.len() > most {
-            let asked = format!("a dependency on {} jobs", spec.dependency.terms.len());
+        if spec.dependency().terms.len() > most {
+            let asked = format!("a dependency on {} jobs", spec.dependency().terms.len());
             return Err(problem(asked, format!("at most {most} (limits.max_dependency_terms)")));
         }
-        for target in spec.dependency.terms.iter().filter_map(|term| term.target) {
+        for target in spec.dependency().terms.iter().filter_map(|term| term.target) {
             let asked = format!("--dependency on job {target}");
             if target.job >= id && self.job(target.job).is_none() {
                 return Err(problem(asked, "no job of that number has been submitted".to_owned()));
@@ -332,7 +333,7 @@ impl Draft {
             let groups = self.cluster.arrays.get(&job).into_iter().flat_map(|array| &array.groups);
             let records = std::iter::once(&job).chain(groups).filter_map(|id| self.job(*id));
             let waiting = records.filter(|job| job.is_pending()).flat_map(|job| self.cluster.together(job));
-            left.extend(waiting.flat_map(|job| &job.spec.dependency.terms).filter_map(|term| term.target));
+            left.extend(waiting.flat_map(|job| &job.spec.dependency().terms).filter_map(|term| term.target));
         }
         false
     }
@@ -349,7 +350,7 @@ impl Draft {
 
     /// Refuses what no configured shape could ever run, with the number that refuses it and what would work.
     /// What no node anywhere has cannot be meant.
-    pub(super) fn check_preference(&self, spec: &JobSpec) -> Result<(), Rejection> {
+    pub(super) fn check_preference(&self, spec: &KeptSpec) -> Result<(), Rejection> {
         match feasible::unknown_preference(&self.cluster, spec) {
             None => Ok(()),
             Some(Misfit { slurm, asked, limit, try_this }) => {
@@ -358,7 +359,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn feasible(&self, spec: &JobSpec, _id: JobId) -> Result<(), Rejection> {
+    pub(super) fn feasible(&self, spec: &KeptSpec, _id: JobId) -> Result<(), Rejection> {
         self.check_time_limit(spec, spec.time_limit.unwrap_or(Span::FOREVER).min(Span::FOREVER)).or_else(
             |refusal| {
                 // No limit was asked and the partition has one: it becomes the job's.
@@ -376,14 +377,14 @@ impl Draft {
 
 impl Draft {
     /// Plans with the job in the queue, in a state that is thrown away.
-    fn estimate(&self, spec: &JobSpec, id: JobId) -> squall_types::api::Estimate {
+    fn estimate(&self, spec: &KeptSpec, id: JobId) -> squall_types::api::Estimate {
         let mut draft = Draft::new(&self.cluster, self.now);
         let terms = resolve(&draft.cluster, spec, id);
         let eligible_at = eligible_at(&draft.pending(spec, id, &terms), draft.now);
         draft.hold_nothing_back();
         draft.emit(What::JobSubmitted {
             job: id,
-            spec: Box::new(spec.clone()),
+            spec: Box::new(spec.to_spec()),
             token: SubmitToken::default(),
             terms,
             eligible_at,

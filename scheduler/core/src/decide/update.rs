@@ -8,9 +8,10 @@ use crate::authz::{self, Object, Verb};
 use crate::command::Caller;
 use crate::event::What;
 use crate::job::Job;
+use crate::kept::KeptSpec;
 use crate::refuse::Rejection;
 use squall_types::api::{JobRef, JobUpdate};
-use squall_types::{JobId, JobSpec, Span};
+use squall_types::{JobId, Span};
 
 impl Draft {
     pub fn update(&mut self, caller: &Caller, job: &JobRef, update: &JobUpdate) -> Result<Reply, Rejection> {
@@ -40,7 +41,7 @@ impl Draft {
                 .limit("it is an entry of its user's crontab, which says what it is")
                 .try_this("scrontab -e"));
         }
-        let mut spec = job.spec.as_ref().clone();
+        let mut spec = KeptSpec::clone(&job.spec);
         // The limit is the whole array's, and may have come with another record of it.
         let array = job.array().filter(|_| job.waiting().is_some()).and_then(|array| self.cluster.arrays.get(&array));
         if let Some((array, spec)) = array.zip(spec.array.as_mut()) {
@@ -62,7 +63,7 @@ impl Draft {
         };
         if job.is_pending() {
             self.feasible(&spec, id)?;
-            let counts = |spec: &JobSpec| {
+            let counts = |spec: &KeptSpec| {
                 (spec.account.clone(), spec.qos.clone(), spec.partitions.clone(), spec.time_limit, spec.ask.clone())
             };
             // Limits that were lowered since are no reason against a new name.
@@ -71,11 +72,17 @@ impl Draft {
             }
         }
         let limit = job.placement().and(update.time_limit);
-        self.emit(What::JobUpdated { job: id, spec: Box::new(spec), terms, eligible_at: eligible, time_limit: limit });
+        self.emit(What::JobUpdated {
+            job: id,
+            spec: Box::new(spec.to_spec()),
+            terms,
+            eligible_at: eligible,
+            time_limit: limit,
+        });
         Ok(())
     }
 
-    fn merge(&self, caller: &Caller, job: &Job, spec: &mut JobSpec, update: &JobUpdate) -> Result<(), Rejection> {
+    fn merge(&self, caller: &Caller, job: &Job, spec: &mut KeptSpec, update: &JobUpdate) -> Result<(), Rejection> {
         let uid = job.spec.uid;
         let waiting = |what: &str| match job.is_pending() {
             true => Ok(()),
@@ -124,7 +131,7 @@ impl Draft {
         }
         if let Some(dependency) = &update.dependency {
             waiting("the dependency")?;
-            spec.dependency = dependency.clone();
+            spec.set_dependency(dependency.clone());
             self.check_dependency(spec, job.id)?;
         }
         if let Some(constraint) = &update.constraint {
@@ -155,8 +162,8 @@ impl Draft {
         if let (Some(limit), Some(array)) = (update.array_limit, spec.array.as_mut()) {
             array.limit = (limit > 0).then_some(limit);
         }
-        spec.name = update.name.clone().unwrap_or_else(|| std::mem::take(&mut spec.name));
-        spec.comment = update.comment.clone().unwrap_or_else(|| std::mem::take(&mut spec.comment));
+        update.name.iter().for_each(|name| spec.set_name(name));
+        update.comment.iter().for_each(|comment| spec.set_comment(comment));
         spec.requeue = update.requeue.or(spec.requeue);
         Ok(())
     }

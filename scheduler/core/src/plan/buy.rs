@@ -9,8 +9,9 @@ use super::slot::Slot;
 use super::step::{PlannedOrder, Step, Target};
 use super::topology::Location;
 use crate::job::Job;
+use crate::kept::KeptSpec;
 use crate::node::{Node, NodeState};
-use squall_types::{BudgetName, JobId, JobKind, JobSpec, NodeId, PoolName, Reason, Shape, Span, Timestamp};
+use squall_types::{BudgetName, JobId, JobKind, NodeId, PoolName, Reason, Shape, Span, Timestamp};
 use std::sync::Arc;
 
 /// Why nothing was bought.
@@ -278,7 +279,7 @@ impl<'a> Planner<'a> {
     fn buy_for_nobody(&mut self, pool: &PoolName, missing: u32) {
         let market = self.market;
         let Some((_, buyable)) = market.of_pool(pool).find(|(_, buyable)| buyable.closed.is_none()) else { return };
-        let nobody = JobSpec::default();
+        let nobody = KeptSpec::default();
         let partition = self.cluster.config.partitions_of(pool).next().cloned().unwrap_or_default();
         let count = missing.min(buyable.offer.max_per_order.max(1));
         let Ok(budgets) = affordable(self.cluster, &self.pass.spending, &nobody, &partition, buyable, count) else {

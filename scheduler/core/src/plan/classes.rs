@@ -11,9 +11,10 @@ use crate::accounts::qos_of;
 use crate::cluster::Cluster;
 use crate::config::{BudgetScope, ClusterConfig};
 use crate::job::Job;
+use crate::kept::KeptSpec;
 use crate::queue::QueueKey;
 use imbl::OrdMap;
-use squall_types::{AccountName, JobId, JobSpec, PartitionName, QosName, Resources, Shape, Span, Timestamp, Uid};
+use squall_types::{AccountName, JobId, PartitionName, QosName, Resources, Shape, Span, Timestamp, Uid};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -70,7 +71,7 @@ pub enum Features {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Of any job of the class.
-    pub spec: Arc<JobSpec>,
+    pub spec: Arc<KeptSpec>,
     pub mode: Mode,
     /// What a node must have at least, by pool, as far as the shapes that the pool had then.
     needs: BTreeMap<usize, (u64, Needs)>,
@@ -88,7 +89,7 @@ pub struct Needs {
 /// What tells classes apart.
 #[derive(Clone, Debug)]
 struct ClassKey {
-    spec: Arc<JobSpec>,
+    spec: Arc<KeptSpec>,
     /// Which pools have its files, where pools differ in that.
     mounts: Vec<bool>,
     /// Which of its partitions admit the length, where partitions differ in that.
@@ -288,7 +289,7 @@ impl Classes {
             spec.time_limit.is_none_or(|limit| most.is_none_or(|most| limit <= most))
         };
         // What rooms are compared for, and what money is counted for, may come out otherwise for another length.
-        let compares = |spec: &JobSpec| mode(spec, self.telling.flat) == Mode::Any;
+        let compares = |spec: &KeptSpec| mode(spec, self.telling.flat) == Mode::Any;
         let compares = compares(spec) || preferring(spec).is_some_and(|spec| compares(&spec));
         let apart = self.telling.limits || spec.time_limit.is_none() || spec.max_cost.is_some() || compares;
         ClassKey {
@@ -387,7 +388,7 @@ impl Class {
 }
 
 impl Wanted {
-    fn new(spec: Arc<JobSpec>, flat: bool) -> Self {
+    fn new(spec: Arc<KeptSpec>, flat: bool) -> Self {
         Wanted { mode: mode(&spec, flat), spec, needs: BTreeMap::new() }
     }
 
@@ -417,13 +418,16 @@ impl Wanted {
 ///
 /// As in Slurm they stand in place of those that are required, and count for starts on what is there or on its way and
 /// for what is bought; a promised start is the earliest with what is required.
-pub fn preferring(spec: &JobSpec) -> Option<JobSpec> {
+pub fn preferring(spec: &KeptSpec) -> Option<KeptSpec> {
     let prefer = spec.prefer.as_ref()?;
-    Some(JobSpec { constraint: Some(prefer.clone()), prefer: None, ..spec.clone() })
+    let mut preferring = spec.clone();
+    preferring.constraint = Some(prefer.clone());
+    preferring.prefer = None;
+    Some(preferring)
 }
 
 /// What jobs of a class are told apart by. Those without a limit are of a class of their own.
-pub fn length(spec: &JobSpec) -> Span {
+pub fn length(spec: &KeptSpec) -> Span {
     spec.time_limit.unwrap_or(Span::FOREVER)
 }
 

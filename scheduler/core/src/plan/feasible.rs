@@ -4,8 +4,9 @@ use super::market::{admissible, candidates, missing_mount};
 use super::place::{Mode, Room, may_use, mode, most_units};
 use super::topology::Location;
 use crate::cluster::Cluster;
+use crate::kept::KeptSpec;
 use squall_types::size::mib;
-use squall_types::{Ask, GpuAsk, JobSpec, MemoryAsk, NodeCount, NodeId, PartitionName, PoolName, Shape};
+use squall_types::{Ask, GpuAsk, MemoryAsk, NodeCount, NodeId, PartitionName, PoolName, Shape};
 use std::collections::BTreeSet;
 
 /// Why a job can never run here.
@@ -27,7 +28,7 @@ struct Possible {
 }
 
 /// `None` where the job could run on an empty cluster with everything bought that may be.
-pub fn misfit(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
+pub fn misfit(cluster: &Cluster, spec: &KeptSpec) -> Option<Misfit> {
     let candidates = candidates(cluster, spec);
     if candidates.is_empty() {
         return Some(no_candidates(cluster, spec));
@@ -47,7 +48,7 @@ pub fn misfit(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
 }
 
 /// The usual case, without a look at every machine: enough of them take an even share each.
-fn plainly_runs_on(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> bool {
+fn plainly_runs_on(cluster: &Cluster, spec: &KeptSpec, partition: &PartitionName, pool: &PoolName) -> bool {
     let (nodes, units) = match mode(spec, true) {
         Mode::One { units } => (1, units),
         Mode::Gang { nodes, units } => (nodes, units),
@@ -72,7 +73,7 @@ fn plainly_runs_on(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName,
         })
 }
 
-fn possible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> Vec<Possible> {
+fn possible(cluster: &Cluster, spec: &KeptSpec, partition: &PartitionName, pool: &PoolName) -> Vec<Possible> {
     let Some(config) = cluster.config.pools.get(pool) else { return Vec::new() };
     let mut found: Vec<Possible> = Vec::new();
     let with_features = |shape: &Shape| {
@@ -111,7 +112,7 @@ fn possible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: 
     found
 }
 
-fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> bool {
+fn runs_on(spec: &KeptSpec, possible: &[Possible], max_nodes: Option<u32>) -> bool {
     let units = spec.ask.units();
     let least = spec.ask.min_nodes().min(units.total.max(1));
     let most = spec.ask.max_nodes().min(max_nodes.unwrap_or(u32::MAX));
@@ -147,7 +148,7 @@ fn runs_on(spec: &JobSpec, possible: &[Possible], max_nodes: Option<u32>) -> boo
 }
 
 /// A preferred feature that no node has, nor any that could be bought.
-pub fn unknown_preference(cluster: &Cluster, spec: &JobSpec) -> Option<Misfit> {
+pub fn unknown_preference(cluster: &Cluster, spec: &KeptSpec) -> Option<Misfit> {
     let prefer = spec.prefer.as_ref()?;
     // Hardly ever is one unknown: what is there is not gone through to the end before that.
     let unknown = prefer.names().into_iter().find(|name| !every_feature(cluster).any(|known| known == *name))?;
@@ -179,7 +180,7 @@ fn listed(names: &BTreeSet<&str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.iter().copied().collect::<Vec<_>>().join(", ") }
 }
 
-fn cap(spec: &JobSpec, shape: &Shape) -> u32 {
+fn cap(spec: &KeptSpec, shape: &Shape) -> u32 {
     let gpus = (0..shape.gpus.count()).collect();
     most_units(
         spec,
@@ -195,7 +196,7 @@ fn cap(spec: &JobSpec, shape: &Shape) -> u32 {
     )
 }
 
-fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
+fn no_candidates(cluster: &Cluster, spec: &KeptSpec) -> Misfit {
     let asked =
         format!("--partition={}", spec.partitions.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(","));
     let misfit = |slurm: &str, limit: String, try_this: String| Misfit {
@@ -242,7 +243,7 @@ fn no_candidates(cluster: &Cluster, spec: &JobSpec) -> Misfit {
 }
 
 /// The first number that no shape satisfies, from what is asked of one node to how many nodes there are.
-fn explain(spec: &JobSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &[Possible]) -> Misfit {
+fn explain(spec: &KeptSpec, candidates: &[(&PartitionName, &PoolName)], shapes: &[Possible]) -> Misfit {
     let places: BTreeSet<&str> = candidates.iter().map(|(partition, _)| partition.as_str()).collect();
     let place = places.into_iter().collect::<Vec<_>>().join(",");
     let misfit = |asked: String, limit: String, try_this: String| Misfit {

@@ -5,12 +5,13 @@ use super::feasible::Misfit;
 use super::step::Step;
 use crate::cluster::Cluster;
 use crate::event::What;
+use crate::kept::KeptSpec;
 use crate::node::NodeState;
 use squall_types::{Dependency, HetPlace, JobId, JobSpec, SubmitToken, Timestamp};
 use std::sync::Arc;
 
 /// `None` where they could, with everything bought that may be.
-pub fn misfit_together(cluster: &Cluster, now: Timestamp, specs: &[JobSpec]) -> Option<Misfit> {
+pub fn misfit_together(cluster: &Cluster, now: Timestamp, specs: &[KeptSpec]) -> Option<Misfit> {
     let bought = |name: &String| cluster.node_named(&name.as_str().into()).is_some_and(|node| !node.is_static());
     if specs.iter().any(|spec| spec.node_list.iter().any(bought)) {
         // Nodes that were bought are not there on an empty cluster.
@@ -21,7 +22,7 @@ pub fn misfit_together(cluster: &Cluster, now: Timestamp, specs: &[JobSpec]) -> 
     for (offset, spec) in (0..).zip(specs) {
         let job = JobId(leader.0.saturating_add(offset));
         let (hold, begin_at, dependency) = (false, None, Dependency::default());
-        let spec = Box::new(JobSpec { hold, begin_at, dependency, ..spec.clone() });
+        let spec = Box::new(JobSpec { hold, begin_at, dependency, ..spec.to_spec() });
         let (token, terms, eligible_at) = (SubmitToken::default(), Vec::new(), Some(now));
         let het = Some(HetPlace { leader, offset, size });
         empty.apply(&What::JobSubmitted { job, spec, token, terms, eligible_at, het }.at(now));

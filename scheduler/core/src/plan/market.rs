@@ -2,8 +2,9 @@
 
 use crate::cluster::Cluster;
 use crate::config::{BudgetScope, PoolConfig};
+use crate::kept::KeptSpec;
 use squall_types::{
-    BudgetName, CapacityKind, JobSpec, MicroUsd, Offer, PartitionName, PoolName, Reason, Shape, Span, Timestamp,
+    BudgetName, CapacityKind, MicroUsd, Offer, PartitionName, PoolName, Reason, Shape, Span, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -89,7 +90,12 @@ impl<'a> Market<'a> {
 }
 
 /// Whether this job may use such an offer at all, whatever is free of it.
-pub fn admissible(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, offer: &Offer) -> Result<(), Obstacle> {
+pub fn admissible(
+    cluster: &Cluster,
+    spec: &KeptSpec,
+    partition: &PartitionName,
+    offer: &Offer,
+) -> Result<(), Obstacle> {
     let forbidden = |text: String| Err(Obstacle { reason: Reason::BadConstraints, text, until: None });
     let spot = spec.allow_spot || cluster.config.partitions.get(partition).is_some_and(|config| config.spot);
     if offer.kind == CapacityKind::Spot && !spot {
@@ -127,7 +133,7 @@ impl Shortage {
     }
 
     /// With numbers.
-    pub fn obstacle(&self, cluster: &Cluster, spec: &JobSpec, buyable: &Buyable<'_>, count: u32) -> Obstacle {
+    pub fn obstacle(&self, cluster: &Cluster, spec: &KeptSpec, buyable: &Buyable<'_>, count: u32) -> Obstacle {
         let (pool, offer) = (buyable.pool, &buyable.offer.name);
         let text = match self {
             Shortage::Pool { live } => {
@@ -158,7 +164,7 @@ impl Shortage {
 pub fn affordable(
     cluster: &Cluster,
     spending: &Spending,
-    spec: &JobSpec,
+    spec: &KeptSpec,
     partition: &PartitionName,
     buyable: &Buyable<'_>,
     count: u32,
@@ -210,7 +216,7 @@ impl Spending {
 }
 
 /// The budgets that a purchase for this job draws on.
-pub fn budgets_for(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName, pool: &PoolName) -> Vec<BudgetName> {
+pub fn budgets_for(cluster: &Cluster, spec: &KeptSpec, partition: &PartitionName, pool: &PoolName) -> Vec<BudgetName> {
     let covers = |scope: &BudgetScope| match scope {
         BudgetScope::Cluster => true,
         BudgetScope::Pool(name) => name == pool,
@@ -222,7 +228,7 @@ pub fn budgets_for(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName,
 }
 
 /// The pools that a job may use, with the partition that lets it, in order of preference.
-pub fn candidates<'a>(cluster: &'a Cluster, spec: &'a JobSpec) -> Vec<(&'a PartitionName, &'a PoolName)> {
+pub fn candidates<'a>(cluster: &'a Cluster, spec: &'a KeptSpec) -> Vec<(&'a PartitionName, &'a PoolName)> {
     let mut found = Vec::new();
     for name in &spec.partitions {
         let Some((name, partition)) = cluster.config.partitions.get_key_value(name) else { continue };
@@ -244,18 +250,18 @@ pub fn candidates<'a>(cluster: &'a Cluster, spec: &'a JobSpec) -> Vec<(&'a Parti
 }
 
 /// Whether the pool has the file systems of the job's working directory and output.
-pub fn mounts(pool: &PoolConfig, spec: &JobSpec) -> bool {
+pub fn mounts(pool: &PoolConfig, spec: &KeptSpec) -> bool {
     missing_mount(pool, spec).is_none()
 }
 
 /// A path of the job that lies on none of the pool's file systems.
-pub fn missing_mount<'a>(pool: &PoolConfig, spec: &'a JobSpec) -> Option<&'a str> {
+pub fn missing_mount<'a>(pool: &PoolConfig, spec: &'a KeptSpec) -> Option<&'a str> {
     if pool.file_systems.is_empty() {
         return None;
     }
     let absolute = |path: &&str| path.starts_with('/') && *path != "/dev/null";
-    let outputs = [&spec.stdout, &spec.stderr, &spec.stdin].into_iter().flatten().map(String::as_str);
-    std::iter::once(spec.work_dir.as_str()).chain(outputs).filter(absolute).find(|path| {
+    let outputs = [spec.stdout(), spec.stderr(), spec.stdin()].into_iter().flatten();
+    std::iter::once(spec.work_dir()).chain(outputs).filter(absolute).find(|path| {
         let under = |root: &String| {
             let root = root.trim_end_matches('/');
             path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -265,7 +271,7 @@ pub fn missing_mount<'a>(pool: &PoolConfig, spec: &'a JobSpec) -> Option<&'a str
 }
 
 /// What a job may run for where it lands; unlimited jobs count as long as the window, and longer.
-pub fn time_limit(cluster: &Cluster, spec: &JobSpec, partition: &PartitionName) -> Span {
+pub fn time_limit(cluster: &Cluster, spec: &KeptSpec, partition: &PartitionName) -> Span {
     spec.time_limit.unwrap_or_else(|| longest(cluster, partition))
 }
 

@@ -10,8 +10,9 @@
 
 use super::share::{Sharing, Taker, share_near};
 use super::topology::Location;
+use crate::kept::KeptSpec;
 use squall_types::constraint::CountedFeature;
-use squall_types::{Constraint, GpuModel, JobSpec, NodeId, Resources, Shape};
+use squall_types::{Constraint, GpuModel, NodeId, Resources, Shape};
 use std::cmp::Reverse;
 
 /// Room on one node, existing or to be bought.
@@ -39,7 +40,7 @@ pub struct Pick {
 }
 
 /// Places a job on all of the nodes that it needs, or not at all.
-pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
+pub fn place(spec: &KeptSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
     match &spec.constraint {
         None => place_among(spec, rooms, &|_| true, &[]),
         Some(Constraint::Counted(parts)) => {
@@ -55,7 +56,7 @@ pub fn place(spec: &JobSpec, rooms: &[Room<'_>]) -> Option<Vec<Pick>> {
 }
 
 /// So many rooms with each feature: the first in order, or those that take most.
-fn counted(spec: &JobSpec, rooms: &[Room<'_>], parts: &[CountedFeature], roomiest: bool) -> Option<Vec<usize>> {
+fn counted(spec: &KeptSpec, rooms: &[Room<'_>], parts: &[CountedFeature], roomiest: bool) -> Option<Vec<usize>> {
     let mut required = Vec::new();
     for part in parts {
         let having = |at: &usize| rooms[*at].shape.features.contains(&part.feature) && !required.contains(at);
@@ -73,7 +74,7 @@ fn counted(spec: &JobSpec, rooms: &[Room<'_>], parts: &[CountedFeature], roomies
 }
 
 /// Whether the first room in order that takes all of the job is the answer, so that the others need no look.
-pub fn may_stand_alone(spec: &JobSpec) -> bool {
+pub fn may_stand_alone(spec: &KeptSpec) -> bool {
     let one_choice = !matches!(spec.constraint, Some(Constraint::Same(_) | Constraint::Counted(_)));
     one_choice && spec.node_list.is_empty() && spec.ask.min_nodes().min(spec.ask.units().total.max(1)) <= 1
 }
@@ -90,7 +91,7 @@ pub enum Mode {
 }
 
 /// `flat` where no node is nearer to another than any other is: the first are as good as any.
-pub fn mode(spec: &JobSpec, flat: bool) -> Mode {
+pub fn mode(spec: &KeptSpec, flat: bool) -> Mode {
     let units = spec.ask.units();
     let total = units.total.max(1);
     let (least, most) = (spec.ask.min_nodes().min(total), spec.ask.max_nodes().min(total));
@@ -110,12 +111,12 @@ pub fn mode(spec: &JobSpec, flat: bool) -> Mode {
 }
 
 /// All of the job in one room, if it fits there.
-pub fn place_alone(spec: &JobSpec, room: &Room<'_>) -> Option<Pick> {
+pub fn place_alone(spec: &KeptSpec, room: &Room<'_>) -> Option<Pick> {
     place_part(spec, room, spec.ask.units().total)
 }
 
 /// So many units in one room that the job may use, if they fit there.
-pub fn place_part(spec: &JobSpec, room: &Room<'_>, units: u32) -> Option<Pick> {
+pub fn place_part(spec: &KeptSpec, room: &Room<'_>, units: u32) -> Option<Pick> {
     if may_use(spec, room.name, room.shape) && takes(spec, room, units) {
         pick(spec, std::slice::from_ref(room), 0, units)
     } else {
@@ -124,7 +125,7 @@ pub fn place_part(spec: &JobSpec, room: &Room<'_>, units: u32) -> Option<Pick> {
 }
 
 /// Whether a node can be one of the job's, whatever is free on it.
-pub fn may_use(spec: &JobSpec, name: &str, shape: &Shape) -> bool {
+pub fn may_use(spec: &KeptSpec, name: &str, shape: &Shape) -> bool {
     let matches = match &spec.constraint {
         // Beside the counted nodes there may be others.
         None | Some(Constraint::Counted(_)) => true,
@@ -140,21 +141,21 @@ pub fn order_key(shape: &Shape) -> (u16, u32, u64) {
 }
 
 /// Whether a room takes at least so many units.
-pub fn takes(spec: &JobSpec, room: &Room<'_>, units: u32) -> bool {
+pub fn takes(spec: &KeptSpec, room: &Room<'_>, units: u32) -> bool {
     match spec.ask.units().per_node {
         Some(exact) => units <= exact && fits(spec, room, exact),
         None => fits(spec, room, units),
     }
 }
 
-fn fits(spec: &JobSpec, room: &Room<'_>, units: u32) -> bool {
+fn fits(spec: &KeptSpec, room: &Room<'_>, units: u32) -> bool {
     let need = || spec.ask.need(room.shape, units);
     let of_model = |need: &Resources| need.gpus <= count_model(room, spec.ask.gpus.model());
     (room.empty || !spec.ask.exclusive) && need().is_some_and(|need| need.fits_in(&room.free) && of_model(&need))
 }
 
 /// The units that fit into one room; 0 where none do.
-pub fn most_units(spec: &JobSpec, room: &Room<'_>) -> u32 {
+pub fn most_units(spec: &KeptSpec, room: &Room<'_>) -> u32 {
     let units = spec.ask.units();
     match units.per_node {
         Some(exact) => {
@@ -186,7 +187,7 @@ fn count_model(room: &Room<'_>, model: Option<&GpuModel>) -> u16 {
 }
 
 fn place_among(
-    spec: &JobSpec,
+    spec: &KeptSpec,
     rooms: &[Room<'_>],
     usable: &dyn Fn(&Shape) -> bool,
     chosen: &[usize],
@@ -207,7 +208,7 @@ fn place_among(
     shares.into_iter().map(|(at, count)| pick(spec, rooms, at, count)).collect()
 }
 
-fn pick(spec: &JobSpec, rooms: &[Room<'_>], at: usize, units: u32) -> Option<Pick> {
+fn pick(spec: &KeptSpec, rooms: &[Room<'_>], at: usize, units: u32) -> Option<Pick> {
     let room = &rooms[at];
     let need = spec.ask.need(room.shape, units)?;
     let model = spec.ask.gpus.model();
@@ -241,7 +242,7 @@ fn neighbours(free: &[u16], count: usize) -> Vec<u16> {
 }
 
 /// Tasks on each picked node: what its units bring, or one where units bring none.
-pub fn tasks_of(spec: &JobSpec, picks: &[Pick]) -> Vec<u32> {
+pub fn tasks_of(spec: &KeptSpec, picks: &[Pick]) -> Vec<u32> {
     let each = spec.ask.units().tasks;
     if each > 0 {
         return picks.iter().map(|pick| pick.units.saturating_mul(each)).collect();
@@ -267,8 +268,10 @@ mod tests {
         Room { node: NodeId(node), name: "n", shape, free, gpus, empty, location: Location::default() }
     }
 
-    fn spec(ask: Ask) -> JobSpec {
-        JobSpec { ask, ..JobSpec::default() }
+    fn spec(ask: Ask) -> KeptSpec {
+        let mut spec = KeptSpec::default();
+        spec.ask = ask;
+        spec
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::fleet::Fleet;
 use super::place::{Mode, Pick, Room, may_stand_alone, may_use, most_units, place, place_alone, place_part};
 use super::slot::{Instant, Slot, When};
 use super::tree::Probe;
-use squall_types::{JobSpec, Resources, Span, Timestamp};
+use crate::kept::KeptSpec;
+use squall_types::{Resources, Span, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::ControlFlow;
@@ -33,7 +34,7 @@ impl Fit {
 pub struct Seek<'a> {
     pub fleet: &'a Fleet,
     pub instant: Instant,
-    pub spec: &'a JobSpec,
+    pub spec: &'a KeptSpec,
     pub mode: Mode,
     pub needs: Needs,
     pool: usize,
@@ -44,7 +45,7 @@ impl<'a> Seek<'a> {
     pub fn new(
         fleet: &'a Fleet,
         instant: Instant,
-        spec: &'a JobSpec,
+        spec: &'a KeptSpec,
         mode: Mode,
         needs: Needs,
         pool: usize,
@@ -269,7 +270,7 @@ impl<'a> Seek<'a> {
 }
 
 /// [`place`] over these rooms.
-pub fn fit(spec: &JobSpec, slots: &[usize], rooms: &[Room<'_>]) -> Option<Fit> {
+pub fn fit(spec: &KeptSpec, slots: &[usize], rooms: &[Room<'_>]) -> Option<Fit> {
     // One node that takes all of it is the answer wherever one node is enough.
     let alone = || {
         let picks = rooms.iter().enumerate();

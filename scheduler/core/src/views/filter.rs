@@ -161,7 +161,7 @@ impl<'a> Conditions<'a> {
         let qos = spec.qos.as_ref().map_or(DEFAULT_QOS, |qos| qos.as_str());
         self.hold_for_state(job)
             && (self.users.is_empty() || self.users.contains(&spec.uid))
-            && (self.names.is_empty() || self.names.contains(spec.name.as_str()))
+            && (self.names.is_empty() || self.names.contains(spec.name()))
             && (self.accounts.is_empty() || self.accounts.contains(&spec.account))
             && (self.qos.is_empty() || self.qos.contains(qos))
             && (self.partitions.is_empty() || partitions_of(job).iter().any(|name| self.partitions.contains(name)))

@@ -66,7 +66,7 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         het: job.het(),
         attempt: job.attempt,
         restarts: restarts(job),
-        name: spec.name.clone(),
+        name: spec.name().to_owned(),
         uid: spec.uid,
         gid: spec.gid,
         user: spec.user.clone(),
@@ -93,9 +93,9 @@ pub(super) fn view(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: Tim
         tres: text(&|| size.tres(spec.ask.gpus.model())),
         tres_per_node: text(&|| tres_per_node(&spec.ask)),
         exit: exit(job),
-        work_dir: text(&|| spec.work_dir.clone()),
-        command: text(&|| spec.command.clone()),
-        comment: text(&|| spec.comment.clone()),
+        work_dir: text(&|| spec.work_dir().to_owned()),
+        command: text(&|| spec.command().to_owned()),
+        comment: text(&|| spec.comment().to_owned()),
         dependency: text(&|| dependency(job, now)),
         constraint: text(&|| spec.constraint.as_ref().map(ToString::to_string).unwrap_or_default()),
         prefer: text(&|| spec.prefer.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -139,7 +139,7 @@ pub(super) fn detail(heads: &mut Heads<'_>, cluster: &Cluster, job: &Job, now: T
     let kind = cluster.together(job).next().unwrap_or(job).spec.kind;
     JobDetail {
         view: view(heads, cluster, job, now, false),
-        spec: JobSpec { kind, ..job.spec.as_ref().clone() },
+        spec: JobSpec { kind, ..job.spec.to_spec() },
         allocations: allocations.collect(),
     }
 }
@@ -247,5 +247,5 @@ fn dependency(job: &Job, now: Timestamp) -> String {
         TermState::Waiting | TermState::MetFrom(_) => Some(format!("{term}(unfulfilled)")),
         TermState::Never => Some(format!("{term}(failed)")),
     });
-    open.collect::<Vec<_>>().join(if job.spec.dependency.any { "?" } else { "," })
+    open.collect::<Vec<_>>().join(if job.spec.dependency().any { "?" } else { "," })
 }

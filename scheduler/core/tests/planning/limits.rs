@@ -2,8 +2,9 @@
 
 use squall_core::Cluster;
 use squall_core::accounts::Amounts;
+use squall_core::kept::KeptSpec;
+use squall_types::Uid;
 use squall_types::accounts::{Bounds, TresLimits};
-use squall_types::{JobSpec, Uid};
 
 #[derive(Clone)]
 pub struct Limits<'a> {
@@ -20,12 +21,12 @@ impl<'a> Limits<'a> {
     }
 
     /// Whether what one may do the other may.
-    pub fn alike(a: &JobSpec, b: &JobSpec) -> bool {
+    pub fn alike(a: &KeptSpec, b: &KeptSpec) -> bool {
         (a.uid, &a.account, &a.qos) == (b.uid, &b.account, &b.qos)
     }
 
     /// Whether a job may not start that would hold so much.
-    pub fn forbid(&self, spec: &JobSpec, amounts: Amounts) -> bool {
+    pub fn forbid(&self, spec: &KeptSpec, amounts: Amounts) -> bool {
         let root = &self.cluster.accounts.accounts.get(&"root".into()).expect("it is always there").terms.limits;
         let normal = &self.cluster.accounts.qos.get(&"normal".into()).expect("it is always there").limits;
         let user = |uid: Uid| uid == spec.uid;
@@ -35,7 +36,7 @@ impl<'a> Limits<'a> {
             || self.exceeds(&each_user, user, amounts)
     }
 
-    pub fn start(&mut self, spec: &JobSpec, amounts: Amounts) {
+    pub fn start(&mut self, spec: &KeptSpec, amounts: Amounts) {
         self.active.push((spec.uid, amounts));
     }
 

@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use squall_core::Cluster;
 use squall_core::accounts::Amounts;
 use squall_core::job::{Job, JobPhase, Role};
+use squall_core::kept::KeptSpec;
 use squall_core::node::Node;
 use squall_core::plan::market::{Buyable, Market, Spending, admissible, affordable, candidates, time_limit};
 use squall_core::plan::place::{Mode, Pick, Room, mode, order_key, place, tasks_of};
@@ -61,7 +62,7 @@ struct Model<'a> {
 /// been added to its pools when it was tried.
 #[derive(Clone)]
 struct Failed<'a> {
-    spec: &'a JobSpec,
+    spec: &'a KeptSpec,
     buys: bool,
     promises: bool,
     grown: usize,
@@ -190,7 +191,7 @@ impl<'a> Model<'a> {
     }
 
     /// Now, else on nodes that come. `over` are the places where it fits and would hold more than it may.
-    fn start(&mut self, spec: &JobSpec, target: Target, places: &[Where<'a>], over: &mut Vec<Where<'a>>) -> bool {
+    fn start(&mut self, spec: &KeptSpec, target: Target, places: &[Where<'a>], over: &mut Vec<Where<'a>>) -> bool {
         let specs = with_preference(spec);
         let tries = specs.iter().flat_map(|spec| places.iter().map(move |place| (spec, place)));
         for (spec, (partition, pool)) in tries.clone() {
@@ -237,7 +238,7 @@ impl<'a> Model<'a> {
     /// At `from` or later.
     fn earliest(
         &self,
-        spec: &JobSpec,
+        spec: &KeptSpec,
         places: &[Where<'a>],
         from: Timestamp,
     ) -> Option<(Timestamp, &'a PartitionName, Vec<usize>, Vec<Pick>)> {
@@ -334,7 +335,7 @@ impl<'a> Model<'a> {
     fn grow(
         &mut self,
         job: &'a Job,
-        spec: &JobSpec,
+        spec: &KeptSpec,
         target: Target,
         partition: &'a PartitionName,
         buyable: &'a Buyable<'a>,
@@ -403,7 +404,7 @@ impl<'a> Model<'a> {
 
     fn claim(
         &mut self,
-        spec: &JobSpec,
+        spec: &KeptSpec,
         target: Target,
         partition: &PartitionName,
         time: Span,
@@ -415,7 +416,7 @@ impl<'a> Model<'a> {
         self.answer.steps.push(Step::Claim { target, partition: partition.clone(), allocations });
     }
 
-    fn take(&mut self, spec: &JobSpec, open: &[usize], picks: &[Pick], until: Timestamp) -> Vec<Allocation> {
+    fn take(&mut self, spec: &KeptSpec, open: &[usize], picks: &[Pick], until: Timestamp) -> Vec<Allocation> {
         let taken = |(pick, tasks): (&Pick, u32)| {
             let place = &mut self.places[open[pick.room]];
             place.free = place.free.less(&pick.need);
@@ -498,8 +499,12 @@ fn place_of<'a>(cluster: &'a Cluster, topology: &Topology, node: &'a Node, now: 
 }
 
 /// A job as it is tried: first with what it prefers, then with what it requires.
-fn with_preference(spec: &JobSpec) -> Vec<JobSpec> {
-    let preferred = spec.prefer.clone().map(|prefer| JobSpec { constraint: Some(prefer), ..spec.clone() });
+fn with_preference(spec: &KeptSpec) -> Vec<KeptSpec> {
+    let preferred = spec.prefer.clone().map(|prefer| {
+        let mut spec = spec.clone();
+        spec.constraint = Some(prefer);
+        spec
+    });
     preferred.into_iter().chain([spec.clone()]).collect()
 }
 
@@ -510,8 +515,8 @@ fn held(picks: &[Pick]) -> Amounts {
     })
 }
 
-fn alike(a: &JobSpec, b: &JobSpec) -> bool {
-    let told_by = |spec: &JobSpec| {
+fn alike(a: &KeptSpec, b: &KeptSpec) -> bool {
+    let told_by = |spec: &KeptSpec| {
         (
             (spec.ask.clone(), spec.partitions.clone(), spec.time_limit, spec.kind),
             (spec.constraint.clone(), spec.prefer.clone(), spec.node_list.clone(), spec.exclude.clone()),

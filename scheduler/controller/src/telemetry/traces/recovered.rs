@@ -49,7 +49,9 @@ impl JobTraces {
     }
 
     fn job_again(&mut self, cluster: &Cluster, job: &Job) {
-        let Some(subject) = Subject::new(&job.spec, &job.token, job.submitted_at).map(Arc::new) else { return };
+        let Some(subject) = Subject::new(&job.spec.to_spec(), &job.token, job.submitted_at).map(Arc::new) else {
+            return;
+        };
         let submission = Place::of(job.array().unwrap_or(job.id), &subject, None);
         if !self.keeps(&subject, submission.trace) {
             return;

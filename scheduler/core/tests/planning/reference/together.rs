@@ -4,6 +4,7 @@
 use super::{Model, Where, held, with_preference};
 use squall_core::accounts::Amounts;
 use squall_core::job::Job;
+use squall_core::kept::KeptSpec;
 use squall_core::plan::market::{candidates, time_limit};
 use squall_core::plan::place::{Pick, place};
 use squall_core::plan::{COMMON_STARTS, PlannedOrder, Step, Target, hardest_first};
@@ -94,7 +95,7 @@ impl<'a> Model<'a> {
 
     fn granted(
         &mut self,
-        spec: &JobSpec,
+        spec: &KeptSpec,
         partition: &'a PartitionName,
         open: Vec<usize>,
         picks: Vec<Pick>,
@@ -112,7 +113,7 @@ impl<'a> Model<'a> {
         parts.iter_mut().map(|part| self.grant(part, coming)).collect()
     }
 
-    fn allocations(&mut self, spec: &JobSpec, granted: &Granted<'a>, until: Timestamp) -> Vec<Allocation> {
+    fn allocations(&mut self, spec: &KeptSpec, granted: &Granted<'a>, until: Timestamp) -> Vec<Allocation> {
         let picks = granted.picks.iter().zip(super::tasks_of(spec, &granted.picks));
         let allocation = |(pick, tasks): (&Pick, u32)| {
             let place = &mut self.places[granted.open[pick.room]];
