@@ -274,7 +274,7 @@ impl Cluster {
         // An array answers to its token until its last element is purged.
         self.arrays.values().for_each(|array| self.index.answers_to(&array.token, array.array));
         let spent = self.spent_tokens.iter().map(|((_, token), job)| (token.clone(), *job));
-        self.index.spent.extend(spent);
+        self.index.tokens.extend(spent);
         self
     }
 

@@ -30,16 +30,12 @@ pub(crate) struct Index {
     pub live: OrdSet<JobId>,
     /// Ended jobs by time, for the purge.
     pub ended: OrdSet<(Timestamp, JobId)>,
-    /// Which record of those that were submitted together answers to their token, by what is left of it: few bytes for
-    /// each, and of those that are alike the token itself decides.
-    pub tokens: OrdSet<(TextDigest, JobId)>,
-    /// Tokens of jobs that were purged.
-    pub spent: OrdMap<SubmitToken, JobId>,
+    pub tokens: OrdMap<SubmitToken, JobId>,
     /// Who waits for the end (or start) of whom.
     pub dependants: OrdMap<JobId, OrdSet<JobId>>,
     /// Live jobs of a user by what is left of their name, for `singleton`: few bytes for each, and of those that are alike
     /// the name itself decides.
-    pub names: OrdSet<(Uid, TextDigest, JobId)>,
+    pub names: OrdSet<(Uid, NameDigest, JobId)>,
     /// Those of them that have such a dependency.
     pub singletons: OrdMap<(Uid, String), OrdSet<JobId>>,
     /// What their specs have in common.
@@ -62,14 +58,14 @@ pub(crate) struct Index {
     pub wires: Arc<BTreeMap<NodeName, Vec<SwitchName>>>,
 }
 
-/// What is kept of a text to look for it: FNV-1a over its bytes, the same on every machine.
+/// What is kept of a name to look for it: FNV-1a over its bytes, the same on every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TextDigest(u64);
+pub(crate) struct NameDigest(u64);
 
-impl TextDigest {
-    pub fn of(text: &str) -> TextDigest {
+impl NameDigest {
+    pub fn of(name: &str) -> NameDigest {
         let with = |digest: u64, byte: u8| (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        TextDigest(text.bytes().fold(0xcbf2_9ce4_8422_2325, with))
+        NameDigest(name.bytes().fold(0xcbf2_9ce4_8422_2325, with))
     }
 }
 
@@ -110,7 +106,7 @@ impl Index {
         if is_singleton(job) {
             self.singletons.entry((job.spec.uid, job.spec.name().to_owned())).or_default().insert(job.id);
         }
-        self.names.insert((job.spec.uid, TextDigest::of(job.spec.name()), job.id));
+        self.names.insert((job.spec.uid, NameDigest::of(job.spec.name()), job.id));
         for target in targets(job) {
             self.dependants.entry(target).or_default().insert(job.id);
         }
@@ -121,7 +117,7 @@ impl Index {
         if is_singleton(job) {
             remove(&mut self.singletons, &(job.spec.uid, job.spec.name().to_owned()), job.id);
         }
-        self.names.remove(&(job.spec.uid, TextDigest::of(job.spec.name()), job.id));
+        self.names.remove(&(job.spec.uid, NameDigest::of(job.spec.name()), job.id));
         targets(job).for_each(|target| remove(&mut self.dependants, &target, job.id));
     }
 
@@ -158,13 +154,7 @@ impl Index {
 
     /// Whoever submits with this token again means this job.
     pub fn answers_to(&mut self, token: &SubmitToken, job: JobId) {
-        self.tokens.insert((TextDigest::of(token.as_str()), job));
-    }
-
-    /// The job is no longer in memory.
-    pub fn token_spent(&mut self, token: &SubmitToken, job: JobId) {
-        self.tokens.remove(&(TextDigest::of(token.as_str()), job));
-        self.spent.insert(token.clone(), job);
+        self.tokens.insert(token.clone(), job);
     }
 }
 
@@ -271,15 +261,7 @@ impl Cluster {
     }
 
     pub fn job_of_token(&self, token: &SubmitToken) -> Option<JobId> {
-        let digest = TextDigest::of(token.as_str());
-        let alike = self.index.tokens.range((digest, JobId(0))..=(digest, JobId(u32::MAX))).map(|(_, job)| *job);
-        alike.filter(|job| self.token_of(*job) == Some(token)).last().or_else(|| self.index.spent.get(token).copied())
-    }
-
-    /// The token that a record in memory answers to. That of an array outlives the record which first bore it.
-    fn token_of(&self, job: JobId) -> Option<&SubmitToken> {
-        let own = self.jobs.get(&job).filter(|job| job.bears_token()).map(|job| &job.token);
-        own.or_else(|| self.arrays.get(&job).map(|array| &array.token))
+        self.index.tokens.get(token).copied()
     }
 
     /// The switch that a node hangs on and those above it, as far as they are configured.
@@ -312,7 +294,7 @@ impl Cluster {
 
     /// Live jobs of this user and name, by id.
     pub(crate) fn namesakes(&self, uid: Uid, name: &str) -> impl Iterator<Item = JobId> {
-        let digest = TextDigest::of(name);
+        let digest = NameDigest::of(name);
         let alike = self.index.names.range((uid, digest, JobId(0))..=(uid, digest, JobId(u32::MAX)));
         let is_called = move |id: &JobId| self.jobs.get(id).is_some_and(|job| job.spec.name() == name);
         alike.map(|(_, _, id)| *id).filter(is_called)

@@ -96,7 +96,7 @@ impl Desk {
             ..JobSpec::default()
         };
         change(&mut spec);
-        let token = SubmitToken(format!("token {}", self.tokens));
+        let token = SubmitToken::new(format!("token {}", self.tokens));
         let command = Command::Submit { spec: Box::new(spec), token, test_only: false };
         match self.try_as(&Caller::User(uid), command)? {
             Reply::Submitted { job, .. } => Ok(job),

@@ -67,7 +67,7 @@ impl Desk {
             ..JobSpec::default()
         };
         change(&mut spec);
-        let token = SubmitToken(format!("token {}", self.tokens));
+        let token = SubmitToken::new(format!("token {}", self.tokens));
         match self.decide(Command::Submit { spec: Box::new(spec), token, test_only: false }) {
             Reply::Submitted { job, .. } => job,
             other => panic!("{other:?}"),
@@ -359,7 +359,7 @@ fn entry(times: &str, name: &str, line: u32) -> WantedEntry {
         cron: Some(Box::new(cron)),
         ..JobSpec::default()
     };
-    let token = SubmitToken(format!("{times} {name} {line}"));
+    let token = SubmitToken::new(format!("{times} {name} {line}"));
     WantedEntry { spec: Box::new(spec), token, first_line: line, last_line: line }
 }
 
@@ -454,8 +454,7 @@ fn a_crontab_is_taken_whole_or_not_at_all_and_by_its_user_alone() {
     assert_eq!(desk.refused(&Caller::User(Uid(8)), &set(&[])), "Access/permission denied");
     let never = set(&[entry("0 0 30 2 *", "x", 1)]);
     assert_eq!(desk.refused(&Caller::User(Uid(7)), &never), "Invalid job specification");
-    let alone =
-        Command::Submit { spec: entry("@daily", "x", 1).spec, token: SubmitToken("t".into()), test_only: false };
+    let alone = Command::Submit { spec: entry("@daily", "x", 1).spec, token: SubmitToken::new("t"), test_only: false };
     assert_eq!(desk.refused(&Caller::User(Uid(7)), &alone), "Invalid job specification");
     let job = desk.crontab(&[entry("@daily", "x", 1)])[0];
     let update = Box::new(squall_types::api::JobUpdate { nice: Some(5), ..Default::default() });

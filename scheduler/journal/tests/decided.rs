@@ -122,7 +122,7 @@ impl World {
             array,
             ..JobSpec::default()
         };
-        let token = SubmitToken(format!("token{}", self.submitted));
+        let token = SubmitToken::new(format!("token{}", self.submitted));
         self.decide(&Caller::System, Command::Submit { spec: Box::new(spec), token, test_only: false });
     }
 

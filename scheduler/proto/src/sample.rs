@@ -82,9 +82,14 @@ wrapped!(
     OfferName,
     GpuModel,
     LaunchToken,
-    SubmitToken,
     Gpus,
 );
+
+impl Sample for SubmitToken {
+    fn sample(source: &mut Source<'_>) -> SubmitToken {
+        SubmitToken::new(String::sample(source))
+    }
+}
 
 impl Sample for () {
     fn sample(_: &mut Source<'_>) {}

@@ -212,9 +212,19 @@ names!(
     InstanceId,
     OfferName,
     GpuModel,
-    LaunchToken,
-    SubmitToken
+    LaunchToken
 );
+
+impl Wire for SubmitToken {
+    type Pb = String;
+    fn to_pb(self) -> String {
+        self.as_str().to_owned()
+    }
+    fn from_pb(pb: String) -> Result<SubmitToken, WireError> {
+        limited(pb.len(), "bytes", MAX_NAME)?;
+        Ok(SubmitToken::new(pb))
+    }
+}
 
 /// A plain struct and its message. Fields have the same names; a nested message that is not optional is `required`.
 macro_rules! message {

@@ -263,7 +263,7 @@ impl World {
 }
 
 pub fn token(work: usize) -> SubmitToken {
-    SubmitToken(format!("submission {work}"))
+    SubmitToken::new(format!("submission {work}"))
 }
 
 /// A short job that runs again and again.
@@ -278,7 +278,7 @@ fn entry(uid: Uid, request: RpcId, times: &str, line: u32) -> WantedEntry {
         cron: Some(Box::new(cron)),
         ..JobSpec::default()
     };
-    let token = SubmitToken(format!("entry {line} of {}", request.0));
+    let token = SubmitToken::new(format!("entry {line} of {}", request.0));
     WantedEntry { spec: Box::new(spec), token, first_line: line, last_line: line }
 }
 

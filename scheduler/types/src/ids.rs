@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -166,10 +167,61 @@ name!(
     /// A provider's idempotency key, a function of the order alone.
     LaunchToken
 );
-name!(
-    /// A client's idempotency key for one submission.
-    SubmitToken
-);
+
+/// A client's idempotency key for one submission. A clone shares the text: it stands with its job and in a look-up, for
+/// every job that there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubmitToken(Arc<str>);
+
+impl SubmitToken {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SubmitToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<&str> for SubmitToken {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl<C> Encode<C> for SubmitToken {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.str(&self.0).map(|_| ())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for SubmitToken {
+    fn decode(d: &mut minicbor::Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        String::decode(d, ctx).map(Self::new)
+    }
+}
+
+impl Serialize for SubmitToken {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SubmitToken {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(Self::new)
+    }
+}
 
 /// The SHA-256 of a script or environment, which are stored once and outside memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

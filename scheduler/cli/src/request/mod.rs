@@ -322,5 +322,5 @@ pub fn submit_token(command: Command) -> Result<squall_types::SubmitToken, Failu
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::error(command.name(), format_args!("no randomness: {error}")))?;
-    Ok(squall_types::SubmitToken(hex::encode(bytes)))
+    Ok(squall_types::SubmitToken::new(hex::encode(bytes)))
 }

@@ -69,7 +69,7 @@ fn a_plain_script_becomes_a_plain_job() {
     assert_eq!((request.spec.uid, request.spec.user.as_str()), (Uid(1000), "ann"));
     assert_eq!(request.spec.submit_line, "sbatch job.sh one two three -n5");
     assert_eq!((request.spec.umask, request.spec.submit_host.as_str()), (0o022, "login"));
-    assert_eq!(request.token.0.len(), 32);
+    assert_eq!(request.token.as_str().len(), 32);
     assert_ne!(request.token, submitted("sbatch job.sh").token);
 }
 

@@ -292,7 +292,6 @@ impl Cluster {
     /// A submission that is repeated late is still the same job: its token outlives the purge for a while.
     fn spend_token(&mut self, token: &SubmitToken, job: JobId, at: Timestamp) {
         self.spent_tokens.insert((at, token.clone()), job);
-        self.index.token_spent(token, job);
     }
 
     fn forget_what_is_old(&mut self, at: Timestamp) {
@@ -300,7 +299,7 @@ impl Cluster {
         {
             let key = key.clone();
             self.spent_tokens.remove(&key);
-            self.index.spent.remove(&key.1);
+            self.index.tokens.remove(&key.1);
         }
         let unneeded = |array: &JobId| self.dependants_of(*array).next().is_none();
         let spare = self.past.elements.len().saturating_sub(ARRAYS_REMEMBERED);

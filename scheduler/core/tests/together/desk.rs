@@ -66,7 +66,7 @@ impl Desk {
 
     fn submitted(&mut self, command: impl FnOnce(SubmitToken) -> Command) -> JobId {
         self.tokens += 1;
-        let token = SubmitToken(format!("token {}", self.tokens));
+        let token = SubmitToken::new(format!("token {}", self.tokens));
         match self.decide(command(token)) {
             Reply::Submitted { job, .. } => job,
             other => panic!("{other:?}"),

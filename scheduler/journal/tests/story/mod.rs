@@ -131,7 +131,7 @@ impl Story {
                 self.waiting.insert(job, spec.clone());
             }
         }
-        let token = SubmitToken(format!("token-{job}"));
+        let token = SubmitToken::new(format!("token-{job}"));
         let eligible_at = Some(self.now);
         self.push(
             batch,

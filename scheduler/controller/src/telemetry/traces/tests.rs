@@ -39,7 +39,7 @@ impl Tape {
     }
 
     fn submit(&mut self, secs: i64, job: u32, change: impl FnOnce(&mut JobSpec)) -> &mut Self {
-        let token = SubmitToken(format!("token {job}"));
+        let token = SubmitToken::new(format!("token {job}"));
         let mut spec = JobSpec {
             name: "train".to_owned(),
             user: "ada".to_owned(),
