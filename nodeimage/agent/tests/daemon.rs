@@ -6,10 +6,12 @@ mod controller;
 
 use bench::{alive, until};
 use controller::{Agent, Controller};
+use squall_proto::client::Client;
+use squall_proto::connect::Target;
 use squall_types::Span;
-use squall_types::agent::{AgentReport, AssignedPhase, AttemptState, EndCause, JoinAs, StopWhy};
+use squall_types::agent::{AgentReport, AssignedPhase, Assignment, AttemptState, EndCause, JoinAs, StopWhy};
 use squalld::shim::records::Folder;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -39,8 +41,39 @@ async fn a_job_runs_from_order_to_acknowledged_end() {
     let end = controller.end(job.run).await;
     assert_eq!((end.cause, end.exit.code), (EndCause::Exited, 5));
     assert_eq!(agent.output("slurm-1.out"), "hello from 1\n");
-    let folder = agent.state().join("runs/1.1");
-    until("what the job left is cleared", || !folder.exists()).await;
+}
+
+#[tokio::test]
+async fn a_socket_to_which_nobody_came_is_the_next_jobs() {
+    let mut controller = Controller::start().await;
+    let agent = Agent::new(&controller, &[]);
+    controller.hello().await;
+    let folder = agent.dir.path().join("run");
+    let found = |name: &str| {
+        let mut paths = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.find(|path| path.to_str().unwrap().contains(name))
+    };
+    let stop = AssignedPhase::Stop { why: StopWhy::Cancelled, grace: Span::from_secs(5) };
+    let one = controller.job("#!/bin/sh\nsleep 600\n", &agent.work());
+    controller.want(&one);
+    controller.running(one.run).await;
+    let first = found("/job-1.n1.").unwrap().metadata().unwrap().ino();
+    controller.want(&Assignment { phase: stop, ..one.clone() });
+    controller.end(one.run).await;
+    until("it waits for another job", || found("/job-spare-").is_some()).await;
+    let two = controller.job("#!/bin/sh\nsleep 600\n", &agent.work());
+    controller.want(&two);
+    controller.running(two.run).await;
+    let socket = found("/job-2.n1.").unwrap();
+    assert_eq!((socket.metadata().unwrap().ino(), found("/job-spare-")), (first, None));
+    // It knows whose it is now.
+    let client = Client::connect(&Target::unix(&socket).unwrap()).await.unwrap();
+    let text = client.ping().await.unwrap_err().to_string();
+    assert!(text.contains("this is the socket of job 2"), "{text}");
+    controller.want(&Assignment { phase: stop, ..two.clone() });
+    controller.end(two.run).await;
+    until("one that was used goes with its job", || !socket.exists()).await;
+    assert_eq!(found("/job-spare-"), None);
 }
 
 #[tokio::test]

@@ -14,14 +14,16 @@ use squall_proto::client::Client;
 use squall_proto::server::{Channel, Failure, Forward, bind_unix, builder, client_service, step_service};
 use squall_types::ids::Run;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::UnixListenerStream;
 
 /// Anybody may knock; who is let in is decided by who knocks.
 const MODE: u32 = 0o666;
+/// Sockets to which nobody has come and that wait for another job.
+const MOST_SPARE: usize = 64;
 
 /// Serves the sockets of the jobs that live.
 pub struct Sockets {
@@ -36,30 +38,70 @@ pub struct Sockets {
     pub told: watch::Sender<BTreeSet<Run>>,
 }
 
+/// A socket while it is a job's.
+struct Served {
+    path: PathBuf,
+    /// Dropped when the job is over.
+    stop: oneshot::Sender<()>,
+    /// It gives the socket back where nobody has come.
+    server: JoinHandle<Option<UnixListenerStream>>,
+}
+
+/// A socket that listens and is no job's.
+struct Spare {
+    path: PathBuf,
+    incoming: UnixListenerStream,
+}
+
+impl Spare {
+    /// With this name from now on.
+    fn named(self, path: &Path) -> Option<UnixListenerStream> {
+        let renamed = std::fs::rename(&self.path, path);
+        if renamed.is_err() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+        renamed.is_ok().then_some(self.incoming)
+    }
+}
+
 impl Sockets {
     /// Until the agent ends.
     pub async fn run(mut self) {
         self.sweep();
-        let mut served: BTreeMap<Run, (PathBuf, JoinHandle<()>)> = BTreeMap::new();
+        let mut served: BTreeMap<Run, Served> = BTreeMap::new();
+        let mut spare: Vec<Spare> = Vec::new();
+        let mut spared = 0u64;
         loop {
-            let live: Vec<Run> = self.runs.borrow_and_update().keys().copied().collect();
-            served.retain(|run, (path, server)| {
-                let stays = live.contains(run) && !server.is_finished();
-                if !stays {
-                    server.abort();
+            let live: BTreeSet<Run> = self.runs.borrow_and_update().keys().copied().collect();
+            let over = served.extract_if(.., |run, served| !live.contains(run) || served.server.is_finished());
+            for (_, Served { path, stop, server }) in over.collect::<Vec<_>>() {
+                drop(stop);
+                let unused = server.await.ok().flatten().filter(|_| spare.len() < MOST_SPARE);
+                spared += 1;
+                let aside = self.dir.join(format!("job-spare-{spared}{}", self.ending()));
+                match unused {
+                    // What a name costs is less than what a socket does.
+                    Some(incoming) if std::fs::rename(&path, &aside).is_ok() => {
+                        spare.push(Spare { path: aside, incoming });
+                    }
                     // Nobody listens there any more.
-                    let _ = std::fs::remove_file(path);
+                    _ => drop(std::fs::remove_file(path)),
                 }
-                stays
-            });
+            }
             for run in live {
                 if served.contains_key(&run) {
                     continue;
                 }
                 let path = self.path(run);
-                match self.serve(&path, run).await {
-                    Ok(server) => {
-                        served.insert(run, (path, server));
+                let incoming = match spare.pop().and_then(|spare| spare.named(&path)) {
+                    Some(incoming) => Ok(incoming),
+                    None => bind_unix(&path, MODE).await,
+                };
+                match incoming {
+                    Ok(incoming) => {
+                        let (stop, over) = oneshot::channel();
+                        let server = self.serve(incoming, over, run);
+                        served.insert(run, Served { path, stop, server });
                     }
                     Err(error) => {
                         tracing::error!(job = %run.job, path = %path.display(), %error, "a job has no socket");
@@ -94,8 +136,12 @@ impl Sockets {
         }
     }
 
-    async fn serve(&self, path: &Path, run: Run) -> io::Result<JoinHandle<()>> {
-        let mut incoming = bind_unix(path, MODE).await?;
+    fn serve(
+        &self,
+        mut incoming: UnixListenerStream,
+        mut over: oneshot::Receiver<()>,
+        run: Run,
+    ) -> JoinHandle<Option<UnixListenerStream>> {
         let (hands, runs) = (self.hands.clone(), self.runs.clone());
         let (membership, options, key) = (self.membership.clone(), self.options.clone(), self.key.clone());
         let choose = move |channel: &Channel| {
@@ -109,15 +155,24 @@ impl Sockets {
             Ok(client.for_job(live.assignment.credential.clone()))
         };
         let steps = self.steps.clone();
-        Ok(tokio::spawn(async move {
+        tokio::spawn(async move {
             // Most jobs never ask anything: what would serve them is made for the first who does.
-            let Some(first) = incoming.next().await else { return };
+            let first = tokio::select! {
+                first = incoming.next() => first?,
+                _ = &mut over => return Some(incoming),
+            };
             let router =
                 builder().add_service(client_service(Arc::new(Forward::new(choose)))).add_service(step_service(steps));
-            if let Err(error) = router.serve_with_incoming(stream::iter([first]).chain(incoming)).await {
-                tracing::warn!(job = %run.job, %error, "a job's socket failed");
+            tokio::select! {
+                ended = router.serve_with_incoming(stream::iter([first]).chain(incoming)) => {
+                    if let Err(error) = ended {
+                        tracing::warn!(job = %run.job, %error, "a job's socket failed");
+                    }
+                }
+                _ = over => {}
             }
-        }))
+            None
+        })
     }
 }
 

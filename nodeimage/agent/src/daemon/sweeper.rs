@@ -1,8 +1,8 @@
 //! The thread that clears away what forgotten runs left, while nothing starts.
 //!
 //! A folder for each job, removed as soon as the job is forgotten, is what made starts slow where many short jobs
-//! follow one another: ext4 gives no inode out again within five seconds of its deletion, and whoever makes a file
-//! looks at all of those first. So folders stay until no run has been forgotten for longer than that, or until there
+//! follow one another: ext4 without a journal gives no inode out again within six minutes of its deletion, and whoever makes
+//! a file looks at all of those first. So folders stay until no run has been forgotten for longer than that, or until there
 //! are many, or until the agent ends.
 
 use crate::ledger::Places;
@@ -18,7 +18,7 @@ use std::time::Duration;
 pub const AT_THE_END: Duration = Duration::from_secs(2);
 
 /// Nothing has been forgotten for so long: longer than ext4 remembers what was deleted.
-const QUIET: Duration = Duration::from_secs(6);
+const QUIET: Duration = Duration::from_secs(400);
 /// Between two folders: nobody waits for this, and others may be working.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Folders that stay at most.
@@ -32,10 +32,14 @@ const MOST_BYTES: u64 = 64 << 20;
 /// # Errors
 /// Where there can be no thread.
 pub fn start(places: Places) -> io::Result<(Sender<Run>, Sweeping)> {
+    start_with(places, QUIET)
+}
+
+fn start_with(places: Places, quiet: Duration) -> io::Result<(Sender<Run>, Sweeping)> {
     let (forgotten, queue) = mpsc::channel();
     let (sweeps, swept) = mpsc::channel();
     thread::Builder::new().name("sweeper".to_owned()).spawn(move || {
-        sweep(&places, &queue);
+        sweep(&places, &queue, quiet);
         drop(sweeps);
     })?;
     Ok((forgotten, Sweeping(swept)))
@@ -52,10 +56,10 @@ impl Sweeping {
     }
 }
 
-fn sweep(places: &Places, queue: &Receiver<Run>) {
+fn sweep(places: &Places, queue: &Receiver<Run>, quiet: Duration) {
     let mut left = Left::default();
     loop {
-        match queue.recv_timeout(QUIET) {
+        match queue.recv_timeout(quiet) {
             Ok(run) => {
                 left.push(run, Folder(places.run(run)).bytes());
                 while let Some(run) = left.too_many() {
@@ -145,7 +149,8 @@ mod tests {
     fn what_is_left_goes_when_nothing_more_is_forgotten() {
         let state = tempfile::tempdir().unwrap();
         let places = Places::new(state.path());
-        let (forgotten, sweeping) = start(places.clone()).unwrap();
+        let quiet = Duration::from_secs(6);
+        let (forgotten, sweeping) = start_with(places.clone(), quiet).unwrap();
         let forget = |job| {
             std::fs::create_dir_all(places.run(run(job))).unwrap();
             std::fs::write(places.run(run(job)).join("slurm_script"), "true").unwrap();
@@ -159,7 +164,7 @@ mod tests {
         (4..=60).for_each(forget);
         drop(forgotten);
         // Of an agent that ends it is not the quiet that is waited for.
-        assert!(sweeping.over_within(QUIET / 2));
+        assert!(sweeping.over_within(quiet / 2));
         assert_eq!((4..=60).filter(|job| places.run(run(*job)).exists()).count(), 0);
     }
 }
