@@ -73,8 +73,10 @@ impl Sockets {
         let mut spared = 0u64;
         loop {
             let live: BTreeSet<Run> = self.runs.borrow_and_update().keys().copied().collect();
-            let over = served.extract_if(.., |run, served| !live.contains(run) || served.server.is_finished());
-            for (_, Served { path, stop, server }) in over.collect::<Vec<_>>() {
+            let is_over = |run: &Run, served: &Served| !live.contains(run) || served.server.is_finished();
+            let over = served.iter().filter(|(run, served)| is_over(run, served)).map(|(run, _)| *run);
+            for run in over.collect::<Vec<Run>>() {
+                let Some(Served { path, stop, server }) = served.remove(&run) else { continue };
                 drop(stop);
                 let unused = server.await.ok().flatten().filter(|_| spare.len() < MOST_SPARE);
                 spared += 1;
