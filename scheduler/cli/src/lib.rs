@@ -16,6 +16,7 @@ pub mod invocation;
 mod links;
 pub mod moment;
 pub mod options;
+mod people;
 mod personal;
 mod replay;
 pub mod request;

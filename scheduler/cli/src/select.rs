@@ -1,7 +1,7 @@
 //! Which jobs a command is about: ids, users and states as people name them.
 
 use crate::failure::Failure;
-use nix::unistd::{Gid as SystemGid, Group, Uid as SystemUid, User};
+use crate::people;
 use squall_types::api::{JobRef, JobState};
 use squall_types::indices::{ArrayLimits, parse_indices};
 use squall_types::{EndState, Gid, JobId, StepId, Uid};
@@ -75,34 +75,22 @@ pub fn names(text: &str) -> impl Iterator<Item = &str> {
 
 /// A user by name or number.
 pub fn user(text: &str) -> Option<Uid> {
-    if let Ok(Some(user)) = User::from_name(text) {
-        return Some(Uid(user.uid.as_raw()));
-    }
-    text.parse().ok().map(Uid)
+    people::uid_of(text).or_else(|| text.parse().ok().map(Uid))
 }
 
 /// A group by name or number.
 pub fn group(text: &str) -> Option<Gid> {
-    if let Ok(Some(group)) = Group::from_name(text) {
-        return Some(Gid(group.gid.as_raw()));
-    }
-    text.parse().ok().map(Gid)
+    people::gid_of(text).or_else(|| text.parse().ok().map(Gid))
 }
 
 /// What a user is called here; their number where nobody knows.
 pub fn user_name(uid: Uid) -> String {
-    match User::from_uid(SystemUid::from_raw(uid.0)) {
-        Ok(Some(user)) => user.name,
-        _ => uid.to_string(),
-    }
+    people::person(uid).map_or_else(|| uid.to_string(), |person| person.name)
 }
 
 /// What a group is called here; its number where nobody knows.
 pub fn group_name(gid: Gid) -> String {
-    match Group::from_gid(SystemGid::from_raw(gid.0)) {
-        Ok(Some(group)) => group.name,
-        _ => gid.to_string(),
-    }
+    people::group(gid).unwrap_or_else(|| gid.to_string())
 }
 
 /// All states that a job can be in.

@@ -7,10 +7,11 @@ use crate::embedded;
 use crate::failure::{EXIT_ERROR, Failure};
 use crate::invocation::{Caller, Environment, Invocation};
 use crate::options;
+use crate::people::person;
 use jiff::tz::TimeZone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, getgid, gethostname, getuid};
+use nix::unistd::{getgid, gethostname, getuid};
 use squall_types::{Gid, Timestamp, Uid};
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
@@ -129,7 +130,7 @@ fn now() -> Timestamp {
 
 fn caller() -> Caller {
     let (uid, gid) = (getuid(), getgid());
-    let known = User::from_uid(uid).ok().flatten();
+    let known = person(Uid(uid.as_raw()));
     let host = gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     // The mask can only be read by setting it.
     let mask = umask(Mode::empty());
@@ -138,7 +139,7 @@ fn caller() -> Caller {
         uid: Uid(uid.as_raw()),
         gid: Gid(gid.as_raw()),
         name: known.as_ref().map_or_else(|| uid.to_string(), |user| user.name.clone()),
-        home: known.as_ref().map_or_else(|| "/".into(), |user| user.dir.clone()),
+        home: known.as_ref().map_or_else(|| "/".into(), |user| user.home.clone()),
         shell: known.map_or_else(|| "/bin/sh".into(), |user| user.shell),
         host: host.split('.').next().unwrap_or_default().to_owned(),
         umask: mask.bits(),

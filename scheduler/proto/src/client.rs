@@ -1,5 +1,6 @@
 //! What commands, agents and login hosts ask the controller.
 
+use crate::carrier::Carrier;
 use crate::channel::UnixPeer;
 use crate::connect::Target;
 use crate::convert::envelope::*;
@@ -14,7 +15,6 @@ use squall_types::api::*;
 use squall_types::offer::JoinTicket;
 use squall_types::{ExitStatus, JobId, Uid};
 use std::time::Duration;
-use tonic::transport::Channel;
 
 /// A connection to the controller, or to an agent that asks the controller for a job. Cheap to clone.
 ///
@@ -22,7 +22,7 @@ use tonic::transport::Channel;
 /// same token. Nothing is repeated here.
 #[derive(Clone, Debug)]
 pub struct Client {
-    link: Link<SquallClient<Channel>>,
+    link: Link<SquallClient<Carrier>>,
 }
 
 impl Client {
@@ -31,7 +31,7 @@ impl Client {
     /// # Errors
     /// `Unreachable` where nobody answers, with the system's words for it.
     pub async fn connect(target: &Target) -> Result<Client, ClientError> {
-        Ok(Client::over(target.connect().await?, target))
+        Ok(Client::over(Carrier::connect(target).await?, target))
     }
 
     /// Connects when the first call needs it, and again when the connection was lost. Needs a tokio runtime.
@@ -39,12 +39,12 @@ impl Client {
     /// # Errors
     /// A target that can never be reached, such as one with a certificate that cannot be read.
     pub fn lazy(target: &Target) -> Result<Client, ClientError> {
-        Ok(Client::over(target.connect_lazily()?, target))
+        Ok(Client::over(Carrier::lazy(target)?, target))
     }
 
-    fn over(channel: Channel, target: &Target) -> Client {
+    fn over(carrier: Carrier, target: &Target) -> Client {
         let stub =
-            SquallClient::new(channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
+            SquallClient::new(carrier).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
         let mut link = Link::new(stub, target);
         link.introduction.bearer = target.bearer();
         Client { link }

@@ -160,6 +160,14 @@ impl Target {
         self.bearer.as_ref().map(|Bearer(token)| token.clone())
     }
 
+    /// The socket, where it is one of this machine.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Unix(path) => Some(Path::new(path)),
+            Place::Tls { .. } => None,
+        }
+    }
+
     fn endpoint(&self) -> Result<Endpoint, ClientError> {
         let bad = |error: tonic::transport::Error| ClientError::Other(format!("{self}: {}", deepest(&error)));
         let endpoint = match &self.place {

@@ -7,6 +7,7 @@
 //! - [`limits`]: every limit of the wire.
 #![forbid(unsafe_code)]
 
+mod carrier;
 mod channel;
 pub mod client;
 pub mod connect;

@@ -15,7 +15,7 @@ pub use crate::failure::{Broken, Failure};
 pub use crate::page::Parts;
 pub use client_api::{ClientApi, client_service};
 pub use forward::Forward;
-pub use listen::{bind_unix, builder};
+pub use listen::{LocalServer, bind_unix, builder, local_builder};
 pub use node_api::{NodeApi, node_service};
 pub use provisioner_api::{ProvisionerApi, provisioner_service};
 pub use step_api::{StepApi, step_service};

@@ -9,7 +9,7 @@ use squall_proto::client::Client;
 use squall_proto::connect::Target;
 use squall_proto::limits::PAGE_ITEMS;
 use squall_proto::node_client::NodeClient;
-use squall_proto::server::{Forward, UnixPeer, bind_unix, builder, client_service};
+use squall_proto::server::{Forward, UnixPeer, bind_unix, client_service, local_builder};
 use squall_proto::step_client::StepClient;
 use squall_proto::{ClientError, VERSION, gather};
 use squall_types::agent::*;
@@ -175,7 +175,7 @@ async fn an_agent_asks_for_its_job_and_the_answer_stays_the_same() {
     });
     let path = place.folder.path().join("agent.sock");
     let incoming = bind_unix(&path, 0o666).await.unwrap();
-    tokio::spawn(builder().add_service(client_service(Arc::new(forward))).serve_with_incoming(incoming));
+    tokio::spawn(local_builder().add_service(client_service(Arc::new(forward))).serve_with_incoming(incoming));
 
     let direct = Client::connect(&target).await.unwrap();
     let client =

@@ -11,7 +11,7 @@ use crate::hands::Hands;
 use crate::steps::StepService;
 use futures_util::{StreamExt, stream};
 use squall_proto::client::Client;
-use squall_proto::server::{Channel, Failure, Forward, bind_unix, builder, client_service, step_service};
+use squall_proto::server::{Channel, Failure, Forward, bind_unix, client_service, local_builder, step_service};
 use squall_types::ids::Run;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -163,8 +163,9 @@ impl Sockets {
                 first = incoming.next() => first?,
                 _ = &mut over => return Some(incoming),
             };
-            let router =
-                builder().add_service(client_service(Arc::new(Forward::new(choose)))).add_service(step_service(steps));
+            let router = local_builder()
+                .add_service(client_service(Arc::new(Forward::new(choose))))
+                .add_service(step_service(steps));
             tokio::select! {
                 ended = router.serve_with_incoming(stream::iter([first]).chain(incoming)) => {
                     if let Err(error) = ended {

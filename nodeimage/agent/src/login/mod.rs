@@ -14,7 +14,7 @@ use crate::daemon::{Key, KeyError, Membership};
 use squall_proto::client::Client;
 use squall_proto::connect::{BadTarget, Target, Trust};
 use squall_proto::node_client::NodeClient;
-use squall_proto::server::{Channel, Failure, Forward, bind_unix, builder, client_service};
+use squall_proto::server::{Channel, Failure, Forward, bind_unix, client_service, local_builder};
 use squall_proto::{ClientError, VERSION};
 use squall_types::InstanceId;
 use squall_types::agent::{JoinAs, JoinRequest};
@@ -67,7 +67,7 @@ pub async fn run(options: LoginOptions) -> Result<(), LoginError> {
     tracing::info!(host = %membership.name, socket = %options.socket.display(), controller = %options.controller, "login host");
     let chosen = client.clone();
     let forward = Forward::new(move |channel: &Channel| speaking_for(&chosen, channel));
-    let server = builder().add_service(client_service(Arc::new(forward)));
+    let server = local_builder().add_service(client_service(Arc::new(forward)));
     let mut terminated = signal(SignalKind::terminate()).map_err(failed("waiting for signals for", &options.socket))?;
     let stopped = async move {
         tokio::select! {

@@ -8,6 +8,7 @@ pub use table::{Entry, Wrong, read};
 use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::options::{self, Given, Parsed};
+use crate::people::person;
 use crate::request::{self, Kind};
 use crate::select;
 use crate::terminal::{self, escaped};
@@ -79,10 +80,9 @@ fn owner(invocation: &Invocation<'_>, user: Option<&str>) -> Result<Owner, Failu
     };
     let invalid = || Failure::error("scrontab", format_args!("Invalid user: {}", escaped(name)));
     let uid = select::user(name).ok_or_else(invalid)?;
-    let known = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid.0)).ok().flatten();
-    let known = known.ok_or_else(invalid)?;
+    let known = person(uid).ok_or_else(invalid)?;
     let named = Some(uid).filter(|uid| *uid != caller.uid);
-    Ok(Owner { uid, named, name: known.name, home: known.dir })
+    Ok(Owner { uid, named, name: known.name, home: known.home })
 }
 
 fn list(invocation: &mut Invocation<'_>, owner: &Owner) -> Result<i32, Failure> {

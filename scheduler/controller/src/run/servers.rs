@@ -5,10 +5,12 @@ use super::address::Addresses;
 use crate::identity::{Authority, SERVER_LIFETIME};
 use crate::rpc::Service;
 use crate::settings::{ControllerSettings, socket_mode};
-use squall_proto::server::{ServerTls, accept_tls, bind_unix, builder, client_service, node_service};
+use squall_proto::server::{ServerTls, accept_tls, bind_unix, builder, client_service, local_builder, node_service};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Servers that run until they are stopped.
@@ -31,19 +33,18 @@ impl Servers {
         let tls = ServerTls::new(&identity, authority.ca_pem())?;
         let mode = socket_mode(&controller.socket_mode).unwrap_or(0o600);
         make_parent(&controller.socket)?;
-        let local = bind_unix(&controller.socket, mode).await.map_err(|source| RunError::Listen {
+        let local = serve_local(service.clone(), &controller.socket, mode, asked(stopped.clone())).await;
+        local.map_err(|source| RunError::Listen {
             doing: "listening on",
             place: controller.socket.display().to_string(),
             source,
         })?;
         tracing::info!(socket = %controller.socket.display(), address = %addresses.advertised, "listening");
         let machines = accept_tls(addresses.listener, tls.clone());
-        let local_server = builder().add_service(client_service(service.clone()));
         let machine_server =
             builder().add_service(client_service(service.clone())).add_service(node_service(service.clone()));
-        let (stop_local, stop_machines) = (asked(stopped.clone()), asked(stopped.clone()));
+        let stop_machines = asked(stopped);
         let tasks = vec![
-            tokio::spawn(async move { ended(local_server.serve_with_incoming_shutdown(local, stop_local).await) }),
             tokio::spawn(
                 async move { ended(machine_server.serve_with_incoming_shutdown(machines, stop_machines).await) },
             ),
@@ -61,6 +62,37 @@ impl Servers {
             task.abort();
         }
     }
+}
+
+/// Serves clients on this machine, on a thread of its own. Nearly all that comes there is a short call, of which each
+/// step would otherwise be handed from thread to thread, and waking those costs more than the call.
+async fn serve_local(
+    service: Arc<Service>,
+    socket: &Path,
+    mode: u32,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (listening, bound) = oneshot::channel();
+    let socket = socket.to_owned();
+    let runtime = Builder::new_current_thread().enable_all().thread_name("clients").build()?;
+    std::thread::Builder::new().name("clients".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            match bind_unix(&socket, mode).await {
+                Ok(incoming) => {
+                    drop(listening.send(Ok(())));
+                    let server = local_builder().add_service(client_service(service));
+                    tokio::select! {
+                        served = server.serve_with_incoming(incoming) => ended(served),
+                        () = stop => {}
+                    }
+                }
+                Err(error) => drop(listening.send(Err(error))),
+            }
+        });
+        // Calls that last are not waited for.
+        runtime.shutdown_background();
+    })?;
+    bound.await.unwrap_or_else(|_| Err(io::Error::other("its thread ended")))
 }
 
 async fn asked(mut stopped: watch::Receiver<bool>) {

@@ -7,6 +7,8 @@ use std::path::Path;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
+use tonic_web::GrpcWebLayer;
+use tower_layer::{Identity, Stack};
 
 /// A server with the limits of the house; services are added to it.
 pub fn builder() -> Server {
@@ -15,6 +17,15 @@ pub fn builder() -> Server {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .tcp_nodelay(true)
+}
+
+/// A server of the house. On its own machine clients come with one call or two and are gone.
+pub type LocalServer = Server<Stack<GrpcWebLayer, Identity>>;
+
+/// The same for Unix sockets, where clients may also come as [`crate::client`] does: gRPC-Web in HTTP/1.1, which opens a
+/// connection without a word.
+pub fn local_builder() -> LocalServer {
+    builder().accept_http1(true).layer(GrpcWebLayer::new())
 }
 
 /// Listens on a Unix socket with permissions `mode`. A socket that a dead process left is replaced, one that answers is not.

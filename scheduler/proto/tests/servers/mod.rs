@@ -267,7 +267,7 @@ impl StepApi for Answers {
 pub async fn serve(path: &Path, answers: Answers) -> tokio::task::JoinHandle<()> {
     let incoming = bind_unix(path, 0o600).await.unwrap();
     let answers = Arc::new(answers);
-    let router = builder()
+    let router = local_builder()
         .add_service(client_service(answers.clone()))
         .add_service(node_service(answers.clone()))
         .add_service(step_service(answers));
