@@ -12,7 +12,9 @@ fn main() {
     }
     // At a fixed address nothing has to be relocated, which is most of what the start of a small program costs. It runs
     // as whoever called it and parses what that person wrote; the daemons and `squall` stay position-independent.
-    println!("cargo::rustc-link-arg-bin=squall-commands=-no-pie");
+    if target("ENV") == "gnu" {
+        println!("cargo::rustc-link-arg-bin=squall-commands=-no-pie");
+    }
     if target("ENV") == "gnu"
         && let Some(folder) = unwinder_inside()
     {

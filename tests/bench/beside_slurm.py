@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Squall beside real Slurm: the same measurements on both, one after the other, on the same machine in the same run.
 
-    tests/bench/beside_slurm.py --peers FOLDER --squall target/release/squall [--rows NAME,...] [--json FILE]
+    tests/bench/beside_slurm.py --peers FOLDER --squall target/release/squall \
+        --commands target/x86_64-unknown-linux-musl/commands/squall-commands [--rows NAME,...] [--json FILE]
 
 FOLDER holds `bench.py`, which measures any cluster whose commands are on PATH, and `slurm/`, which starts and ends
 Debian's Slurm. Needs root, and Debian's slurm-wlm, slurmdbd, mariadb-server, munge, jq and bc. Every figure is printed
@@ -147,6 +148,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--squall", type=Path, required=True)
+    parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall")
     parser.add_argument("--rows", default=",".join(name for name, _, _ in ROWS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -156,7 +158,7 @@ def main():
         parser.error(f"no row is called {', '.join(sorted(unknown))}")
     peers = options.peers.resolve()
     folder = tempfile.mkdtemp(prefix="bench-", dir="/tmp")
-    clusters = [Slurm(peers / "slurm"), Squall(options.squall, folder)]
+    clusters = [Slurm(peers / "slurm"), Squall(options.squall, folder, options.commands)]
     kept = []
     try:
         for cluster in clusters:

@@ -2,6 +2,7 @@
 accounting, and four nodes of 16 CPUs and 4 declared GPUs each. Both keep what they acknowledge on the same file system."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -159,13 +160,23 @@ class Slurm(Cluster):
         return self.call("sinfo", "--version").stdout.strip()
 
 
+def install(program, commands, folder):
+    """The programs of an installation in one folder; which of them is `squall`."""
+    folder.mkdir(parents=True)
+    for name, source in [("squall", program), ("squall-commands", commands), ("squall-shim", program.with_name("squall-shim"))]:
+        shutil.copy2(source, folder / name)
+    return folder / "squall"
+
+
 class Squall(Cluster):
-    """Of one program, with a configuration of its own."""
+    """Of one program, with a configuration of its own, and with other commands than those beside it where some are named."""
 
     name, controller = "Squall", "squallctld"
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, commands=None):
         self.program, self.dir = Path(program).resolve(), Path(folder)
+        if commands:
+            self.program = install(self.program, Path(commands), self.dir / "installed")
         self.env = clean_environment()
         self.env["PATH"] = f"{self.dir}/bin:{self.env['PATH']}"
         self.env["SQUALL_CONTROLLER"] = f"unix:{self.dir}/ctld.sock"

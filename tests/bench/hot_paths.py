@@ -102,10 +102,11 @@ def empty(cluster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--squall", type=Path, required=True)
+    parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall")
     parser.add_argument("--jobs", type=int, default=300)
     options = parser.parse_args()
     probe()
-    cluster = Squall(options.squall, tempfile.mkdtemp(prefix="hot-paths-", dir="/tmp"))
+    cluster = Squall(options.squall, tempfile.mkdtemp(prefix="hot-paths-", dir="/tmp"), options.commands)
     jobs, quiet = options.jobs, ("-o", "/dev/null")
     try:
         cluster.up()

@@ -6,7 +6,6 @@ use crate::terminal::escaped;
 use squall_types::did_you_mean;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::str::FromStr;
 
 /// One option of a subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +120,11 @@ impl Asked {
     pub fn text(&self, long: &str) -> Option<&str> {
         self.given.get(long)?.last().map(String::as_str)
     }
+}
 
+/// For what is not in the program with the commands alone.
+#[cfg(feature = "embed")]
+impl Asked {
     /// Every value of an option that may be given several times.
     pub fn texts(&self, long: &str) -> &[String] {
         self.given.get(long).map_or(&[], Vec::as_slice)
@@ -131,7 +134,12 @@ impl Asked {
     ///
     /// # Errors
     /// What cannot be read, with `expected` as what would be.
-    pub fn parsed<T: FromStr>(&self, of: &Subcommand, long: &str, expected: &str) -> Result<Option<T>, Failure> {
+    pub fn parsed<T: std::str::FromStr>(
+        &self,
+        of: &Subcommand,
+        long: &str,
+        expected: &str,
+    ) -> Result<Option<T>, Failure> {
         let Some(text) = self.text(long) else { return Ok(None) };
         let wrong = |_| of.wrong(format!("--{long}={}: expected {expected}", escaped(text)));
         text.parse().map(Some).map_err(wrong)

@@ -3,10 +3,12 @@
 
 mod allocate;
 mod asked;
+#[cfg(feature = "embed")]
 mod books;
 pub mod command;
 mod components;
 pub mod controller;
+#[cfg(feature = "embed")]
 mod demo;
 pub mod dispatch;
 mod embedded;
@@ -17,7 +19,9 @@ mod links;
 pub mod moment;
 pub mod options;
 mod people;
+#[cfg(feature = "embed")]
 mod personal;
+#[cfg(feature = "embed")]
 mod replay;
 pub mod request;
 mod sacct;
@@ -48,5 +52,6 @@ pub mod start;
 mod strigger;
 mod submission;
 pub mod terminal;
+#[cfg(feature = "embed")]
 mod trace;
 mod visit;

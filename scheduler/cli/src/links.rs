@@ -1,6 +1,5 @@
 //! The commands as links to a program.
 
-use crate::command::Command;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -9,18 +8,6 @@ use std::path::{Path, PathBuf};
 /// The program that starts sooner since it has Slurm's commands alone, where it is beside `squall`.
 pub fn commands_beside(squall: &Path) -> Option<PathBuf> {
     Some(squall.with_file_name("squall-commands")).filter(|program| program.is_file())
-}
-
-/// Makes a link for `squall` and each of Slurm's commands.
-///
-/// # Errors
-/// As [`place`].
-pub fn install(folder: &Path, program: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for command in Command::LINKED.into_iter().chain([Command::Squall]) {
-        place(program, &folder.join(command.name()))?;
-    }
-    Ok(())
 }
 
 /// A link of ours may lead elsewhere now; anything else that stands there is somebody's. Replaced by renaming, so that
@@ -59,8 +46,11 @@ mod tests {
     fn links_are_renewed_and_nothing_else_is_touched() {
         let folder = tempfile::tempdir().unwrap();
         let is = |name: &str| fs::read_link(folder.path().join(name)).unwrap();
-        install(folder.path(), Path::new("/old/squall")).unwrap();
-        install(folder.path(), Path::new("/new/squall")).unwrap();
+        for program in ["/old/squall", "/new/squall"] {
+            for name in ["sbatch", "squeue", "srun", "squall"] {
+                place(Path::new(program), &folder.path().join(name)).unwrap();
+            }
+        }
         assert_eq!((is("sbatch"), is("squall")), ("/new/squall".into(), "/new/squall".into()));
         for (name, of) in [("squeue", "a file of somebody's"), ("srun", "a link of somebody's")] {
             fs::remove_file(folder.path().join(name)).unwrap();

@@ -22,6 +22,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 struct Place {
     folder: TempDir,
@@ -162,6 +164,58 @@ async fn a_socket_that_answers_is_not_taken_over_and_a_dead_one_is() {
     place.server.abort();
     let _ = place.server.await;
     assert!(bind_unix(&place.path, 0o600).await.is_ok());
+}
+
+/// Over the socket calls come in HTTP/1.1, of which anybody can write anything.
+#[tokio::test]
+async fn what_is_no_call_is_refused_and_holds_nobody_up() {
+    let (place, target) = controller(3).await;
+    let call = "POST /squall.v1.Squall/Ping HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\n";
+    let come = async |words: &[u8]| {
+        let mut stream = UnixStream::connect(&place.path).await.unwrap();
+        stream.write_all(words).await.unwrap();
+        stream
+    };
+    // These never end what they began to say.
+    let _silent = come(b"").await;
+    let _half = come(&call.as_bytes()[..30]).await;
+    let _short = come(format!("{call}content-length: 1000000\r\n\r\n\0").as_bytes()).await;
+    let long = format!("{call}x: {}\r\n\r\n", "y".repeat(1 << 20));
+    let refused = [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "HTTP/1.1 400"),
+        ("\x16\x03\x01\x02 is how TLS begins\r\n\r\n".to_owned(), "HTTP/1.1 400"),
+        (long, "HTTP/1.1 431"),
+        (format!("{call}content-length: -1\r\n\r\n"), "HTTP/1.1 400"),
+        // A frame that claims four GiB, of which nothing comes.
+        (format!("{call}connection: close\r\ncontent-length: 5\r\n\r\n\0\u{7f}\u{7f}\u{7f}\u{7f}"), "HTTP/1.1 200"),
+        (call.replace("Ping", "Pong") + "connection: close\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200"),
+    ];
+    for (words, answer) in refused {
+        let mut stream = UnixStream::connect(&place.path).await.unwrap();
+        // The server may have heard enough before it has heard all.
+        let _ = stream.write_all(words.as_bytes()).await;
+        let mut said = vec![0; 512];
+        let count = stream.read(&mut said).await.unwrap();
+        let said = String::from_utf8_lossy(&said[..count]).to_lowercase();
+        let shown: String = words.chars().take(90).collect();
+        assert!(said.starts_with(&answer.to_lowercase()), "{shown:?}: {said}");
+        assert!(!answer.ends_with("200") || !said.contains("grpc-status: 0"), "{shown:?}: {said}");
+    }
+    let client = Client::connect(&target).await.unwrap();
+    assert_eq!(client.summary().await.unwrap().jobs_pending, 3);
+}
+
+/// Each call has a connection of its own: one that lasts holds up no other.
+#[tokio::test]
+async fn a_client_may_ask_while_it_listens() {
+    let (_place, target) = controller(600).await;
+    let client = Client::connect(&target).await.unwrap();
+    let mut pages = client.job_pages(JobFilter::default()).await.unwrap();
+    assert!(pages.next().await.unwrap().is_ok());
+    assert_eq!(client.summary().await.unwrap().jobs_pending, 600);
+    let (one, other) = tokio::join!(client.summary(), client.ping());
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(pages.map(|page| page.unwrap().len()).collect::<Vec<_>>().await.iter().sum::<usize>(), 350);
 }
 
 #[tokio::test]

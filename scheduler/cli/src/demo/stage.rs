@@ -1,7 +1,6 @@
 //! The demo's stage: a temporary folder with a cluster in it, and the scripts that are played there.
 
 use crate::invocation::Invocation;
-use crate::links;
 use crate::personal::Place;
 use crate::personal::config::{self, Machine, Pace};
 use crate::personal::controller::{self, own_program};
@@ -51,7 +50,7 @@ impl Stage {
         config::write(&place, "demo", &Pace::BRISK, &machine).map_err(|error| error.to_string())?;
         let work = dir.join("work");
         let make = || -> io::Result<()> {
-            links::install(&place.bin(), &own_program()?)?;
+            place.link_commands(&own_program()?)?;
             fs::create_dir(&work)?;
             for (name, script) in scripts(&machine, &invocation.caller.name) {
                 fs::write(work.join(name), script)?;

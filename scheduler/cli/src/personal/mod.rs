@@ -1,6 +1,5 @@
 //! A cluster of one's own on this machine: `squall up` and `squall down`, and what the demo stands on.
 
-#[cfg(feature = "embed")]
 pub mod config;
 pub mod controller;
 mod down;
@@ -8,12 +7,10 @@ pub mod keeper;
 mod place;
 pub mod process;
 pub mod remains;
-#[cfg(feature = "embed")]
 mod up;
 
 pub use down::{down, empty, listed};
 pub use place::Place;
-#[cfg(feature = "embed")]
 pub use up::up;
 
 use tokio::signal::unix::{SignalKind, signal};

@@ -1,5 +1,7 @@
 //! Where a personal cluster keeps everything: one folder, so that it can be looked at, moved away and deleted.
 
+use crate::command::Command;
+use crate::links;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -75,6 +77,17 @@ impl Place {
     /// The commands, as links.
     pub fn bin(&self) -> PathBuf {
         self.dir.join("bin")
+    }
+
+    /// Makes those of `squall` and of each of Slurm's commands, to `program`.
+    ///
+    /// # Errors
+    /// As [`links::place`].
+    pub fn link_commands(&self, program: &Path) -> io::Result<()> {
+        for command in Command::LINKED.into_iter().chain([Command::Squall]) {
+            links::place(program, &self.bin().join(command.name()))?;
+        }
+        Ok(())
     }
 
     /// Where nodes have their folders, by pool.

@@ -9,7 +9,6 @@ use crate::asked::{Asked, Row, Subcommand};
 use crate::controller::personal_state;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::links;
 use crate::terminal::escaped;
 use nix::unistd::setsid;
 use std::fmt::Display;
@@ -54,7 +53,7 @@ pub fn up(invocation: &mut Invocation<'_>, words: &[String]) -> Result<i32, Fail
         &Machine::new(&Pace::LASTING, None),
     )
     .map_err(failed)?;
-    links::install(&place.bin(), &own_program().map_err(failed)?).map_err(failed)?;
+    place.link_commands(&own_program().map_err(failed)?).map_err(failed)?;
     if asked.has("detach") { detach(invocation, &place) } else { foreground(invocation, &place) }
 }
 

@@ -4,7 +4,6 @@ use super::report::Report;
 use super::{Plan, Played, environment, play};
 use crate::books::{self, Books};
 use crate::invocation::Invocation;
-use crate::links;
 use crate::personal::config::{self, Machine, Pace};
 use crate::personal::controller::{self, own_program};
 use crate::personal::remains::{self, Search};
@@ -66,7 +65,7 @@ fn prepare(place: &Place, work: &Path, nodes: u32, gpus: u32) -> Result<(), Stri
     let pace = Pace { max_nodes: nodes, ..Pace::REPLAY };
     config::write(place, "replay", &pace, &Machine::new(&pace, Some(gpus))).map_err(|error| error.to_string())?;
     let program = own_program().map_err(|error| error.to_string())?;
-    links::install(&place.bin(), &program).map_err(|error| error.to_string())?;
+    place.link_commands(&program).map_err(|error| error.to_string())?;
     fs::create_dir(work).map_err(|error| format!("{}: {error}", work.display()))
 }
 

@@ -1,7 +1,6 @@
 //! `squall replay`: the jobs of a real trace on a live cluster, each a real process with its real demand.
 
 mod drive;
-#[cfg(feature = "embed")]
 mod local;
 mod part;
 mod report;
@@ -219,18 +218,11 @@ async fn cancel_own(client: &Client) -> String {
     }
 }
 
-#[cfg(feature = "embed")]
 fn on_local(invocation: &mut Invocation<'_>, asked: &Asked, plan: Plan) -> Result<i32, Failure> {
     let nodes = asked.parsed::<u32>(&REPLAY, "nodes", "a number of nodes")?.unwrap_or(DEFAULT_NODES);
     let gpus = asked.parsed::<u32>(&REPLAY, "gpus-per-node", "a number of GPUs")?.unwrap_or(DEFAULT_GPUS);
     let (plan, report) = local::on_own_cluster(invocation, plan, nodes, gpus, asked.has("keep")).map_err(failed)?;
     tell(invocation, &plan, &report)
-}
-
-#[cfg(not(feature = "embed"))]
-fn on_local(_: &mut Invocation<'_>, _: &Asked, _: Plan) -> Result<i32, Failure> {
-    let _ = (DEFAULT_NODES, DEFAULT_GPUS);
-    Err(failed("this squall was built without its controller: --local needs the one with it"))
 }
 
 fn tell(invocation: &mut Invocation<'_>, plan: &Plan, report: &Report) -> Result<i32, Failure> {

@@ -48,7 +48,9 @@ static SUBCOMMANDS: &[Subcommand] = &[
         about: "a cluster of your own on this machine",
         run: crate::personal::up,
     },
+    #[cfg(feature = "embed")]
     Subcommand { name: "down", operands: "[--yes]", about: "ends it", run: crate::personal::down },
+    #[cfg(feature = "embed")]
     Subcommand {
         name: "replay",
         operands: "[OPTIONS] TRACE",
@@ -62,8 +64,11 @@ static SUBCOMMANDS: &[Subcommand] = &[
         about: "what a trace would wait and cost, under any configuration",
         run: crate::simulate::run,
     },
+    #[cfg(feature = "embed")]
     Subcommand { name: "demo-task", operands: "", about: "", run: crate::demo::task::task },
+    #[cfg(feature = "embed")]
     Subcommand { name: "demo-count", operands: "", about: "", run: crate::demo::task::count },
+    #[cfg(feature = "embed")]
     Subcommand { name: "demo-rank", operands: "", about: "", run: crate::demo::rank::rank },
     Subcommand { name: "why", operands: "JOB", about: "everything that a job waits for", run: why::run },
     Subcommand { name: "explain", operands: "CODE", about: "what an error's code means", run: explain::run },
