@@ -60,8 +60,3 @@ pub const REVIVE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Jobs whose traces are open at the same time; further ones have none.
 pub const TRACED_JOBS: usize = 200_000;
-
-/// How long the engine lets others have the processor before it takes up what clients ask.
-pub const GIVE_WAY: Duration = Duration::from_millis(2);
-/// Whoever gives way and is back sooner gave way to nobody.
-pub const NOBODY_ELSE: Duration = Duration::from_micros(30);

@@ -4,7 +4,7 @@ use super::mailbox::{Mailbox, Message};
 use super::providers::Providers;
 use super::writer::{Batch, Writer};
 use super::{AlertBell, Clock, DutyCompleter, ExitReason, LinkEvent, Published, ShellOptions};
-use crate::limits::{GIVE_WAY, LONGEST_SLEEP, NOBODY_ELSE};
+use crate::limits::LONGEST_SLEEP;
 use squall_core::{Event, What};
 use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
 use squall_journal::PreparedBlob;
@@ -109,11 +109,7 @@ impl Thread {
                 self.mailbox.close();
                 return self.writer.finish().map_or_else(ExitReason::Failed, |()| ExitReason::Stopped);
             }
-            let mut messages = self.mailbox.take(Some(self.sleep()));
-            if !messages.is_empty() && messages.iter().all(Message::can_wait) {
-                give_way();
-                messages.extend(self.mailbox.take(Some(Duration::ZERO)));
-            }
+            let messages = self.mailbox.take(Some(self.sleep()));
             if messages.is_empty() {
                 self.step(Input::Wake);
             }
@@ -225,21 +221,6 @@ impl Thread {
             self.agents.remove(&session);
             self.mailbox.put_now(Message::Input(Input::AgentClosed { session }));
         }
-    }
-}
-
-/// Lets others have the processor while they want it, but not for long. Where it is scarce, what they bring meanwhile
-/// shares one commit, whose price does not depend on how much is in it; where it is not, this returns at once.
-fn give_way() {
-    let begun = Instant::now();
-    let mut last = begun;
-    loop {
-        std::thread::yield_now();
-        let now = Instant::now();
-        if now - last < NOBODY_ELSE || now - begun >= GIVE_WAY {
-            return;
-        }
-        last = now;
     }
 }
 

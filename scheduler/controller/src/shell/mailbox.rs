@@ -31,13 +31,6 @@ pub(super) enum Message {
     Stop,
 }
 
-impl Message {
-    /// A request of somebody who does not mind a moment.
-    pub fn can_wait(&self) -> bool {
-        matches!(self, Message::Request { .. })
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     Urgent,
