@@ -1,18 +1,21 @@
 //! The few system calls that have no safe wrapper. Each function here is safe to call.
 #![allow(unsafe_code, reason = "system calls without a safe wrapper")]
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
     socketpair, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use std::ffi::{CStr, CString};
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
@@ -102,15 +105,23 @@ pub fn fork(child: impl FnOnce() -> i32) -> io::Result<u32> {
 /// for it, so that none is copied. All else is its own: descriptors, signals, rights. Every signal is blocked in it until
 /// it has [`default_signals`].
 ///
+/// Whoever may signal the new process can kill it in the middle of a change to that memory, and then this process trusts
+/// it no more: it ends at once, after `killed`, which must neither allocate nor free.
+///
 /// # Errors
 /// As [`fork`].
-pub fn fork_until_executed<F: FnOnce() -> i32>(child: F) -> io::Result<u32> {
+pub fn fork_until_executed<F: FnOnce() -> i32>(child: F, killed: impl FnOnce()) -> io::Result<u32> {
     extern "C" fn begin<F: FnOnce() -> i32>(child: *mut libc::c_void) -> i32 {
         // SAFETY: it is the option below, which lives on since its owner waits, and which nobody else looks at meanwhile.
         let child = unsafe { (*child.cast::<Option<F>>()).take() };
-        end_with(|| child.map_or(101, |child| child()))
+        end_with(|| {
+            let code = child.map_or(101, |child| child());
+            AT_REST.store(true, Ordering::SeqCst);
+            code
+        })
     }
     one_thread()?;
+    AT_REST.store(false, Ordering::SeqCst);
     let stack = Stack::new()?;
     let mut child = Some(child);
     let (all, mut before) = (SigSet::all(), SigSet::empty());
@@ -122,9 +133,31 @@ pub fn fork_until_executed<F: FnOnce() -> i32>(child: F) -> io::Result<u32> {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         libc::clone(begin::<F>, stack.top(), flags, (&raw mut child).cast())
     };
+    if pid != -1 && !AT_REST.load(Ordering::SeqCst) {
+        killed();
+        // SAFETY: never returns, and touches nothing.
+        unsafe { libc::_exit(101) }
+    }
     let cloned = if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid as u32) };
     nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
     cloned
+}
+
+/// Whether the process that works on the memory of another one has left it whole, and changes nothing of it any more.
+static AT_REST: AtomicBool = AtomicBool::new(true);
+
+/// Becomes another program. Returns only where that failed.
+pub fn execute(path: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
+    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
+        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    AT_REST.store(true, Ordering::SeqCst);
+    // SAFETY: texts that live on, and lists of them that end with a null pointer.
+    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    let errno = Errno::last();
+    AT_REST.store(false, Ordering::SeqCst);
+    errno
 }
 
 /// The rest of a process. Nothing of the caller's goes on in it, also where it panics.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, setsid};
+use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -200,7 +200,7 @@ fn execute(plan: &TaskPlan) -> Result<Infallible, Failure> {
     sys::default_signals();
     let mut worst = Errno::ENOENT;
     for candidate in &candidates {
-        let Err(errno) = execve(&c_string(candidate.as_bytes())?, &arguments, &environment);
+        let errno = sys::execute(&c_string(candidate.as_bytes())?, &arguments, &environment);
         // As a shell: what is not there is looked for further on, and not permitted is remembered.
         if errno != Errno::ENOENT && errno != Errno::ENOTDIR {
             worst = errno;

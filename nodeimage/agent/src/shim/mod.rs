@@ -129,11 +129,18 @@ impl Shim<'_> {
         let failed = |error: io::Error| format!("the job's first process cannot be made: {error}");
         let (mut reason, said) = io::pipe().map_err(failed)?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-        let pid = sys::fork_until_executed(|| match std_streams(&null, &said) {
+        let killed = Exit {
+            status: ExitStatus { code: 0, signal: libc::SIGKILL },
+            ended: clock::now(),
+            usage: Usage::default(),
+            out_of_memory: false,
+        };
+        let killed = self.course.last_words(&[Word::Exit(killed)]).map_err(failed)?;
+        let stage = || match std_streams(&null, &said) {
             Ok(()) => task::become_planned(plan),
             Err(_) => 1,
-        })
-        .map_err(failed)?;
+        };
+        let pid = sys::fork_until_executed(stage, killed).map_err(failed)?;
         drop(said);
         self.main = Some(pid);
         let process = Process::find(pid);

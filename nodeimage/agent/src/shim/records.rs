@@ -158,6 +158,20 @@ impl Course {
         Ok(())
     }
 
+    /// Words for a process that may not touch its memory any more; they are written, durably, when the closure is called.
+    ///
+    /// # Errors
+    /// Words that are too long.
+    pub fn last_words(&self, words: &[Word]) -> io::Result<impl FnOnce() + use<'_>> {
+        let bytes = words.iter().map(sealed::seal).collect::<io::Result<Vec<_>>>()?.concat();
+        let file = &self.file;
+        Ok(move || {
+            let mut writer = file;
+            let _ = writer.write_all(&bytes).and_then(|()| file.sync_all());
+            std::mem::forget(bytes);
+        })
+    }
+
     /// Durable when it returns.
     ///
     /// # Errors
