@@ -106,11 +106,16 @@ pub fn fork(child: impl FnOnce() -> i32) -> io::Result<u32> {
 /// it has [`default_signals`].
 ///
 /// Whoever may signal the new process can kill it in the middle of a change to that memory, and then this process trusts
-/// it no more: it ends at once, after `killed`, which must neither allocate nor free.
+/// it no more: it ends at once, after `killed`, which must neither allocate nor free. Nobody may look into that memory or
+/// change it, also when the new process has become its user's: the kernel forbids that for memory whose process has changed
+/// its user. Where it is told not to, a copy is made.
 ///
 /// # Errors
 /// As [`fork`].
 pub fn fork_until_executed<F: FnOnce() -> i32>(child: F, killed: impl FnOnce()) -> io::Result<u32> {
+    if users_may_trace() {
+        return fork(child);
+    }
     extern "C" fn begin<F: FnOnce() -> i32>(child: *mut libc::c_void) -> i32 {
         // SAFETY: it is the option below, which lives on since its owner waits, and which nobody else looks at meanwhile.
         let child = unsafe { (*child.cast::<Option<F>>()).take() };
@@ -141,6 +146,12 @@ pub fn fork_until_executed<F: FnOnce() -> i32>(child: F, killed: impl FnOnce()) 
     let cloned = if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid as u32) };
     nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
     cloned
+}
+
+/// Whether a process that was root's and is now a user's may be traced by that user: `fs.suid_dumpable` of 1, which is for
+/// debugging. Otherwise it is 0 or 2.
+fn users_may_trace() -> bool {
+    !matches!(std::fs::read("/proc/sys/fs/suid_dumpable").as_deref(), Ok(b"0\n" | b"2\n"))
 }
 
 /// Whether the process that works on the memory of another one has left it whole, and changes nothing of it any more.
@@ -339,5 +350,71 @@ pub fn receive(from: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(usize, Op
     match message.flags.contains(MsgFlags::MSG_TRUNC) {
         true => Err(io::Error::other("a packet is too long")),
         false => Ok((message.bytes, with)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// How a copy of this process ended that did this. The copy has but one thread.
+    fn alone(act: impl FnOnce() -> i32) -> ExitStatus {
+        // SAFETY: the C library makes its allocator usable in the copy, and the tests' other locks are not taken there.
+        let pid = match unsafe { libc::fork() } {
+            0 => end_with(act),
+            pid => pid,
+        };
+        ended(pid)
+    }
+
+    fn ended(pid: i32) -> ExitStatus {
+        let mut status = 0;
+        // SAFETY: a child of this process, and a place for what became of it.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        ExitStatus::from_raw(status)
+    }
+
+    #[test]
+    fn what_works_on_the_memory_of_another_executes_a_program_or_ends() {
+        let name = CString::new("/bin/sh").unwrap();
+        let words = ["sh", "-c", "exit 6"].map(|word| CString::new(word).unwrap());
+        let stages: [(&dyn Fn() -> i32, i32); 3] = [
+            (&|| 7, 7),
+            (&|| execute(&name, &words, &[]) as i32, 6),
+            (&|| execute(c"/none", &words, &[]) as i32, libc::ENOENT),
+        ];
+        for (stage, code) in stages {
+            let code_of = || match fork_until_executed(stage, || ()) {
+                Ok(pid) => ended(pid as i32).code().unwrap_or(-1),
+                Err(_) => -2,
+            };
+            assert_eq!(alone(code_of).code(), Some(code));
+        }
+    }
+
+    /// What it left of the memory may be half of a change.
+    #[test]
+    fn who_dies_in_the_memory_of_another_takes_it_along_after_its_last_words() {
+        // SAFETY: a signal to itself.
+        let dies = || unsafe { libc::raise(libc::SIGKILL) };
+        let panics = || panic!("in the middle of a change");
+        let stages: [&dyn Fn() -> i32; 2] = [&dies, &panics];
+        for stage in stages {
+            let (mut heard, said) = io::pipe().unwrap();
+            let outcome = alone(|| i32::from(fork_until_executed(stage, || drop((&said).write(b"over"))).is_ok()));
+            drop(said);
+            let mut words = String::new();
+            heard.read_to_string(&mut words).unwrap();
+            assert_eq!((outcome.code(), words.as_str()), (Some(101), "over"));
+        }
+    }
+
+    #[test]
+    fn with_other_threads_nothing_is_copied() {
+        let other = std::thread::spawn(std::thread::park);
+        assert!(fork(|| 0).is_err() && fork_until_executed(|| 0, || ()).is_err());
+        other.thread().unpark();
+        other.join().unwrap();
     }
 }
