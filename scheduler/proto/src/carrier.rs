@@ -1,8 +1,9 @@
-//! How the calls of commands travel: over TLS in HTTP/2, as gRPC does, and over a Unix socket as gRPC-Web in HTTP/1.1.
+//! How calls to the controller travel: in HTTP/2, as gRPC does, or over a Unix socket as gRPC-Web in HTTP/1.1.
 //!
 //! Commands come for one call and are gone. What HTTP/2 says before the first call, settings and windows and their
-//! acknowledgements, costs both sides more than the call; HTTP/1.1 begins with it. Which of the two it is, servers on
-//! Unix sockets see by the first bytes ([`crate::server::local_builder`]).
+//! acknowledgements, costs both sides more than the call; HTTP/1.1 begins with it. Whoever makes thousands of calls has
+//! them all on one connection of HTTP/2. Which of the two it is, servers on Unix sockets see by the first bytes
+//! ([`crate::server::local_builder`]).
 
 use crate::connect::Target;
 use crate::failure::ClientError;
@@ -31,28 +32,31 @@ type Response = http::Response<Body>;
 /// A way to a server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
-    Network(Channel),
-    Local(GrpcWebClientService<Socket>),
+    /// All calls over one connection.
+    Multiplexed(Channel),
+    Brief(GrpcWebClientService<Socket>),
 }
 
 impl Carrier {
-    /// Connects now.
+    /// Connects now, for any number of calls. The connection is made again when it is lost and the next call needs it.
     pub async fn connect(target: &Target) -> Result<Carrier, ClientError> {
-        let Some(path) = target.socket() else { return Ok(Carrier::Network(target.connect().await?)) };
+        Ok(Carrier::Multiplexed(target.connect().await?))
+    }
+
+    /// Connects when the first call needs it.
+    pub fn lazy(target: &Target) -> Result<Carrier, ClientError> {
+        Ok(Carrier::Multiplexed(target.connect_lazily()?))
+    }
+
+    /// Connects now, for a call or two.
+    pub async fn connect_briefly(target: &Target) -> Result<Carrier, ClientError> {
+        let Some(path) = target.socket() else { return Carrier::connect(target).await };
         let socket = Socket::new(path);
         let unreachable = |cause: String| ClientError::Unreachable { target: target.to_string(), cause };
         let connected = timeout(CONNECT_TIMEOUT, socket.connection()).await;
         let connected = connected.map_err(|_| unreachable(format!("no connection within {CONNECT_TIMEOUT:?}")))?;
         *socket.first() = Some(connected.map_err(|error| unreachable(error.to_string()))?);
-        Ok(Carrier::Local(GrpcWebClientService::new(socket)))
-    }
-
-    /// Connects when the first call needs it.
-    pub fn lazy(target: &Target) -> Result<Carrier, ClientError> {
-        Ok(match target.socket() {
-            Some(path) => Carrier::Local(GrpcWebClientService::new(Socket::new(path))),
-            None => Carrier::Network(target.connect_lazily()?),
-        })
+        Ok(Carrier::Brief(GrpcWebClientService::new(socket)))
     }
 }
 
@@ -63,18 +67,18 @@ impl Service<Request> for Carrier {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Carrier::Network(channel) => channel.poll_ready(context).map_err(BoxError::from),
-            Carrier::Local(socket) => socket.poll_ready(context),
+            Carrier::Multiplexed(channel) => channel.poll_ready(context).map_err(BoxError::from),
+            Carrier::Brief(socket) => socket.poll_ready(context),
         }
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
         match self {
-            Carrier::Network(channel) => {
+            Carrier::Multiplexed(channel) => {
                 let answer = channel.call(request);
                 Box::pin(async move { answer.await.map_err(BoxError::from) })
             }
-            Carrier::Local(socket) => {
+            Carrier::Brief(socket) => {
                 let answer = socket.call(request);
                 Box::pin(async move { Ok(answer.await?.map(Body::new)) })
             }

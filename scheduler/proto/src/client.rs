@@ -26,7 +26,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects now.
+    /// Connects now, for a call or two, as commands make them: over a Unix socket that costs both sides half, and each
+    /// call has a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_briefly(target: &Target) -> Result<Client, ClientError> {
+        Ok(Client::over(Carrier::connect_briefly(target).await?, target))
+    }
+
+    /// Connects now, for any number of calls at once.
     ///
     /// # Errors
     /// `Unreachable` where nobody answers, with the system's words for it.

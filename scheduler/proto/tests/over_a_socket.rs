@@ -19,6 +19,7 @@ use squall_types::visit::{FileBegin, FilePart, FileStored, LiveStep};
 use squall_types::*;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -39,6 +40,20 @@ async fn controller(jobs: u32) -> (Place, Target) {
     (Place { folder, path, server }, target)
 }
 
+type Coming = Pin<Box<dyn Future<Output = Result<Client, ClientError>> + Send>>;
+
+/// In HTTP/2 and in HTTP/1.1: what is said and answered is the same.
+const WAYS: [fn(&Target) -> Coming; 2] = [
+    |target| {
+        let target = target.clone();
+        Box::pin(async move { Client::connect(&target).await })
+    },
+    |target| {
+        let target = target.clone();
+        Box::pin(async move { Client::connect_briefly(&target).await })
+    },
+];
+
 fn gpus_per_node(count: u16) -> SubmitRequest {
     let ask = Ask { gpus: GpuAsk::PerNode(count, None), ..Ask::default() };
     SubmitRequest { spec: JobSpec { ask, partitions: vec!["a100".into()], ..JobSpec::default() }, ..Default::default() }
@@ -46,115 +61,134 @@ fn gpus_per_node(count: u16) -> SubmitRequest {
 
 #[tokio::test]
 async fn the_controller_knows_who_is_at_the_other_end_of_its_socket() {
-    let (place, target) = controller(0).await;
-    let uid = std::fs::metadata(place.folder.path()).unwrap().uid();
-    let reply = Client::connect(&target).await.unwrap().ping().await.unwrap();
-    assert!(reply.hostname.contains(&format!("peer: Some(UnixPeer {{ uid: Uid({uid})")), "{}", reply.hostname);
-    assert!(reply.hostname.contains(&format!("version: {VERSION:?}")), "{}", reply.hostname);
+    for come in WAYS {
+        let (place, target) = controller(0).await;
+        let uid = std::fs::metadata(place.folder.path()).unwrap().uid();
+        let reply = come(&target).await.unwrap().ping().await.unwrap();
+        assert!(reply.hostname.contains(&format!("peer: Some(UnixPeer {{ uid: Uid({uid})")), "{}", reply.hostname);
+        assert!(reply.hostname.contains(&format!("version: {VERSION:?}")), "{}", reply.hostname);
+    }
 }
 
 #[tokio::test]
 async fn a_refusal_reaches_the_person_who_asked() {
-    let (_place, target) = controller(0).await;
-    let client = Client::connect(&target).await.unwrap();
-    assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
-    let reply = client.submit(gpus_per_node(8)).await.unwrap();
-    assert_eq!((reply.job, reply.notes), (JobId(1), vec!["a100".to_owned()]));
+    for come in WAYS {
+        let (_place, target) = controller(0).await;
+        let client = come(&target).await.unwrap();
+        assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
+        let reply = client.submit(gpus_per_node(8)).await.unwrap();
+        assert_eq!((reply.job, reply.notes), (JobId(1), vec!["a100".to_owned()]));
+    }
 }
 
 #[tokio::test]
 async fn fifty_thousand_jobs_come_in_pages() {
-    let (_place, target) = controller(50_000).await;
-    let client = Client::connect(&target).await.unwrap();
-    let mut pages = client.job_pages(JobFilter::default()).await.unwrap();
-    let (mut seen, mut count) = (0, 0);
-    while let Some(page) = pages.next().await {
-        let page = page.unwrap();
-        assert!(page.len() <= PAGE_ITEMS);
-        assert_eq!(page[0], job_view(seen + 1));
-        seen += page.len() as u32;
-        count += 1;
+    for come in WAYS {
+        let (_place, target) = controller(50_000).await;
+        let client = come(&target).await.unwrap();
+        let mut pages = client.job_pages(JobFilter::default()).await.unwrap();
+        let (mut seen, mut count) = (0, 0);
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap();
+            assert!(page.len() <= PAGE_ITEMS);
+            assert_eq!(page[0], job_view(seen + 1));
+            seen += page.len() as u32;
+            count += 1;
+        }
+        assert!(seen == 50_000 && count >= 50, "{seen} jobs in {count} pages");
     }
-    assert!(seen == 50_000 && count >= 50, "{seen} jobs in {count} pages");
 }
 
 #[tokio::test]
 async fn a_list_that_breaks_off_is_an_error_and_not_a_shorter_list() {
-    let (_place, target) = controller(0).await;
-    let client = Client::connect(&target).await.unwrap();
-    let answer = client.job(JobRef::from(JobId(4))).await;
-    assert_eq!(answer, Err(ClientError::Busy("the rest would take too long".into())));
+    for come in WAYS {
+        let (_place, target) = controller(0).await;
+        let client = come(&target).await.unwrap();
+        let answer = client.job(JobRef::from(JobId(4))).await;
+        assert_eq!(answer, Err(ClientError::Busy("the rest would take too long".into())));
+    }
 }
 
 #[tokio::test]
 async fn each_job_of_an_action_has_its_own_result() {
-    let (_place, target) = controller(0).await;
-    let client = Client::connect(&target).await.unwrap();
-    let jobs = [3, 4].map(|job| JobRef::from(JobId(job))).to_vec();
-    let filter = JobFilter { jobs, ..JobFilter::default() };
-    let results = client.act(filter, JobAction::Requeue { hold: true }).await.unwrap();
-    assert_eq!(results.len(), 2);
-    assert_eq!(results[1], ActionResult { job: "4".into(), refusal: Some(refusal()) });
+    for come in WAYS {
+        let (_place, target) = controller(0).await;
+        let client = come(&target).await.unwrap();
+        let jobs = [3, 4].map(|job| JobRef::from(JobId(job))).to_vec();
+        let filter = JobFilter { jobs, ..JobFilter::default() };
+        let results = client.act(filter, JobAction::Requeue { hold: true }).await.unwrap();
+        assert_eq!(results.len(), 2);
+        assert_eq!(results[1], ActionResult { job: "4".into(), refusal: Some(refusal()) });
+    }
 }
 
 #[tokio::test]
 async fn news_of_a_job_end_with_the_job() {
-    let (_place, target) = controller(0).await;
-    let client = Client::connect(&target).await.unwrap();
-    let news: Vec<_> = client.watch_job(JobId(9)).await.unwrap().map(|news| news.unwrap().view.state).collect().await;
-    assert_eq!(news, [JobState::Running, JobState::Ended(EndState::Completed)]);
+    for come in WAYS {
+        let (_place, target) = controller(0).await;
+        let client = come(&target).await.unwrap();
+        let news: Vec<_> =
+            client.watch_job(JobId(9)).await.unwrap().map(|news| news.unwrap().view.state).collect().await;
+        assert_eq!(news, [JobState::Running, JobState::Ended(EndState::Completed)]);
+    }
 }
 
 #[tokio::test]
 async fn nobody_at_home_and_nobody_answering_are_different_errors() {
-    let (place, target) = controller(0).await;
-    let client = Client::connect(&target).await.unwrap();
-    let hasty = client.clone().with_patience(Duration::from_millis(50));
-    assert!(matches!(hasty.script(JobId(1)).await, Err(ClientError::TimedOut { .. })));
+    for come in WAYS {
+        let (place, target) = controller(0).await;
+        let client = come(&target).await.unwrap();
+        let hasty = client.clone().with_patience(Duration::from_millis(50));
+        assert!(matches!(hasty.script(JobId(1)).await, Err(ClientError::TimedOut { .. })));
 
-    place.server.abort();
-    let _ = place.server.await;
-    let error = Client::connect(&target).await.unwrap_err();
-    assert_eq!(error.slurm_text(), "Unable to contact slurm controller (connect failure)");
-    assert!(error.to_string().contains(place.path.to_str().unwrap()), "{error}");
+        place.server.abort();
+        let _ = place.server.await;
+        let error = come(&target).await.unwrap_err();
+        assert_eq!(error.slurm_text(), "Unable to contact slurm controller (connect failure)");
+        assert!(error.to_string().contains(place.path.to_str().unwrap()), "{error}");
 
-    std::fs::remove_file(&place.path).unwrap();
-    let lazy = Client::lazy(&target).unwrap();
-    let Err(ClientError::Unreachable { cause, .. }) = lazy.ping().await else { panic!("somebody answers") };
-    assert!(cause.contains("No such file"), "{cause}");
+        std::fs::remove_file(&place.path).unwrap();
+        let lazy = Client::lazy(&target).unwrap();
+        let Err(ClientError::Unreachable { cause, .. }) = lazy.ping().await else { panic!("somebody answers") };
+        assert!(cause.contains("No such file"), "{cause}");
+    }
 }
 
 #[tokio::test]
 async fn a_controller_that_dies_under_a_call_is_out_of_reach_and_its_successor_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ctl.sock");
-    let doomed = tokio::runtime::Runtime::new().unwrap();
-    doomed.spawn({
-        let path = path.clone();
-        async move { drop(serve(&path, Answers { jobs: 1 }).await) }
-    });
-    while !path.exists() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let client = Client::connect(&Target::unix(&path).unwrap()).await.unwrap();
-    let under_way = tokio::spawn({
-        let client = client.clone();
-        async move { client.script(JobId(1)).await }
-    });
-    assert_eq!(client.summary().await.unwrap().jobs_pending, 1);
-    doomed.shutdown_background();
-    let error = under_way.await.unwrap().unwrap_err();
-    assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
+    for come in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ctl.sock");
+        let doomed = tokio::runtime::Runtime::new().unwrap();
+        doomed.spawn({
+            let path = path.clone();
+            async move { drop(serve(&path, Answers { jobs: 1 }).await) }
+        });
+        while !path.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let client = come(&Target::unix(&path).unwrap()).await.unwrap();
+        let under_way = tokio::spawn({
+            let client = client.clone();
+            async move { client.script(JobId(1)).await }
+        });
+        assert_eq!(client.summary().await.unwrap().jobs_pending, 1);
+        doomed.shutdown_background();
+        let error = under_way.await.unwrap().unwrap_err();
+        assert!(matches!(error, ClientError::Unreachable { .. }), "{error:?}");
 
-    let _successor = serve(&path, Answers { jobs: 2 }).await;
-    assert_eq!(client.summary().await.unwrap().jobs_pending, 2);
+        let _successor = serve(&path, Answers { jobs: 2 }).await;
+        assert_eq!(client.summary().await.unwrap().jobs_pending, 2);
+    }
 }
 
 #[tokio::test]
 async fn a_controller_that_does_not_lead_counts_as_out_of_reach() {
-    let (_place, target) = controller(0).await;
-    let error = Client::connect(&target).await.unwrap().reconfigure().await.unwrap_err();
-    assert!(matches!(&error, ClientError::Unreachable { cause, .. } if cause == "this controller does not lead"));
+    for come in WAYS {
+        let (_place, target) = controller(0).await;
+        let error = come(&target).await.unwrap().reconfigure().await.unwrap_err();
+        assert!(matches!(&error, ClientError::Unreachable { cause, .. } if cause == "this controller does not lead"));
+    }
 }
 
 #[tokio::test]
@@ -205,45 +239,48 @@ async fn what_is_no_call_is_refused_and_holds_nobody_up() {
     assert_eq!(client.summary().await.unwrap().jobs_pending, 3);
 }
 
-/// Each call has a connection of its own: one that lasts holds up no other.
+/// A call that lasts holds up no other, be it on a connection of its own or not.
 #[tokio::test]
 async fn a_client_may_ask_while_it_listens() {
-    let (_place, target) = controller(600).await;
-    let client = Client::connect(&target).await.unwrap();
-    let mut pages = client.job_pages(JobFilter::default()).await.unwrap();
-    assert!(pages.next().await.unwrap().is_ok());
-    assert_eq!(client.summary().await.unwrap().jobs_pending, 600);
-    let (one, other) = tokio::join!(client.summary(), client.ping());
-    assert!(one.is_ok() && other.is_ok());
-    assert_eq!(pages.map(|page| page.unwrap().len()).collect::<Vec<_>>().await.iter().sum::<usize>(), 350);
+    for come in WAYS {
+        let (_place, target) = controller(600).await;
+        let client = come(&target).await.unwrap();
+        let mut pages = client.job_pages(JobFilter::default()).await.unwrap();
+        assert!(pages.next().await.unwrap().is_ok());
+        assert_eq!(client.summary().await.unwrap().jobs_pending, 600);
+        let (one, other) = tokio::join!(client.summary(), client.ping());
+        assert!(one.is_ok() && other.is_ok());
+        assert_eq!(pages.map(|page| page.unwrap().len()).collect::<Vec<_>>().await.iter().sum::<usize>(), 350);
+    }
 }
 
 #[tokio::test]
 async fn an_agent_asks_for_its_job_and_the_answer_stays_the_same() {
-    let (place, target) = controller(1234).await;
-    let upstream = Client::lazy(&target).unwrap();
-    let forward = Forward::new(move |channel: &squall_proto::server::Channel| {
-        assert!(channel.peer.is_some());
-        let user = UnixPeer { uid: Uid(77), gid: Gid(78), pid: None };
-        Ok(upstream.clone().for_job(b"signed".to_vec()).vouching_for(user))
-    });
-    let path = place.folder.path().join("agent.sock");
-    let incoming = bind_unix(&path, 0o666).await.unwrap();
-    tokio::spawn(local_builder().add_service(client_service(Arc::new(forward))).serve_with_incoming(incoming));
+    for come in WAYS {
+        let (place, target) = controller(1234).await;
+        let upstream = Client::lazy(&target).unwrap();
+        let forward = Forward::new(move |channel: &squall_proto::server::Channel| {
+            assert!(channel.peer.is_some());
+            let user = UnixPeer { uid: Uid(77), gid: Gid(78), pid: None };
+            Ok(upstream.clone().for_job(b"signed".to_vec()).vouching_for(user))
+        });
+        let path = place.folder.path().join("agent.sock");
+        let incoming = bind_unix(&path, 0o666).await.unwrap();
+        tokio::spawn(local_builder().add_service(client_service(Arc::new(forward))).serve_with_incoming(incoming));
 
-    let direct = Client::connect(&target).await.unwrap();
-    let client =
-        Client::connect(&Target::unix(&path).unwrap()).await.unwrap().with_traceparent(Some("00-aa-bb-01".into()));
-    let exit = ExitStatus::default();
-    assert_eq!(client.finish_allocation(JobId(1), exit).await, Ok(()));
-    let denied = Err(ClientError::Denied("only the job itself may".into()));
-    assert_eq!(direct.finish_allocation(JobId(1), exit).await, denied);
-    assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
-    assert_eq!(client.jobs(JobFilter::default()).await, direct.jobs(JobFilter::default()).await);
-    let details = async |client: &Client| gather(client.pages_of_job_details(JobFilter::default()).await?).await;
-    assert_eq!(details(&client).await, details(&direct).await);
-    let seen = client.ping().await.unwrap().hostname;
-    assert!(seen.contains("00-aa-bb-01") && seen.contains("uid: Uid(77), gid: Gid(78)"), "{seen}");
+        let direct = come(&target).await.unwrap();
+        let client = come(&Target::unix(&path).unwrap()).await.unwrap().with_traceparent(Some("00-aa-bb-01".into()));
+        let exit = ExitStatus::default();
+        assert_eq!(client.finish_allocation(JobId(1), exit).await, Ok(()));
+        let denied = Err(ClientError::Denied("only the job itself may".into()));
+        assert_eq!(direct.finish_allocation(JobId(1), exit).await, denied);
+        assert_eq!(client.submit(gpus_per_node(16)).await, Err(ClientError::Refused(refusal())));
+        assert_eq!(client.jobs(JobFilter::default()).await, direct.jobs(JobFilter::default()).await);
+        let details = async |client: &Client| gather(client.pages_of_job_details(JobFilter::default()).await?).await;
+        assert_eq!(details(&client).await, details(&direct).await);
+        let seen = client.ping().await.unwrap().hostname;
+        assert!(seen.contains("00-aa-bb-01") && seen.contains("uid: Uid(77), gid: Gid(78)"), "{seen}");
+    }
 }
 
 #[tokio::test]

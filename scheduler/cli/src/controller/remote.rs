@@ -57,7 +57,7 @@ impl Remote {
         let mut last = Err(nowhere());
         for target in &found.targets {
             let answered = runtime.block_on(async {
-                let client = Client::connect(target).await?;
+                let client = Client::connect_briefly(target).await?;
                 if found.targets.len() > 1
                     && let Err(error @ ClientError::Denied(_)) = client.ping().await
                 {
