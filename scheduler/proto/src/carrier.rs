@@ -7,7 +7,6 @@
 
 use crate::connect::Target;
 use crate::failure::ClientError;
-use crate::limits::CONNECT_TIMEOUT;
 use http::HeaderValue;
 use http::header::CONNECTION;
 use hyper::body::Incoming;
@@ -19,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::{fmt, io};
 use tokio::net::UnixStream;
-use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::transport::Channel;
@@ -52,10 +50,8 @@ impl Carrier {
     pub async fn connect_briefly(target: &Target) -> Result<Carrier, ClientError> {
         let Some(path) = target.socket() else { return Carrier::connect(target).await };
         let socket = Socket::new(path);
-        let unreachable = |cause: String| ClientError::Unreachable { target: target.to_string(), cause };
-        let connected = timeout(CONNECT_TIMEOUT, socket.connection()).await;
-        let connected = connected.map_err(|_| unreachable(format!("no connection within {CONNECT_TIMEOUT:?}")))?;
-        *socket.first() = Some(connected.map_err(|error| unreachable(error.to_string()))?);
+        let first = target.reached(socket.connection()).await?;
+        *socket.first() = Some(first);
         Ok(Carrier::Brief(GrpcWebClientService::new(socket)))
     }
 }

@@ -194,8 +194,16 @@ impl Target {
 
     /// Connects now. The connection is made again when it is lost and the next call needs it.
     pub(crate) async fn connect(&self) -> Result<Channel, ClientError> {
+        self.reached(self.endpoint()?.connect()).await
+    }
+
+    /// What connecting came to, within the time that there is for it.
+    pub(crate) async fn reached<T, E: std::error::Error + 'static>(
+        &self,
+        connecting: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ClientError> {
         let unreachable = |cause: String| ClientError::Unreachable { target: self.to_string(), cause };
-        match timeout(CONNECT_TIMEOUT, self.endpoint()?.connect()).await {
+        match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(|error| unreachable(deepest(&error))),
             Err(_) => Err(unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
         }
