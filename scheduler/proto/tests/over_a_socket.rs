@@ -9,7 +9,7 @@ use squall_proto::client::Client;
 use squall_proto::connect::Target;
 use squall_proto::limits::PAGE_ITEMS;
 use squall_proto::node_client::NodeClient;
-use squall_proto::server::{Forward, UnixPeer, bind_unix, client_service, local_builder};
+use squall_proto::server::{Forward, UnixPeer, bind_unix, by_length, client_service, local_builder};
 use squall_proto::step_client::StepClient;
 use squall_proto::{ClientError, VERSION, gather};
 use squall_types::agent::*;
@@ -374,4 +374,35 @@ async fn a_script_above_the_limit_is_refused_in_words() {
     let script = Some(vec![b'#'; squall_proto::limits::REQUEST_BYTES]);
     assert!(client.submit(SubmitRequest { script, ..SubmitRequest::default() }).await.is_err());
     assert!(client.summary().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_connection_goes_where_its_kind_is_served_once_something_is_said_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ctl.sock");
+    let (mut brief, mut lasting) = by_length(bind_unix(&path, 0o600).await.unwrap());
+    let sorted = tokio::spawn(async move {
+        let mut words = Vec::new();
+        while let Some(Ok(mut stream)) = brief.next().await {
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.unwrap();
+            words.push(said);
+            if words.len() == 4 {
+                return words;
+            }
+        }
+        panic!("the listener ended");
+    });
+    // Nothing is said here while others come and go.
+    let _silent = UnixStream::connect(&path).await.unwrap();
+    for words in ["POST / HTTP/1.1", "PRI * HTTP/2.0", "P", "PUT / HTTP/1.1", ""] {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream.write_all(words.as_bytes()).await.unwrap();
+    }
+    let mut said = String::new();
+    lasting.next().await.unwrap().unwrap().read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "PRI * HTTP/2.0");
+    let mut brief = tokio::time::timeout(Duration::from_secs(10), sorted).await.unwrap().unwrap();
+    brief.sort();
+    assert_eq!(brief, ["", "P", "POST / HTTP/1.1", "PUT / HTTP/1.1"]);
 }
