@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mail;
 pub mod meters;
 pub mod metrics;
+mod pace;
 pub mod pools;
 pub mod program;
 pub mod reload;

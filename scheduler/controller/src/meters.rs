@@ -1,5 +1,6 @@
 //! What the shell itself counts. Everything about jobs, nodes and money is read from the published state instead.
 
+use crate::pace::Pace;
 use squall_core::authz::Verb;
 use squall_provisioner::Meter;
 use squall_provisioner::supervise::{Health, Supervised};
@@ -16,6 +17,8 @@ pub struct Meters {
     alerts: AtomicU64,
     revived: AtomicU64,
     reloads: AtomicU64,
+    /// At which the engine takes what comes.
+    pub(crate) pace: Arc<Pace>,
     providers: Mutex<BTreeMap<PoolName, Arc<Meter>>>,
     programs: Mutex<BTreeMap<PoolName, Supervised>>,
 }

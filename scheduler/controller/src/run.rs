@@ -1,6 +1,7 @@
 //! One controller, from its configuration to its last word.
 
 mod address;
+mod door;
 mod servers;
 
 use crate::identity::{Authority, IdentityError, LoginHosts, Tokens, UserTokens};
@@ -168,7 +169,8 @@ async fn start(loaded: Loaded, relog: impl Fn(&str) + Send + Sync + 'static) -> 
         tasks.push(task);
     }
     let advertised = addresses.advertised.clone();
-    let servers = servers::Servers::start(Arc::new(service), &controller, addresses, &authority).await?;
+    let pace = service.meters.pace.clone();
+    let servers = servers::Servers::start(Arc::new(service), &controller, addresses, &authority, pace).await?;
     Ok(Controller { shell, reloader, servers, pools, push, address: advertised, tasks })
 }
 
@@ -235,6 +237,7 @@ fn start_shell(
         events,
         snapshot_events: loaded.settings.controller.snapshot_events,
         snapshot_after: duration(loaded.settings.controller.snapshot_every.0),
+        pace: meters.pace.clone(),
         disk_every: crate::limits::DISK_EVERY,
     })
 }

@@ -1,6 +1,6 @@
 //! The engine: loop, reconciler, inventory, agent sessions and planner steps as one synchronous state machine.
 //!
-//! [`Engine::step`] takes one [`Input`] and returns what the world owes for it. There is no runtime and no clock here:
+//! [`Engine::step_all`] takes in what happened and returns what the world owes for it. There is no runtime and no clock here:
 //! the controller drives it with tokio, the simulator on virtual time, and what the simulator proves is what runs.
 //!
 //! What holds whatever the order of inputs:
@@ -93,7 +93,17 @@ impl Engine {
 
     /// Takes in one thing that happened. `now` never goes back; where it does, the last one stands.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
+        self.step_all(now, [input])
+    }
+
+    /// Takes in what happened, in order, and says once what follows from all of it: one plan, and one batch.
+    pub fn step_all(&mut self, now: Timestamp, inputs: impl IntoIterator<Item = Input>) -> Vec<Output> {
         self.now = self.now.max(now);
+        inputs.into_iter().for_each(|input| self.take_in(input));
+        self.turn()
+    }
+
+    fn take_in(&mut self, input: Input) {
         match input {
             Input::Request { id, caller, ask } => self.request(id, &caller, ask),
             Input::Committed { batch } => self.committed_batch(batch),
@@ -104,7 +114,6 @@ impl Engine {
             Input::Wake => {}
             Input::DiskReserve { refusal } => self.disk_refusal = refusal,
         }
-        self.turn()
     }
 
     /// The state that is on disk. A clone is a snapshot and costs almost nothing.

@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const VERSION: &str = "simulated";
 /// How long an idle agent of the system waits before it starts a dead controller again.
 const RESTART: Span = Span::from_secs(2);
+/// Of a thousand things that come, so many wait for company.
+const GATHERS: u32 = 100;
 /// Ids that a restored backup leaves out: more than one run gives.
 const RESTORE_GAP: u32 = 1000;
 
@@ -27,8 +29,9 @@ pub struct Process {
     pub ahead: Span,
     /// It was stopped once: what it had decided before may leave it much later.
     pub lagged: bool,
-    /// Stopped by a signal: inputs wait.
+    /// Stopped by a signal.
     pub stopped: bool,
+    /// Came, and is not taken in.
     waiting: Vec<Input>,
     wake_at: Option<Timestamp>,
     pub writing: Option<(BatchId, Vec<Event>)>,
@@ -122,17 +125,37 @@ impl World {
         self.ask(process, Command::Configure { config });
     }
 
+    /// What comes waits while the process is stopped, and now and then for what comes next.
     pub fn feed(&mut self, id: ProcessId, input: Input) {
-        let now = self.now;
+        let waits = self.dice.chance(GATHERS) && !matches!(input, Input::Committed { .. } | Input::Wake);
         let Some(process) = self.processes.get_mut(&id) else { return };
+        process.waiting.push(input);
         if process.stopped {
-            return process.waiting.push(input);
+            return;
         }
-        if let Input::Provider { call, .. } = &input {
-            process.calls.remove(call);
+        if !waits {
+            return self.take_in(id);
         }
-        self.trace.say(now, "input", id.0, || format!("{} {}", id.0, describe::input(&input)));
-        let outputs = process.engine.step(now + process.ahead, input);
+        if process.waiting.len() == 1 {
+            let after = self.dice.millis(1, 8);
+            self.schedule(after, Happening::Gathered(id));
+        }
+    }
+
+    pub fn take_in(&mut self, id: ProcessId) {
+        let now = self.now;
+        let Some(process) = self.processes.get_mut(&id).filter(|process| !process.stopped) else { return };
+        let inputs = std::mem::take(&mut process.waiting);
+        if inputs.is_empty() {
+            return;
+        }
+        for input in &inputs {
+            if let Input::Provider { call, .. } = input {
+                process.calls.remove(call);
+            }
+            self.trace.say(now, "input", id.0, || format!("{} {}", id.0, describe::input(input)));
+        }
+        let outputs = process.engine.step_all(now + process.ahead, inputs);
         self.perform_all(id, outputs);
     }
 
@@ -289,10 +312,7 @@ impl World {
         let Some(process) = self.processes.get_mut(&id) else { return };
         self.trace.say(self.now, "controller resumes", id.0, || format!("{}", id.0));
         process.stopped = false;
-        for input in std::mem::take(&mut process.waiting) {
-            self.feed(id, input);
-        }
-        // Its timers are overdue.
+        // What waited is taken in together; its timers are overdue.
         self.feed(id, Input::Wake);
     }
 

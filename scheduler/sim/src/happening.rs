@@ -38,6 +38,8 @@ pub enum Happening {
         input: Box<Input>,
     },
     Wake(ProcessId),
+    /// What came to this process has waited long enough.
+    Gathered(ProcessId),
     Synced {
         process: ProcessId,
         batch: BatchId,

@@ -224,6 +224,7 @@ impl World {
             Happening::Resume(process) => self.resume(process),
             Happening::Feed { process, input } => self.feed(process, *input),
             Happening::Wake(process) => self.wake(process),
+            Happening::Gathered(process) => self.take_in(process),
             Happening::Synced { process, batch } => self.synced(process, batch),
             Happening::Effect { process, call, pool, verb } => self.take_effect(process, call, &pool, verb),
             Happening::CloudDue(site) => self.cloud_due(site),

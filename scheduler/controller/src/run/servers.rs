@@ -2,10 +2,14 @@
 
 use super::RunError;
 use super::address::Addresses;
+use super::door::Door;
 use crate::identity::{Authority, SERVER_LIFETIME};
+use crate::pace::Pace;
 use crate::rpc::Service;
 use crate::settings::{ControllerSettings, socket_mode};
-use squall_proto::server::{ServerTls, accept_tls, bind_unix, builder, client_service, local_builder, node_service};
+use squall_proto::server::{
+    Lasting, ServerTls, accept_tls, bind_unix, builder, by_length, client_service, local_builder, node_service,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +30,7 @@ impl Servers {
         controller: &ControllerSettings,
         addresses: Addresses,
         authority: &Arc<Authority>,
+        pace: Arc<Pace>,
     ) -> Result<Servers, RunError> {
         let (stop, stopped) = watch::channel(false);
         let now = service.handle.now();
@@ -33,8 +38,8 @@ impl Servers {
         let tls = ServerTls::new(&identity, authority.ca_pem())?;
         let mode = socket_mode(&controller.socket_mode).unwrap_or(0o600);
         make_parent(&controller.socket)?;
-        let local = serve_local(service.clone(), &controller.socket, mode, asked(stopped.clone())).await;
-        local.map_err(|source| RunError::Listen {
+        let local = serve_local(service.clone(), &controller.socket, mode, pace, asked(stopped.clone())).await;
+        let lasting = local.map_err(|source| RunError::Listen {
             doing: "listening on",
             place: controller.socket.display().to_string(),
             source,
@@ -43,8 +48,12 @@ impl Servers {
         let machines = accept_tls(addresses.listener, tls.clone());
         let machine_server =
             builder().add_service(client_service(service.clone())).add_service(node_service(service.clone()));
-        let stop_machines = asked(stopped);
+        let program_server = builder().add_service(client_service(service.clone()));
+        let (stop_machines, stop_programs) = (asked(stopped.clone()), asked(stopped));
         let tasks = vec![
+            tokio::spawn(
+                async move { ended(program_server.serve_with_incoming_shutdown(lasting, stop_programs).await) },
+            ),
             tokio::spawn(
                 async move { ended(machine_server.serve_with_incoming_shutdown(machines, stop_machines).await) },
             ),
@@ -64,14 +73,15 @@ impl Servers {
     }
 }
 
-/// Serves clients on this machine, on a thread of its own. Nearly all that comes there is a short call, of which each
-/// step would otherwise be handed from thread to thread, and waking those costs more than the call.
+/// Serves commands on this machine, on a thread of its own: each step of their short calls would otherwise be handed from
+/// thread to thread, and waking those costs more than the call. Connections that last are handed out.
 async fn serve_local(
     service: Arc<Service>,
     socket: &Path,
     mode: u32,
+    pace: Arc<Pace>,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+) -> io::Result<Lasting> {
     let (listening, bound) = oneshot::channel();
     let socket = socket.to_owned();
     let runtime = Builder::new_current_thread().enable_all().thread_name("clients").build()?;
@@ -79,10 +89,11 @@ async fn serve_local(
         runtime.block_on(async move {
             match bind_unix(&socket, mode).await {
                 Ok(incoming) => {
-                    drop(listening.send(Ok(())));
+                    let (brief, lasting) = by_length(Door::new(incoming, pace));
+                    drop(listening.send(Ok(lasting)));
                     let server = local_builder().add_service(client_service(service));
                     tokio::select! {
-                        served = server.serve_with_incoming(incoming) => ended(served),
+                        served = server.serve_with_incoming(brief) => ended(served),
                         () = stop => {}
                     }
                 }

@@ -1,10 +1,11 @@
 //! The thread that owns the engine: takes messages, steps, performs what is owed.
 
-use super::mailbox::{Mailbox, Message};
+use super::mailbox::{Mailbox, Message, Taken};
 use super::providers::Providers;
 use super::writer::{Batch, Writer};
 use super::{AlertBell, Clock, DutyCompleter, ExitReason, LinkEvent, Published, ShellOptions};
 use crate::limits::LONGEST_SLEEP;
+use crate::pace::{Pace, PaceMaker};
 use squall_core::{Event, What};
 use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
 use squall_journal::PreparedBlob;
@@ -41,6 +42,9 @@ pub(super) fn spawn(
         agents: BTreeMap::new(),
         blobs: Vec::new(),
         in_flight: VecDeque::new(),
+        pace: options.pace,
+        pace_maker: PaceMaker::new(),
+        taken: Instant::now(),
         wake_at: None,
         seq,
         snapshots: Snapshots {
@@ -75,6 +79,10 @@ struct Thread {
     blobs: Vec<PreparedBlob>,
     /// Events that are being written, for those who follow committed ones.
     in_flight: VecDeque<Arc<[Event]>>,
+    pace: Arc<Pace>,
+    pace_maker: PaceMaker,
+    /// When anything but the controller's own was taken from the mailbox.
+    taken: Instant,
     wake_at: Option<Timestamp>,
     seq: u64,
     snapshots: Snapshots,
@@ -109,9 +117,14 @@ impl Thread {
                 self.mailbox.close();
                 return self.writer.finish().map_or_else(ExitReason::Failed, |()| ExitReason::Stopped);
             }
-            let messages = self.mailbox.take(Some(self.sleep()));
+            let Taken { messages, gathered } = self.mailbox.take(self.sleep(), self.taken + self.pace.width() / 2);
+            if gathered {
+                self.taken = Instant::now();
+                self.pace_maker.came(messages.len(), self.taken, &self.pace);
+            }
+            let mut inputs = Vec::with_capacity(messages.len().max(1));
             if messages.is_empty() {
-                self.step(Input::Wake);
+                inputs.push(Input::Wake);
             }
             for message in messages {
                 match message {
@@ -119,25 +132,25 @@ impl Thread {
                         if let Input::AgentClosed { session } = &input {
                             self.agents.remove(session);
                         }
-                        self.step(input);
+                        inputs.push(input);
                     }
                     Message::Request { input, answer, blobs } => {
                         if let Input::Request { id, .. } = &input {
                             self.waiting.insert(*id, answer);
                         }
                         self.blobs.extend(blobs);
-                        self.step(input);
+                        inputs.push(input);
                     }
                     Message::AgentOpened { input, orders } => {
                         if let Input::AgentOpened { session, .. } = &input {
                             self.agents.insert(*session, orders);
                         }
-                        self.step(input);
+                        inputs.push(input);
                     }
                     Message::Committed { input, seq } => {
                         self.seq = seq;
                         self.tell_followers();
-                        self.step(input);
+                        inputs.push(input);
                     }
                     Message::WriterFailed(text) => {
                         self.mailbox.close();
@@ -146,17 +159,14 @@ impl Thread {
                     Message::Stop => stopping = true,
                 }
             }
+            let outputs = self.engine.step_all(self.clock.now(), inputs);
+            self.perform(outputs);
         }
     }
 
     fn sleep(&self) -> Duration {
         let until = self.wake_at.map(|at| at.since(self.clock.now()).as_millis().max(0) as u64);
         until.map_or(LONGEST_SLEEP, |millis| Duration::from_millis(millis).min(LONGEST_SLEEP))
-    }
-
-    fn step(&mut self, input: Input) {
-        let outputs = self.engine.step(self.clock.now(), input);
-        self.perform(outputs);
     }
 
     fn perform(&mut self, outputs: Vec<Output>) {

@@ -76,9 +76,10 @@ impl Handle {
         let id = RequestId(self.next());
         let (answer, answered) = oneshot::channel();
         let message = Message::Request { input: Input::Request { id, caller, ask }, answer, blobs };
-        if !self.mailbox.put(lane, message).await {
-            return Err(Stopped);
-        }
+        let bell = self.mailbox.leave(lane, message).await.ok_or(Stopped)?;
+        // Requests that this thread has heard of already come with it.
+        tokio::task::yield_now().await;
+        drop(bell);
         answered.await.map_err(|_| Stopped)
     }
 

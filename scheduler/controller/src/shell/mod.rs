@@ -6,7 +6,8 @@
 //!                              └── provider calls ◄─┘   └──────────────────┘
 //! ```
 //!
-//! While a commit is under way the engine goes on deciding, and everything that comes meanwhile is one commit more.
+//! While a commit is under way the engine goes on deciding, and everything that comes meanwhile is one commit more. Where
+//! no processor is idle, what comes also waits a little for company.
 //! A commit that fails ends the process: what is not on disk was never promised.
 
 mod clock;
@@ -19,6 +20,7 @@ mod writer;
 pub use clock::Clock;
 pub use handle::{AgentLink, Handle, LinkEvent, Stopped};
 
+use crate::pace::Pace;
 use mailbox::Mailbox;
 use squall_core::plan::Notes;
 use squall_core::{Cluster, Event};
@@ -67,6 +69,7 @@ pub struct ShellOptions {
     pub snapshot_after: Duration,
     /// How often the free space of the disk is looked at.
     pub disk_every: Duration,
+    pub(crate) pace: Arc<Pace>,
 }
 
 /// Why the shell ended.
