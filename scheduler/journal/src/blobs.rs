@@ -1,7 +1,7 @@
 //! Scripts and environments: stored once by digest, compressed where that helps, outside memory.
 //!
-//! A blob is named by the specs that need it and goes with the last of them. One that no spec ever named (its
-//! submission was refused after all) is swept.
+//! A blob is named by the specs that need it. One that none names any more, or none ever named (its submission was refused
+//! after all), is swept.
 
 use crate::JournalError;
 use crate::options::MAX_BLOB_BYTES;
@@ -67,14 +67,15 @@ pub(crate) fn name(connection: &Connection, digest: BlobDigest) -> rusqlite::Res
     connection.prepare_cached(sql)?.execute([&digest.0[..]]).map(|rows| rows == 1)
 }
 
-/// One spec less names it.
+/// One spec less names it. It is left to the sweep even where that was the last one: a submission that has found it there
+/// may wait to be accounted for.
 pub(crate) fn unname(connection: &Connection, digest: BlobDigest) -> rusqlite::Result<()> {
-    connection.prepare_cached("UPDATE blobs SET refs = refs - 1 WHERE digest = ?1")?.execute([&digest.0[..]])?;
-    let sql = "DELETE FROM blobs WHERE digest = ?1 AND refs <= 0";
+    let sql = "UPDATE blobs SET refs = refs - 1 WHERE digest = ?1";
     connection.prepare_cached(sql)?.execute([&digest.0[..]]).map(|_| ())
 }
 
-/// Deletes blobs that nothing has named since `before`; returns how many.
+/// Deletes blobs that were added before that time and that nothing names, while nothing waits to be accounted for; returns
+/// how many.
 pub(crate) fn sweep(connection: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM blobs WHERE id IN \
                (SELECT id FROM blobs WHERE refs = 0 AND added_at < ?1 ORDER BY added_at LIMIT ?2)";
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_goes_with_the_last_spec_that_names_it_and_an_unnamed_one_is_swept() {
+    fn a_blob_stays_while_a_spec_names_it_and_is_swept_after_the_last() {
         let connection = store_with_tables();
         let [kept, swept] = ["#!/bin/sh\n", "never submitted"].map(|text| PreparedBlob::new(text.into()).unwrap());
         store(&connection, &kept, Timestamp(1)).unwrap();
@@ -148,9 +149,11 @@ mod tests {
         assert_eq!(sweep(&connection, Timestamp(2), 10).unwrap(), 1);
         let db = Path::new("x");
         assert_eq!(read(&connection, db, swept.digest()).unwrap(), None);
-        unname(&connection, kept.digest()).unwrap();
-        assert!(read(&connection, db, kept.digest()).unwrap().is_some());
-        unname(&connection, kept.digest()).unwrap();
+        for _ in 0..2 {
+            unname(&connection, kept.digest()).unwrap();
+            assert!(read(&connection, db, kept.digest()).unwrap().is_some());
+        }
+        assert_eq!(sweep(&connection, Timestamp(2), 10).unwrap(), 1);
         assert_eq!(read(&connection, db, kept.digest()).unwrap(), None);
     }
 

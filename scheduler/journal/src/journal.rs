@@ -1,5 +1,6 @@
 //! The journal at work: commits, maintenance, and what it refuses after a failure.
 
+use crate::arrears::Arrears;
 use crate::blobs::{self, PreparedBlob};
 use crate::disk::{self, Ballast, DiskState};
 use crate::lock::StateLock;
@@ -21,8 +22,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The durable log of one cluster, open for writing by one controller.
 ///
-/// What [`append`](Journal::append) returned is on disk, with its accounting. The first failed write poisons the
-/// journal: what is on disk is known again only to the next start.
+/// What [`append`](Journal::append) returned is on disk, with its accounting unless that [may follow
+/// later](Journal::account_later). The first failed write poisons the journal: what is on disk is known again only to the
+/// next start.
 #[derive(Debug)]
 pub struct Journal {
     pub(crate) connection: Connection,
@@ -32,6 +34,7 @@ pub struct Journal {
     pub(crate) head: Head,
     pub(crate) last: Position,
     pub(crate) projection: Projection,
+    pub(crate) arrears: Arrears,
     /// Records up to here are in two snapshots that were read back.
     pub(crate) covered: Option<Seq>,
     boot: [u8; 36],
@@ -66,6 +69,7 @@ impl Journal {
             head,
             last,
             projection,
+            arrears: Arrears::default(),
             covered: None,
             boot: crate::mark::boot(),
             mark,
@@ -98,7 +102,7 @@ impl Journal {
         self.head.restored
     }
 
-    /// Makes events durable, in order, with their accounting: one transaction, one sync. Returns the last one's place.
+    /// Makes events durable, in order: one transaction, one sync. Returns the last one's place.
     ///
     /// # Errors
     /// Every error is fatal: the journal refuses whatever follows, and the controller has to end. `Fenced` where
@@ -117,12 +121,25 @@ impl Journal {
         events: &[Event],
         blobs: &[PreparedBlob],
     ) -> Result<Seq, JournalError> {
+        self.commit(epoch, events.to_vec(), blobs)
+    }
+
+    /// The same with events that nobody else needs.
+    ///
+    /// # Errors
+    /// As for [`append_with_blobs`](Journal::append_with_blobs).
+    pub fn commit(&mut self, epoch: Epoch, events: Vec<Event>, blobs: &[PreparedBlob]) -> Result<Seq, JournalError> {
         self.guarded(|journal| {
             if events.len() > MAX_BATCH {
                 let text = format!("a commit has {} events, at most {MAX_BATCH} are allowed", events.len());
                 return Err(JournalError::BadQuery(text));
             }
-            journal.last = journal.commit(epoch, events, blobs)?;
+            let before = journal.last.seq;
+            journal.last = journal.write(epoch, &events, blobs)?;
+            if journal.arrears.allowed() {
+                journal.arrears.add(Seq(before.0 + 1), events);
+            }
+            journal.tell_readers();
             // After the commit, so that the mark is never ahead of what is on disk.
             journal.mark.set(&journal.mark_state(RunState::Open))?;
             journal.checkpoint_above(CHECKPOINT_PAGES)?;
@@ -130,7 +147,7 @@ impl Journal {
         })
     }
 
-    fn commit(&mut self, epoch: Epoch, events: &[Event], blobs: &[PreparedBlob]) -> Result<Position, JournalError> {
+    fn write(&mut self, epoch: Epoch, events: &[Event], blobs: &[PreparedBlob]) -> Result<Position, JournalError> {
         let db = self.db.clone();
         let failed = |error| JournalError::sql("committing", &db)(error);
         let transaction = begin(&self.connection, &db, epoch, self.head.epoch)?;
@@ -139,12 +156,16 @@ impl Journal {
             blobs::store(&transaction, blob, at).map_err(failed)?;
         }
         let mut last = self.last;
-        let mut writer = self.projection.writer(&transaction, &db);
+        let mut writer = (!self.arrears.allowed()).then(|| self.projection.writer(&transaction, &db));
         for event in events {
             last = records::insert(&transaction, last, epoch, event).map_err(failed)?;
-            writer.project(last.seq, event)?;
+            if let Some(writer) = &mut writer {
+                writer.project(last.seq, event)?;
+            }
         }
-        writer.finish()?;
+        if let Some(writer) = writer {
+            writer.finish(last.seq)?;
+        }
         let settled = events.iter().any(|event| matches!(event.what, What::BackupRestored { .. }));
         if settled && self.head.restored {
             self.head.restored = false;
@@ -167,7 +188,7 @@ impl Journal {
 
     /// Read-only connections for queries, on any thread.
     pub fn reader(&self) -> Reader {
-        Reader::new(self.location.clone(), self.options.readers)
+        Reader::new(self.location.clone(), self.options.readers, self.arrears.progress())
     }
 
     /// What the file system has left. Gives up the ballast where that is next to nothing.
@@ -187,6 +208,7 @@ impl Journal {
     /// # Errors
     /// Those of a write; nothing that was acknowledged is lost by them.
     pub fn close(mut self) -> Result<(), JournalError> {
+        self.account()?;
         self.guarded(|journal| {
             journal.empty_log()?;
             journal.mark_durably(RunState::Closed)

@@ -13,6 +13,7 @@
 //! | `journal.ballast` | space that is given up when the disk is full |
 #![forbid(unsafe_code)]
 
+mod arrears;
 mod backup;
 mod blobs;
 mod disk;

@@ -58,10 +58,11 @@ impl Journal {
 
         let sql = |error| JournalError::sql("taking the journal", &location.db())(error);
         schema::accept(&connection).map_err(sql)?;
-        let head = take(&connection, head).map_err(sql)?;
+        let head = take(&connection, head, replay.last.seq).map_err(sql)?;
         let mark = Mark::open(dir)?;
         let mut journal =
             Journal::new(connection, location, options, head, replay.last, projection, mark, ballast, lock)?;
+        journal.catch_up()?;
         match journal.empty_log() {
             // It can wait: commits need less space than this.
             Err(error @ JournalError::DiskFull { .. }) => notes.push(error.to_string()),
@@ -179,9 +180,9 @@ fn check(connection: &Connection, location: &Location, crashed: bool) -> Result<
 }
 
 /// Raises the epoch: whoever held it before can write nothing any more. Tables of an older release become ours with it.
-fn take(connection: &Connection, head: Head) -> rusqlite::Result<Head> {
+fn take(connection: &Connection, head: Head, last: Seq) -> rusqlite::Result<Head> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    schema::migrate(&transaction, head.schema)?;
+    schema::migrate(&transaction, head.schema, last)?;
     let epoch = Epoch(head.epoch.0.saturating_add(1));
     let head = Head { schema: schema::SCHEMA, epoch, release: env!("CARGO_PKG_VERSION").to_owned(), ..head };
     head.store(&transaction)?;

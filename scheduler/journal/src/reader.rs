@@ -1,5 +1,6 @@
 //! Questions: a small pool of connections that only read, each answer from one moment of the log.
 
+use crate::arrears::Progress;
 use crate::options::StorageKind;
 use crate::project::{Totals, load_totals};
 use crate::schema::{Location, has_tables};
@@ -10,7 +11,8 @@ use squall_types::{BlobDigest, JobId};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Reads the journal while it is written, or while nobody has it open. Clones share the connections.
+/// Reads the journal while it is written, or while nobody has it open. Clones share the connections. Those of other
+/// processes may find accounting a little behind, or so much of it as a crash has left.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pool: Arc<Pool>,
@@ -20,6 +22,7 @@ pub struct Reader {
 struct Pool {
     location: Location,
     db: PathBuf,
+    progress: Arc<Progress>,
     idle: Mutex<Idle>,
     returned: Condvar,
 }
@@ -32,10 +35,10 @@ struct Idle {
 }
 
 impl Reader {
-    pub(crate) fn new(location: Location, connections: usize) -> Reader {
+    pub(crate) fn new(location: Location, connections: usize, progress: Arc<Progress>) -> Reader {
         let idle = Idle { connections: Vec::new(), room: connections.max(1) };
         let db = location.db();
-        Reader { pool: Arc::new(Pool { location, db, idle: Mutex::new(idle), returned: Condvar::new() }) }
+        Reader { pool: Arc::new(Pool { location, db, progress, idle: Mutex::new(idle), returned: Condvar::new() }) }
     }
 
     /// For commands that look at a state directory, whether a controller has it open or not.
@@ -50,7 +53,7 @@ impl Reader {
                 advice: "name the controller's state directory",
             });
         }
-        let reader = Reader::new(location, 1);
+        let reader = Reader::new(location, 1, Arc::default());
         reader.with(|connection, db| match has_tables(connection, db)? {
             true => Ok(()),
             false => Err(JournalError::damaged(db, "it is empty")),
@@ -63,7 +66,7 @@ impl Reader {
     /// # Errors
     /// `BadQuery` where the page is not one that this gave out or too much is named at once; `Damaged`.
     pub fn accounting(&self, query: &AccountingQuery) -> Result<AccountingPage, JournalError> {
-        self.with(|connection, db| query::accounting(connection, db, query))
+        self.with_all(|connection, db| query::accounting(connection, db, query))
     }
 
     /// The attempts of a job before its present one, the first first, each as the job was then.
@@ -71,7 +74,7 @@ impl Reader {
     /// # Errors
     /// `Damaged`, `Storage`.
     pub fn attempts(&self, job: JobId) -> Result<Vec<AccountedJob>, JournalError> {
-        self.with(|connection, db| query::attempts(connection, db, job))
+        self.with_all(|connection, db| query::attempts(connection, db, job))
     }
 
     /// Whose costs a job bears.
@@ -79,7 +82,7 @@ impl Reader {
     /// # Errors
     /// `Damaged`, `Storage`.
     pub fn receipt(&self, job: JobId) -> Result<Vec<query::ReceiptLine>, JournalError> {
-        self.with(|connection, db| query::receipt(connection, db, job))
+        self.with_all(|connection, db| query::receipt(connection, db, job))
     }
 
     /// Nodes in the order in which they were ordered.
@@ -87,7 +90,7 @@ impl Reader {
     /// # Errors
     /// `BadQuery`, `Damaged`, `Storage`.
     pub fn ledger(&self, query: &LedgerQuery) -> Result<LedgerPage, JournalError> {
-        self.with(|connection, db| query::ledger(connection, db, query))
+        self.with_all(|connection, db| query::ledger(connection, db, query))
     }
 
     /// Orders in the order in which they were placed.
@@ -95,7 +98,7 @@ impl Reader {
     /// # Errors
     /// `BadQuery`, `Damaged`, `Storage`.
     pub fn orders(&self, query: &LedgerQuery) -> Result<query::OrderPage, JournalError> {
-        self.with(|connection, db| query::orders(connection, db, query))
+        self.with_all(|connection, db| query::orders(connection, db, query))
     }
 
     /// What was counted since the journal began.
@@ -103,7 +106,7 @@ impl Reader {
     /// # Errors
     /// `Damaged`, `Storage`.
     pub fn totals(&self) -> Result<Totals, JournalError> {
-        self.with(load_totals)
+        self.with_all(load_totals)
     }
 
     /// A script or environment, verified against its digest.
@@ -116,6 +119,12 @@ impl Reader {
 
     pub(crate) fn location(&self) -> Location {
         self.pool.location.clone()
+    }
+
+    /// The same, once everything is accounted for that is on disk now.
+    fn with_all<R>(&self, ask: impl FnOnce(&Connection, &Path) -> Result<R, JournalError>) -> Result<R, JournalError> {
+        self.pool.progress.caught_up();
+        self.with(ask)
     }
 
     /// Runs `ask` on a connection of the pool, within one read transaction.

@@ -3,10 +3,11 @@
 //! Every row carries a checksum over its columns, because the storage engine has none. Numbers that people search by
 //! are columns; the rest of a row is one CBOR body with numbered fields, so that a field can be added without a migration.
 
-use crate::JournalError;
 use crate::options::{BUSY_TIMEOUT_MILLIS, StorageKind, WAL_KEPT_BYTES};
+use crate::{JournalError, arrears};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use squall_types::Seq;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ pub(crate) const DB_FILE: &str = "journal.db";
 pub(crate) const WAL_FILE: &str = "journal.db-wal";
 
 /// Of the tables below.
-pub(crate) const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 3;
 /// `SQJN`: tells our database from any other.
 const APPLICATION_ID: i32 = 0x53_51_4a_4e;
 /// Prepared statements that a connection keeps: more than there are in this crate.
@@ -241,10 +242,14 @@ pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)
 }
 
-/// Brings tables of an older release to these.
-pub(crate) fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
+/// Brings tables of an older release, whose log ends at `last`, to these.
+pub(crate) fn migrate(connection: &Connection, from: u32, last: Seq) -> rusqlite::Result<()> {
     if from < 2 {
         connection.execute_batch(LENGTH_INDEXES)?;
+    }
+    if from < 3 {
+        // Each commit had its accounting with it.
+        arrears::store(connection, last)?;
     }
     Ok(())
 }

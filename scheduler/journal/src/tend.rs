@@ -29,6 +29,8 @@ impl Journal {
     /// As for [`append`](Journal::append): every error is fatal.
     pub fn tend(&mut self, now: Timestamp) -> Result<Tended, JournalError> {
         self.guarded(|journal| {
+            // What is pruned may not be needed any more.
+            journal.account()?;
             let tended = journal.prune(journal.epoch(), now)?;
             journal.checkpoint_if_idle()?;
             Ok(tended)
@@ -63,7 +65,7 @@ impl Journal {
                 writer.drop_spec(spec)?;
                 delete_job(&transaction, key).map_err(failed)?;
             }
-            writer.finish()?;
+            writer.finish(self.last.seq)?;
             tended.nodes = delete_nodes(&transaction, before).map_err(failed)?;
             tended.orders = delete_orders(&transaction, before).map_err(failed)?;
         }

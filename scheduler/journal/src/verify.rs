@@ -7,7 +7,7 @@ use crate::meta::Head;
 use crate::options::StorageKind;
 use crate::project::{self, StoredCharge, StoredJob, select_jobs};
 use crate::schema::{self, Location, Thoroughness, WAL_FILE};
-use crate::{JournalError, Position, blobs, records, recover, snapshot, wal};
+use crate::{JournalError, Position, arrears, blobs, records, recover, snapshot, wal};
 use rusqlite::{Connection, Row};
 use squall_core::Cluster;
 use squall_types::ids::Run;
@@ -73,6 +73,12 @@ pub fn verify(dir: impl AsRef<Path>) -> Result<Verified, JournalError> {
     if let Some(head) = report.expect(Head::load(&moment, &db)) {
         log(&mut report, &moment, &location, &head, mark);
         report.expect(project::load_totals(&moment, &db));
+        match report.expect(arrears::load(&moment, &db)) {
+            Some(accounted) if accounted > report.last => {
+                report.note(format!("accounting ends at record {accounted}, the log at {}", report.last));
+            }
+            _ => {}
+        }
     }
     accounting(&mut report, &moment, &db);
     contents(&mut report, &moment, &db);

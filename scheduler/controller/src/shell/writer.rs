@@ -1,7 +1,7 @@
 //! The writer thread: one commit after the other, and what keeps the journal small in between.
 
 use super::mailbox::{Mailbox, Message};
-use crate::limits::TEND_EVERY;
+use crate::limits::{ACCOUNT_AFTER, ARREARS, TEND_EVERY};
 use squall_core::{Cluster, Event};
 use squall_engine::{BatchId, Input};
 use squall_journal::{Journal, JournalError, PreparedBlob, SnapshotWritten};
@@ -19,14 +19,23 @@ pub(super) struct Batch {
     pub snapshot: Option<Cluster>,
 }
 
+enum Todo {
+    Commit(Batch),
+    /// Somebody waits for accounting.
+    Account,
+    Finish,
+}
+
 pub(super) struct Writer {
-    batches: Sender<Batch>,
+    todo: Sender<Todo>,
     thread: std::thread::JoinHandle<Result<(), String>>,
 }
 
 impl Writer {
-    pub fn spawn(journal: Journal, epoch: Epoch, mailbox: Arc<Mailbox>, disk_every: Duration) -> Self {
-        let (batches, todo) = channel();
+    pub fn spawn(mut journal: Journal, epoch: Epoch, mailbox: Arc<Mailbox>, disk_every: Duration) -> Self {
+        let (sender, todo) = channel();
+        let asked = sender.clone();
+        journal.account_later(move || drop(asked.send(Todo::Account)));
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || {
@@ -41,17 +50,17 @@ impl Writer {
                 }
             })
             .expect("a thread can be started at start-up");
-        Writer { batches, thread }
+        Writer { todo: sender, thread }
     }
 
     /// `false` where the thread has ended.
     pub fn write(&self, batch: Batch) -> bool {
-        self.batches.send(batch).is_ok()
+        self.todo.send(Todo::Commit(batch)).is_ok()
     }
 
     /// Writes what waits, closes the journal, and says how that went.
     pub fn finish(self) -> Result<(), String> {
-        drop(self.batches);
+        drop(self.todo.send(Todo::Finish));
         self.thread.join().unwrap_or_else(|_| Err("the journal's thread panicked".to_owned()))
     }
 }
@@ -67,13 +76,17 @@ struct Work {
 }
 
 impl Work {
-    fn run(&mut self, todo: &Receiver<Batch>) -> Result<(), JournalError> {
+    fn run(&mut self, todo: &Receiver<Todo>) -> Result<(), JournalError> {
         let (mut tended, mut looked) = (Instant::now(), Instant::now() - self.disk_every);
         loop {
-            match todo.recv_timeout(TEND_EVERY.min(self.disk_every)) {
-                Ok(batch) => self.commit(batch)?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            let pause = if self.journal.arrears() > 0 { ACCOUNT_AFTER } else { TEND_EVERY.min(self.disk_every) };
+            match todo.recv_timeout(pause) {
+                Ok(Todo::Commit(batch)) => self.commit(batch)?,
+                Ok(Todo::Account) | Err(RecvTimeoutError::Timeout) => self.journal.account()?,
+                Ok(Todo::Finish) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            if self.journal.arrears() >= ARREARS {
+                self.journal.account()?;
             }
             for written in self.written.1.try_iter() {
                 self.journal.snapshot_written(&written);
@@ -90,7 +103,7 @@ impl Work {
     }
 
     fn commit(&mut self, batch: Batch) -> Result<(), JournalError> {
-        let seq = self.journal.append_with_blobs(self.epoch, &batch.events, &batch.blobs)?;
+        let seq = self.journal.commit(self.epoch, batch.events, &batch.blobs)?;
         if let Some(state) = batch.snapshot {
             let (ticket, written) = (self.journal.snapshot_ticket(), self.written.0.clone());
             // On a thread of its own: a snapshot blocks nobody. One that fails leaves those before it.

@@ -1,5 +1,6 @@
-//! Accounting: what `sacct` and the ledger answer from, projected from the events alone, in the transaction that
-//! stores them. Accounting can therefore neither lag behind the log nor disagree with it.
+//! Accounting: what `sacct` and the ledger answer from, projected from the events alone, in their order, in the transaction
+//! that stores them or in a [later one](crate::arrears) that says how far it goes. Accounting can therefore not disagree
+//! with the log.
 
 mod job;
 mod ledger;
@@ -14,7 +15,7 @@ pub(crate) use spec::{SpecId, load as load_spec};
 pub(crate) use step::seal as seal_step;
 pub use totals::Totals;
 
-use crate::{JournalError, meta};
+use crate::{JournalError, arrears, meta};
 use ledger::KnownNode;
 use rows::{AttemptRow, Grant, JobRow, NodeRow, Phase, Place, StepRow};
 use rusqlite::Connection;
@@ -168,9 +169,13 @@ impl Writer<'_> {
         }
     }
 
-    /// Stores what changed besides the rows; the last thing in a transaction.
-    pub fn finish(self) -> Result<(), JournalError> {
-        meta::store(self.db, TOTALS, self.totals).map_err(self.failed("storing the totals"))
+    /// Stores what changed besides the rows, and up to where all is accounted for; the last thing in a transaction.
+    pub fn finish(self, accounted: Seq) -> Result<(), JournalError> {
+        let store = || {
+            meta::store(self.db, TOTALS, self.totals)?;
+            arrears::store(self.db, accounted)
+        };
+        store().map_err(self.failed("storing the totals"))
     }
 
     fn project_ledger(&mut self, what: &What, at: Timestamp) -> Result<(), JournalError> {
