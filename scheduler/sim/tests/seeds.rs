@@ -37,6 +37,10 @@ const KEPT: &[(u64, &str)] = &[
     (6312, "the same, for `afterok`, so that what waited for a good element waited for ever"),
     (19116, "an agent greeted twice before it was answered, and took what it was told the second time for old news"),
     (14897, "the leader of a heterogeneous job was forgotten as failed while a component was still being ended"),
+    (
+        346,
+        "a component of a heterogeneous job took by preference the node that another had to have, in each plan again",
+    ),
     (14342, "one listing that lacked a machine closed its row as never launched, where the order's answer was lost"),
 ];
 

@@ -41,7 +41,7 @@ pub use planner::{IncrementalPlanner, Progress};
 pub use seek::WINDOW;
 use squall_types::Timestamp;
 pub use step::{Note, Notes, Plan, PlannedOrder, Step, Target};
-pub use together::{COMMON_STARTS, hardest_first};
+pub use together::{COMMON_STARTS, Orders, hardest_first};
 pub use waiting::{Gate, gate};
 
 /// Whether a plan made after this event may do anything that the one before it could not. What only renews, lists or

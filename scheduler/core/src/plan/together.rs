@@ -2,13 +2,15 @@
 //! promised one start; or none of them.
 //!
 //! Their leader stands in the queue for all. Components are placed one after the other, the hardest first, against what
-//! those before them left, and all of that is taken back where one has no place.
+//! those before them left, and all of that is taken back where one has no place. Another order may do then: each takes
+//! the first place that it likes, which may be the only one for another.
 
 use super::buy::Refusal;
 use super::classes::{Candidate, ClassId, Features, length};
 use super::market::Spending;
 use super::memory::{Promise, Seeker};
 use super::pass::Planner;
+use super::place::place_part;
 use super::seek::{Fit, WINDOW};
 use super::slot::Reserved;
 use super::standing::Failed;
@@ -33,13 +35,40 @@ pub fn hardest_first<T>(parts: &mut [T], job: impl Fn(&T) -> &Job) {
     parts.sort_by_key(weight);
 }
 
+/// So many orders of the components are tried.
+const ORDERS: usize = 10;
+
+/// Orders in which components were tried, and in which one of them had no place.
+#[derive(Default)]
+pub struct Orders(Vec<Vec<JobId>>);
+
+impl Orders {
+    /// Places first what had no place beside those before it. `false` where that is nothing new: it has none alone, or
+    /// those before it have none beside it.
+    pub fn next<T>(&mut self, parts: &mut [T], nowhere: usize, job: impl Fn(&T) -> &Job) -> bool {
+        let order = |parts: &[T]| parts.iter().map(|part| job(part).id).collect();
+        self.0.push(order(parts));
+        parts[..=nowhere].rotate_right(1);
+        self.0.len() < ORDERS && !self.0.contains(&order(parts))
+    }
+}
+
 /// A component, and where it may go.
+#[derive(Clone)]
 struct Component<'a> {
     job: &'a Job,
     class: ClassId,
     candidates: Arc<Vec<Candidate>>,
     /// Why a place was left out, where it was because of a limit.
     over: Option<Reason>,
+}
+
+/// Why components have no common start.
+enum NoStart {
+    /// One of them fits beside those before it only then.
+    Before(Timestamp),
+    /// This one fits beside those before it at no time.
+    Beside(usize),
 }
 
 /// What a component was granted.
@@ -101,8 +130,12 @@ impl<'a> Planner<'a> {
             }
         }
         let common = self.common_start(parts);
+        if common.as_ref().is_some_and(|common| self.start_found(parts, common)) {
+            return None;
+        }
         let by = common.as_ref().map(|(at, _)| *at);
-        let Err(refusal) = self.buy_together(parts, by) else { return None };
+        // What was found for them is found in their order.
+        let Err(refusal) = self.buy_together(&mut parts.to_vec(), by) else { return None };
         if let Some((at, fits)) = common {
             self.promise_together(parts, at, fits);
         }
@@ -175,16 +208,28 @@ impl<'a> Planner<'a> {
 
     /// Starts or claims for all of them on what there is, or with `coming` is on its way.
     fn grant_together(&mut self, parts: &mut [Component<'a>], coming: bool) -> bool {
-        let mark = self.begin();
-        match parts.iter_mut().map(|part| self.grant_one(part, coming)).collect() {
-            Some(granted) if coming => self.claim_granted(parts, granted, Vec::new()),
-            Some(granted) => self.start_granted(parts, granted),
-            None => {
-                self.take_back(mark);
-                return false;
+        let mut orders = Orders::default();
+        loop {
+            match self.grant_in_order(parts, coming) {
+                Ok(granted) if coming => self.claim_granted(parts, granted, Vec::new()),
+                Ok(granted) => self.start_granted(parts, granted),
+                Err(nowhere) if orders.next(parts, nowhere, |part| part.job) => continue,
+                Err(_) => return false,
             }
+            return true;
         }
-        true
+    }
+
+    /// # Errors
+    /// Which of them has no place; then nothing is taken.
+    fn grant_in_order(&mut self, parts: &mut [Component<'a>], coming: bool) -> Result<Vec<Granted>, usize> {
+        let mark = self.begin();
+        let grant = |(rank, part)| self.grant_one(part, coming).ok_or(rank);
+        let granted: Result<Vec<Granted>, usize> = parts.iter_mut().enumerate().map(grant).collect();
+        if granted.is_err() {
+            self.take_back(mark);
+        }
+        granted
     }
 
     /// What was granted stays, each component's for as long as it may run after that time.
@@ -228,9 +273,26 @@ impl<'a> Planner<'a> {
 
     /// Orders what all of them lack, unless that cannot be had, or waiting until `waiting` is sooner.
     fn buy_together(&mut self, parts: &mut [Component<'a>], waiting: Option<Timestamp>) -> Result<(), Refusal> {
+        let mut orders = Orders::default();
+        loop {
+            match self.buy_in_order(parts, waiting) {
+                Ok(()) => return Ok(()),
+                Err((nowhere, _)) if orders.next(parts, nowhere, |part| part.job) => {}
+                Err((_, refusal)) => return Err(refusal),
+            }
+        }
+    }
+
+    /// # Errors
+    /// For which of them nothing is bought, and why; then nothing is for any.
+    fn buy_in_order(
+        &mut self,
+        parts: &mut [Component<'a>],
+        waiting: Option<Timestamp>,
+    ) -> Result<(), (usize, Refusal)> {
         let mark = self.begin();
         let (mut granted, mut orders, mut pools) = (Vec::new(), Vec::new(), Vec::new());
-        for part in parts.iter_mut() {
+        for (at, part) in parts.iter_mut().enumerate() {
             // What is bought for one component may have room for the next.
             if let Some(room) = self.grant_one(part, true) {
                 granted.push(room);
@@ -246,7 +308,7 @@ impl<'a> Planner<'a> {
                 }
                 Err(refusal) => {
                     self.take_back(mark);
-                    return Err(refusal);
+                    return Err((at, refusal));
                 }
             }
         }
@@ -257,41 +319,74 @@ impl<'a> Planner<'a> {
     }
 
     /// The earliest time that is found at which all have room, each beside those before it.
-    fn common_start(&mut self, parts: &[Component<'a>]) -> Option<JointStart> {
+    fn common_start(&mut self, parts: &mut [Component<'a>]) -> Option<JointStart> {
         let may_reserve = |part: &Component<'_>| part.candidates.iter().any(|one| self.pass.may_reserve(one));
         if !parts.iter().all(may_reserve) {
             return None;
         }
-        let mut from = self.pass.instant.soon;
+        let (mut from, mut orders) = (self.pass.instant.soon, Orders::default());
         for _ in 0..COMMON_STARTS {
             let mark = self.begin();
             let found = self.common_start_from(parts, from);
             self.take_back(mark);
             match found {
-                Ok(found) => return found,
-                Err(later) => from = later,
+                Ok(found) => return Some(found),
+                Err(NoStart::Before(later)) => from = later,
+                Err(NoStart::Beside(nowhere)) if orders.next(parts, nowhere, |part| part.job) => {
+                    from = self.pass.instant.soon;
+                }
+                Err(NoStart::Beside(_)) => return None,
             }
         }
         None
     }
 
-    /// # Errors
-    /// When to try again: a component fits beside those before it only then.
-    fn common_start_from(&mut self, parts: &[Component<'a>], from: Timestamp) -> Result<Option<JointStart>, Timestamp> {
+    fn common_start_from(&mut self, parts: &[Component<'a>], from: Timestamp) -> Result<JointStart, NoStart> {
         let (mut at, mut fits) = (from, Vec::new());
-        for part in parts {
-            match self.earliest_of(part, at) {
-                None => return Ok(None),
-                Some((later, ..)) if later > at && !fits.is_empty() => return Err(later),
-                Some((begin, rank, fit)) => {
-                    let place = part.candidates[rank].clone();
-                    at = begin;
-                    self.reserve(part, at, &place, &fit);
-                    fits.push((place, fit));
-                }
+        for (nowhere, part) in parts.iter().enumerate() {
+            let (begin, rank, fit) = self.earliest_of(part, at).ok_or(NoStart::Beside(nowhere))?;
+            if begin > at && !fits.is_empty() {
+                return Err(NoStart::Before(begin));
             }
+            let place = part.candidates[rank].clone();
+            at = begin;
+            self.reserve(part, at, &place, &fit);
+            fits.push((place, fit));
         }
-        Ok(Some((at, fits)))
+        Ok((at, fits))
+    }
+
+    /// What was found for the next moment starts at once where it has room already. Components that take what they
+    /// prefer may leave others no place in any order, and would else be promised that moment again and again.
+    fn start_found(&mut self, parts: &[Component<'a>], (at, fits): &JointStart) -> bool {
+        if *at > self.pass.instant.soon {
+            return false;
+        }
+        let mark = self.begin();
+        let mut granted = Vec::new();
+        for (part, (place, fit)) in parts.iter().zip(fits) {
+            self.pass.looks += fit.slots.len() as u64;
+            let found = self.at_once(part, place, fit);
+            let Some(fit) = found.filter(|fit| self.holding_breach(part.job, place, fit).is_none()) else {
+                self.take_back(mark);
+                return false;
+            };
+            granted.push(self.grant_fit(part, place.clone(), fit));
+        }
+        self.start_granted(parts, granted);
+        true
+    }
+
+    /// The same shares of the same nodes, now.
+    fn at_once(&self, part: &Component<'a>, place: &Candidate, fit: &Fit) -> Option<Fit> {
+        let (instant, spec) = (self.pass.instant, &part.job.spec);
+        let mut found = Fit::default();
+        for (at, pick) in fit.slots.iter().zip(&fit.picks) {
+            let slot = &self.view.fleet.slots[*at];
+            let room = slot.room(instant, instant.now, place.time(spec.time_limit));
+            found.push(*at, place_part(spec, &room, pick.units).filter(|_| slot.is_open(false))?);
+        }
+        Some(found)
     }
 
     fn earliest_of(&mut self, part: &Component<'a>, from: Timestamp) -> Option<(Timestamp, usize, Fit)> {

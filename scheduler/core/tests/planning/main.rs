@@ -216,6 +216,49 @@ fn a_partition_promises_as_many_starts_as_its_reservation_depth() {
     assert_eq!(answer(&plan(&world.cluster, world.now)).promised.len(), 2);
 }
 
+/// A machine of three CPUs, which the larger component would take, and the smaller has to have.
+fn one_for_both(others: &[u32], bought: u32) -> World {
+    let machines = [3].iter().chain(others).map(|cpus| (*cpus, 0, false)).collect();
+    World::new(&Setting { machines, bought, boot_secs: 100, idle_secs: 60, under_switch: 0 })
+}
+
+fn planned(world: &World) -> Plan {
+    compare(world, &mut IncrementalPlanner::default(), u64::MAX);
+    plan(&world.cluster, world.now)
+}
+
+#[test]
+fn components_start_in_another_order_where_one_has_no_place_beside_the_others() {
+    let mut world = one_for_both(&[4], 0);
+    let (large, odd) = (Want { cpus: 3, ..Want::default() }, Want { cpus: 2, picky: 0, ..Want::default() });
+    world.act(&Act::SubmitTogether(vec![large, odd]));
+    let steps = planned(&world).steps;
+    let [Step::Together { steps }] = steps.as_slice() else { panic!("both start: {steps:?}") };
+    assert!(steps.iter().all(|step| matches!(step, Step::Bind { .. })), "{steps:?}");
+}
+
+#[test]
+fn a_machine_is_bought_for_the_component_that_can_do_with_it() {
+    let mut world = one_for_both(&[], 1);
+    let (large, own) = (Want { cpus: 3, ..Want::default() }, Want { cpus: 2, partitions: 2, ..Want::default() });
+    world.act(&Act::SubmitTogether(vec![large, own]));
+    let steps = planned(&world).steps;
+    let [Step::Together { steps }] = steps.as_slice() else { panic!("all in one step: {steps:?}") };
+    let orders = steps.iter().filter(|step| matches!(step, Step::Order(_))).count();
+    assert_eq!((orders, steps.len()), (1, 3), "{steps:?}");
+}
+
+#[test]
+fn a_common_start_is_found_in_another_order() {
+    let mut world = one_for_both(&[4], 0);
+    world.act(&Act::Submit(Want { nodes: (2, 2), cpus: 3, secs: Some(100), ..Want::default() }));
+    world.perform(plan(&world.cluster, world.now).steps);
+    let (large, odd) = (Want { cpus: 3, ..Want::default() }, Want { cpus: 2, picky: 0, ..Want::default() });
+    world.act(&Act::SubmitTogether(vec![large, odd]));
+    let promised = answer(&planned(&world)).promised;
+    assert_eq!(promised.len(), 2, "each of them");
+}
+
 /// A common start that one component finds beside the other only later than the other's first.
 #[test]
 fn a_common_start_is_what_the_plain_model_says() {

@@ -84,6 +84,35 @@ fn nothing_waits_for_a_preference() {
 }
 
 #[test]
+fn a_component_leaves_what_it_prefers_to_another_that_needs_it() {
+    let mut world = world(&[4, 5], 0);
+    let large = Want { cpus: 4, prefers: 0, ..Want::default() };
+    let odd = Want { cpus: 3, picky: 0, ..Want::default() };
+    world.act(&Act::SubmitTogether(vec![large, odd]));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    let steps = plan(&world.cluster, world.now).steps;
+    let [Step::Together { steps }] = steps.as_slice() else { panic!("both start: {steps:?}") };
+    assert_eq!(started(&world, steps), [5, 4], "what had no place beside the other comes first");
+}
+
+/// One needs the second machine and any two others, and would take the first; the other prefers the second and the
+/// fourth, and needs the first and the last.
+#[test]
+fn components_start_without_what_they_prefer_where_no_order_does() {
+    let machines = vec![(5, 1, false), (4, 1, false), (8, 0, false), (6, 1, false), (7, 1, false)];
+    let mut world = World::new(&Setting { machines, bought: 0, boot_secs: 100, idle_secs: 60, under_switch: 0 });
+    let listed = Want { nodes: (3, 3), picky: 3, ..Want::default() };
+    let odd = Want { nodes: (2, 2), gpus: 1, exclusive: true, picky: 0, prefers: 3, ..Want::default() };
+    world.act(&Act::SubmitTogether(vec![listed, odd]));
+    compare(&world, &mut IncrementalPlanner::default(), u64::MAX);
+    let steps = plan(&world.cluster, world.now).steps;
+    let [Step::Together { steps }] = steps.as_slice() else { panic!("both start: {steps:?}") };
+    let mut taken = started(&world, steps);
+    taken.sort_unstable();
+    assert_eq!(taken, [4, 5, 6, 7, 8]);
+}
+
+#[test]
 fn a_machine_that_has_to_be_bought_is_one_that_is_preferred() {
     let mut world = world(&[], 3);
     let found = steps(&mut world, Want::default());

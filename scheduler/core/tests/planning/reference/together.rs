@@ -6,8 +6,8 @@ use squall_core::accounts::Amounts;
 use squall_core::job::Job;
 use squall_core::kept::KeptSpec;
 use squall_core::plan::market::{candidates, time_limit};
-use squall_core::plan::place::{Pick, place};
-use squall_core::plan::{COMMON_STARTS, PlannedOrder, Step, Target, hardest_first};
+use squall_core::plan::place::{Pick, place, place_part};
+use squall_core::plan::{COMMON_STARTS, Orders, PlannedOrder, Step, Target, hardest_first};
 use squall_types::*;
 
 /// A component, and where it may go.
@@ -37,9 +37,7 @@ impl<'a> Model<'a> {
             return;
         }
         for coming in [false, true] {
-            let mut trial = self.clone();
-            if let Some(granted) = trial.grant_all(&mut parts, coming) {
-                *self = trial;
+            if let Some(granted) = self.grant_all(&mut parts, coming) {
                 return if coming {
                     self.claim_all(&parts, granted, Vec::new())
                 } else {
@@ -50,11 +48,16 @@ impl<'a> Model<'a> {
                 return;
             }
         }
-        let common = self.common_start(&parts);
-        let mut trial = self.clone();
-        if let Some((granted, orders)) = trial.buy_all(&mut parts, common.as_ref().map(|(at, _)| *at)) {
-            *self = trial;
-            return self.claim_all(&parts, granted, orders);
+        let common = self.common_start(&mut parts);
+        if let Some((at, starts)) = &common
+            && *at == self.now + Span::from_secs(1)
+            && let Some(granted) = self.grant_found(&parts, starts)
+        {
+            return self.start_all(&parts, granted);
+        }
+        let mut buyers = parts.clone();
+        if let Some((granted, orders)) = self.buy_all(&mut buyers, common.as_ref().map(|(at, _)| *at)) {
+            return self.claim_all(&buyers, granted, orders);
         }
         let Some((at, starts)) = common else { return };
         for (part, start) in parts.iter().zip(&starts) {
@@ -109,8 +112,21 @@ impl<'a> Model<'a> {
         Granted { partition, open, picks }
     }
 
+    /// What has no place beside the others is placed first the next time.
     fn grant_all(&mut self, parts: &mut [Component<'a>], coming: bool) -> Option<Vec<Granted<'a>>> {
-        parts.iter_mut().map(|part| self.grant(part, coming)).collect()
+        let mut orders = Orders::default();
+        loop {
+            let mut trial = self.clone();
+            let grant = |(rank, part)| trial.grant(part, coming).ok_or(rank);
+            match parts.iter_mut().enumerate().map(grant).collect() {
+                Ok(granted) => {
+                    *self = trial;
+                    return Some(granted);
+                }
+                Err(nowhere) if orders.next(parts, nowhere, |part| part.job) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     fn allocations(&mut self, spec: &KeptSpec, granted: &Granted<'a>, until: Timestamp) -> Vec<Allocation> {
@@ -162,17 +178,58 @@ impl<'a> Model<'a> {
         parts: &mut [Component<'a>],
         waiting: Option<Timestamp>,
     ) -> Option<(Vec<Granted<'a>>, Vec<PlannedOrder>)> {
+        let mut orders = Orders::default();
+        loop {
+            let mut trial = self.clone();
+            match trial.buy_in_order(parts, waiting) {
+                Ok(bought) => {
+                    *self = trial;
+                    return Some(bought);
+                }
+                Err(nowhere) if orders.next(parts, nowhere, |part| part.job) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn buy_in_order(
+        &mut self,
+        parts: &mut [Component<'a>],
+        waiting: Option<Timestamp>,
+    ) -> Result<(Vec<Granted<'a>>, Vec<PlannedOrder>), usize> {
         let (mut granted, mut orders) = (Vec::new(), Vec::new());
-        for part in parts {
+        for (rank, part) in parts.iter_mut().enumerate() {
             if let Some(room) = self.grant(part, true) {
                 granted.push(room);
                 continue;
             }
-            let bought = self.grow_somewhere(part.job, Target::Job(part.job.id), &part.places, waiting).ok()?;
+            let target = Target::Job(part.job.id);
+            let bought = self.grow_somewhere(part.job, target, &part.places, waiting).map_err(|_| rank)?;
             orders.push(bought.order);
             granted.push(self.granted(&part.job.spec, bought.partition, bought.open, bought.picks));
         }
-        Some((granted, orders))
+        Ok((granted, orders))
+    }
+
+    /// The same shares of the same nodes as a second later.
+    fn grant_found(&mut self, parts: &[Component<'a>], starts: &[Start<'a>]) -> Option<Vec<Granted<'a>>> {
+        let (mut trial, mut granted) = (self.clone(), Vec::new());
+        for (part, (partition, slots, picks)) in parts.iter().zip(starts) {
+            let spec = &part.job.spec;
+            let rooms = trial.rooms(slots, self.now, time_limit(self.cluster, spec, partition));
+            let again = |pick: &Pick| {
+                let there = trial.places[slots[pick.room]].ready_at.is_none();
+                let same = place_part(spec, &rooms[pick.room], pick.units).filter(|_| there)?;
+                Some(Pick { room: pick.room, ..same })
+            };
+            let picks: Vec<Pick> = picks.iter().map(again).collect::<Option<_>>()?;
+            if trial.limits.forbid(spec, held(&picks)) {
+                return None;
+            }
+            granted.push(trial.granted(spec, partition, slots.clone(), picks));
+        }
+        *self = trial;
+        Some(granted)
     }
 
     fn keep_for(&mut self, job: &'a Job, at: Timestamp, (partition, slots, picks): &Start<'a>) {
@@ -181,12 +238,25 @@ impl<'a> Model<'a> {
     }
 
     /// The first component that fits beside the others only later says when to try again.
-    fn common_start(&self, parts: &[Component<'a>]) -> Option<(Timestamp, Vec<Start<'a>>)> {
-        let mut from = self.now + Span::from_secs(1);
+    fn common_start(&self, parts: &mut [Component<'a>]) -> Option<(Timestamp, Vec<Start<'a>>)> {
+        let promises_nothing = |part: &Component<'a>| part.places.iter().all(|(partition, _)| self.is_full(partition));
+        if parts.iter().any(promises_nothing) {
+            return None;
+        }
+        let soon = self.now + Span::from_secs(1);
+        let (mut from, mut orders) = (soon, Orders::default());
         'times: for _ in 0..COMMON_STARTS {
             let (mut trial, mut at, mut starts) = (self.clone(), from, Vec::new());
-            for part in parts {
-                let (begin, partition, slots, picks) = trial.earliest(&part.job.spec, &part.places, at)?;
+            for rank in 0..parts.len() {
+                let part = &parts[rank];
+                let Some(found) = trial.earliest(&part.job.spec, &part.places, at) else {
+                    if orders.next(parts, rank, |part| part.job) {
+                        from = soon;
+                        continue 'times;
+                    }
+                    return None;
+                };
+                let (begin, partition, slots, picks) = found;
                 if begin > at && !starts.is_empty() {
                     from = begin;
                     continue 'times;
