@@ -148,7 +148,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--squall", type=Path, required=True)
-    parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall")
+    parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall; and the squall-shim beside it")
     parser.add_argument("--rows", default=",".join(name for name, _, _ in ROWS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -161,9 +161,12 @@ class Slurm(Cluster):
 
 
 def install(program, commands, folder):
-    """The programs of an installation in one folder; which of them is `squall`."""
+    """The programs of an installation in one folder; which of them is `squall`. The shim is that beside the commands, or
+    beside `squall` where there is none."""
     folder.mkdir(parents=True)
-    for name, source in [("squall", program), ("squall-commands", commands), ("squall-shim", program.with_name("squall-shim"))]:
+    beside = [path.with_name("squall-shim") for path in (commands, program)]
+    shim = next(path for path in beside if path.exists())
+    for name, source in [("squall", program), ("squall-commands", commands), ("squall-shim", shim)]:
         shutil.copy2(source, folder / name)
     return folder / "squall"
 

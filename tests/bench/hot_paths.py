@@ -102,7 +102,7 @@ def empty(cluster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--squall", type=Path, required=True)
-    parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall")
+    parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall; and the squall-shim beside it")
     parser.add_argument("--jobs", type=int, default=300)
     options = parser.parse_args()
     probe()

@@ -11,6 +11,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use std::ffi::{CStr, CString};
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -235,6 +236,19 @@ pub fn read_short(path: &Path) -> io::Result<String> {
         file.read_to_string(&mut text)?;
     }
     Ok(text)
+}
+
+/// Gives a file another name that nothing has. Only one of the system's libraries has a function for it.
+///
+/// # Errors
+/// `EEXIST` where something has that name; `EINVAL` where the file system cannot do this.
+pub fn rename_to_free(file: &Path, name: &Path) -> io::Result<()> {
+    let (file, name) = (CString::new(file.as_os_str().as_bytes())?, CString::new(name.as_os_str().as_bytes())?);
+    let at = libc::AT_FDCWD;
+    // SAFETY: two texts that live on, and integers.
+    let result =
+        unsafe { libc::syscall(libc::SYS_renameat2, at, file.as_ptr(), at, name.as_ptr(), libc::RENAME_NOREPLACE) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Whether a folder has folders in it. Where the file system does not count them, it may have.

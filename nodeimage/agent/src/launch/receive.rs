@@ -9,7 +9,6 @@ use crate::cell::Cell;
 use crate::sys;
 use minicbor::{Decode, Encode};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::{Mode, umask};
 use std::fs::{File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -120,13 +119,13 @@ fn put(aside: &Path, path: &Path, force: bool) -> io::Result<()> {
     if force {
         return std::fs::rename(aside, path);
     }
-    match renameat2(AT_FDCWD, aside, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE) {
+    match sys::rename_to_free(aside, path) {
         // Not every file system can; a second name for the same file fails as well where the name is taken.
-        Err(Errno::EINVAL | Errno::ENOSYS) => {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
             std::fs::hard_link(aside, path)?;
             std::fs::remove_file(aside)
         }
-        renamed => Ok(renamed?),
+        renamed => renamed,
     }
 }
 
