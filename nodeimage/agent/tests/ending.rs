@@ -6,8 +6,8 @@ mod bench;
 
 use bench::{Bench, alive, containments, until};
 use squall_types::agent::{AssignedPhase, Assignment, EndCause, ExitStatus, SignalTarget, StopWhy};
-use squall_types::{Span, Timestamp};
-use squalld::cell::{Containment, Process};
+use squall_types::{Span, StepId, Timestamp};
+use squalld::cell::{Cell, Containment, Groups, Kind, Process, SCRIPT};
 use squalld::duty::{DutyInput, Found, Remains};
 use squalld::shim::records::Folder;
 use std::process::{Child, Command};
@@ -125,7 +125,10 @@ async fn what_is_frozen_stands_still_and_goes_on_where_it_was() {
             bench.hands.freeze(job.run);
             pace.stands_still(&count).await;
             let cell = Folder(bench.hands.places.run(job.run)).record().plan().unwrap().cell.clone();
-            let part = cell.part("batch").unwrap();
+            let part = match cell.kind {
+                Kind::Bare => cell.part_named(SCRIPT),
+                Kind::Groups(_) => cell.part("step-0").unwrap(),
+            };
             until(&format!("its parts know: {containment:?}"), || part.is_frozen()).await;
             let before = std::fs::read(&count).unwrap();
             bench.hands.thaw(job.run);
@@ -193,6 +196,86 @@ async fn a_signal_for_the_batch_shell_reaches_only_the_shell() {
         bench.end().await;
         assert_eq!(bench.output("slurm-1.out"), "shell\n");
     }
+}
+
+fn cell_of(bench: &Bench, job: &Assignment) -> Cell {
+    Folder(bench.hands.places.run(job.run)).record().plan().unwrap().cell.clone()
+}
+
+/// Says when it hears USR1, and lives on.
+const LISTENS: &str = "trap 'echo step >> step' USR1; touch step-up; while :; do sleep 0.05; done";
+
+/// What a step of the job is: with a mark, and a group where there are groups, of its own.
+fn step(bench: &Bench, job: &Assignment) -> Child {
+    let cell = cell_of(bench, job);
+    let part = cell.part("step-0").unwrap();
+    let join = match &part.kind {
+        Kind::Groups(Groups { unified: Some(group), .. }) => format!("echo $$ > {group}/cgroup.procs; "),
+        Kind::Groups(Groups { v1, .. }) => v1.iter().map(|(_, g)| format!("echo $$ > {g}/cgroup.procs; ")).collect(),
+        Kind::Bare => String::new(),
+    };
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("{join}{LISTENS}")).current_dir(bench.work());
+    command.envs([&cell.marker, &part.marker].map(|mark| mark.split_once('=').unwrap()));
+    command.spawn().unwrap()
+}
+
+/// The script and a process that it has started say when they hear USR1; then both end.
+const BOTH_LISTEN: &str = "#!/bin/sh\n\
+    trap 'echo shell' USR1; (trap 'echo child; exit' USR1; touch up; while :; do sleep 0.05; done) &\n\
+    while ! wait; do :; done\n";
+
+#[tokio::test]
+async fn a_signal_for_the_batch_step_reaches_the_script_and_what_it_started_but_no_other_step() {
+    for containment in containments() {
+        let mut bench = Bench::new(containment);
+        let job = bench.job(BOTH_LISTEN);
+        bench.start(&job).await;
+        let mut step = step(&bench, &job);
+        let (up, step_up) = (bench.work().join("up"), bench.work().join("step-up"));
+        until("all are up", || up.exists() && step_up.exists()).await;
+        bench.hands.signal(job.run, SignalTarget::Step(StepId::BATCH), libc::SIGUSR1);
+        let end = bench.end().await;
+        assert_eq!(end.exit, ExitStatus::default());
+        let text = bench.output("slurm-1.out");
+        // The shell has a word for what else the signal has ended.
+        let mut lines: Vec<&str> = text.lines().filter(|line| ["child", "shell"].contains(line)).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["child", "shell"], "{containment:?}");
+        assert!(!bench.work().join("step").exists(), "{containment:?}");
+        // It is over with the job.
+        step.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_an_agent_before_put_into_a_group_of_its_own_is_signalled_and_cleared_away() {
+    if !containments().contains(&Containment::Auto) {
+        return;
+    }
+    let mut bench = Bench::new(Containment::Auto);
+    let job = bench.job(BOTH_LISTEN);
+    bench.start(&job).await;
+    let up = bench.work().join("up");
+    until("both are up", || up.exists()).await;
+    let cell = cell_of(&bench, &job);
+    let part = cell.part(SCRIPT).unwrap();
+    let folder = |cell: &Cell| match &cell.kind {
+        Kind::Groups(groups) => groups.unified.clone().or_else(|| groups.v1.first().map(|(_, group)| group.clone())),
+        Kind::Bare => None,
+    };
+    let (whole, own) = (folder(&cell).unwrap(), folder(&part).unwrap());
+    for process in cell.members() {
+        // A `sleep` may be over.
+        let _ = std::fs::write(format!("{own}/cgroup.procs"), process.pid.to_string());
+    }
+    assert!(std::fs::metadata(&own).is_ok() && part.members().len() >= 2);
+    bench.restart();
+    assert!(matches!(bench.found(&job).await, Found::Running(_)));
+    bench.hands.signal(job.run, SignalTarget::Step(StepId::BATCH), libc::SIGUSR1);
+    assert_eq!(bench.end().await.exit, ExitStatus::default());
+    assert!(bench.output("slurm-1.out").contains("child") && bench.output("slurm-1.out").contains("shell"));
+    assert!(std::fs::metadata(&whole).is_err(), "nothing is left of its groups");
 }
 
 #[tokio::test]

@@ -126,20 +126,22 @@ impl Ground {
     fn make_groups(&self, groups: &Groups, limits: Limits) -> io::Result<()> {
         if let Some(path) = &groups.unified {
             let folder = Path::new(path);
-            fs::create_dir_all(folder)?;
+            let new = make_group(folder)?;
             if self.unified_limits {
+                if !new {
+                    switch_off(folder);
+                }
                 if limits.memory_mib > 0 {
                     fs::write(folder.join("memory.max"), (limits.memory_mib << 20).to_string())?;
                 }
                 // A share, not a ceiling: what nobody else uses is not wasted. 100 is one CPU's worth.
                 let weight = u64::from(limits.cpus.max(1)).saturating_mul(100).min(10_000);
                 optional(fs::write(folder.join("cpu.weight"), weight.to_string()));
-                switch_on(folder);
             }
         }
         for (controller, path) in &groups.v1 {
             let folder = Path::new(path);
-            fs::create_dir_all(folder)?;
+            make_group(folder)?;
             match controller.as_str() {
                 "memory" if limits.memory_mib > 0 => {
                     fs::write(folder.join("memory.limit_in_bytes"), (limits.memory_mib << 20).to_string())?;
@@ -184,6 +186,26 @@ fn optional(result: io::Result<()>) {
 
 fn make(folder: &Path) -> bool {
     fs::create_dir_all(folder).is_ok() && fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs")).is_ok()
+}
+
+/// Makes a group; `false` where it was there.
+fn make_group(folder: &Path) -> io::Result<bool> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // Somebody has removed what it stands in.
+        Err(_) => fs::create_dir_all(folder).map(|()| true),
+    }
+}
+
+/// Takes the controllers from the children of a run's group, to which an agent before this one may have given them: a group
+/// that gives them away can have no processes, and the script is one. Its steps need none, since the limits are the run's.
+fn switch_off(folder: &Path) {
+    let path = folder.join("cgroup.subtree_control");
+    let given = fs::read_to_string(&path).unwrap_or_default();
+    for controller in given.split_whitespace() {
+        optional(fs::write(&path, format!("-{controller}")));
+    }
 }
 
 /// Lets children of this group use the controllers. True where memory can be limited in them.
@@ -278,6 +300,19 @@ mod tests {
     }
 
     #[test]
+    fn the_group_of_a_run_gives_no_controllers_away_and_loses_those_that_an_agent_before_gave() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = dir.path().join("v2/7.1/cgroup.subtree_control");
+        let v2 = Ground { unified: Some(dir.path().join("v2")), unified_limits: true, v1: vec![] };
+        let make = || v2.cell("7.1", "m", dir.path(), Limits::default()).unwrap();
+        make();
+        assert!(!given.exists());
+        fs::write(&given, "memory").unwrap();
+        make();
+        assert_eq!(fs::read_to_string(&given).unwrap(), "-memory");
+    }
+
+    #[test]
     fn a_part_of_a_run_shares_the_limits_of_the_run_and_leaves_them_when_it_goes() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -293,8 +328,8 @@ mod tests {
         // Where nothing else tells the parts apart, those of version 1 do.
         let v1_only = Ground { unified: None, unified_limits: false, v1 };
         let run = v1_only.cell("8.1", "m=8.1", &at("runs/8.1"), Limits::default()).unwrap();
-        run.part("batch").unwrap();
-        assert!(at("memory/8.1/batch").is_dir());
+        run.part("step-0").unwrap();
+        assert!(at("memory/8.1/step-0").is_dir());
         // Of what is not known only what is empty goes, and nothing that is no run's.
         v1_only.cell("9.1", "m=9.1", &at("runs/9.1"), Limits::default()).unwrap();
         v1_only.cell("squalld", "m=", &at("runs/x"), Limits::default()).unwrap();

@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 pub const MARKER: &str = "SQUALL_CELL";
 /// Marks everything of one part of a run.
 pub const PART_MARKER: &str = "SQUALL_PART";
+/// The part of the batch script, which has a mark of its own and no groups: those of the run are its own.
+pub const SCRIPT: &str = "batch";
 /// Between two looks at whether a cell is empty.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Empty at so many looks in a row is empty, where only a scan can tell.
@@ -88,9 +90,18 @@ impl Groups {
 }
 
 impl Cell {
-    /// A part of the cell with a name of its own: the batch script, or one step, whose shim is recorded in
-    /// the folder of that name. Ending the cell ends it too.
+    /// A part of the cell with a name of its own, such as one step, whose shim is recorded in the folder of that name.
+    /// Ending the cell ends it too.
     pub fn part(&self, name: &str) -> io::Result<Cell> {
+        let part = self.part_named(name);
+        for folder in part.own() {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(part)
+    }
+
+    /// The part as [`Cell::part`] makes it, whether it was made or not.
+    pub fn part_named(&self, name: &str) -> Cell {
         let value = self.marker.split_once('=').map_or("", |(_, value)| value);
         let marker = format!("{PART_MARKER}={value}/{name}");
         let dir = format!("{}/{name}", self.dir);
@@ -108,11 +119,7 @@ impl Cell {
                 })
             }
         };
-        let part = Cell { marker, dir, kind };
-        for folder in part.own() {
-            fs::create_dir_all(folder)?;
-        }
-        Ok(part)
+        Cell { marker, dir, kind }
     }
 
     /// Its groups, without those that a part shares with its run.
@@ -146,6 +153,22 @@ impl Cell {
                 found
             }
             Kind::Bare => self.scan(records::shims(Path::new(&self.dir))),
+        }
+    }
+
+    /// The batch script, and what it has started but by steps.
+    pub fn of_script(&self) -> BTreeSet<Process> {
+        match &self.kind {
+            Kind::Groups(groups) => {
+                let mut found = BTreeSet::new();
+                if let Some(folder) = groups.roll() {
+                    listed_there(folder, &mut found);
+                    // Where an agent before this one has put it.
+                    listed_there(&folder.join(SCRIPT), &mut found);
+                }
+                found
+            }
+            Kind::Bare => self.part_named(SCRIPT).members(),
         }
     }
 
@@ -309,18 +332,14 @@ impl Cell {
         self.own().for_each(remove_tree);
     }
 
-    /// Removes its groups and those of these parts if nothing lives in them and there are no other parts: a group that has
-    /// a process or another part cannot be removed. `false` where something is left, or where only a scan can tell.
-    pub fn remove_if_empty(&self, parts: &[&str]) -> bool {
+    /// Removes its groups if nothing lives in them and there are no parts: a group that has a process or a part cannot be
+    /// removed. `false` where something is left, or where only a scan can tell.
+    pub fn remove_if_empty(&self) -> bool {
         let gone = |folder: &Path| match fs::remove_dir(folder) {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(()) => true,
         };
-        let Kind::Groups(groups) = &self.kind else { return false };
-        self.own().all(|folder| {
-            let shared = groups.unified.as_deref().is_some_and(|unified| Path::new(unified) != folder);
-            (shared || parts.iter().all(|part| gone(&folder.join(part)))) && gone(folder)
-        })
+        matches!(self.kind, Kind::Groups(_)) && self.own().all(gone)
     }
 }
 
@@ -336,11 +355,16 @@ fn remove_tree(folder: &Path) {
 
 /// The processes of a group and of the groups within it.
 fn listed(folder: &Path, found: &mut BTreeSet<Process>) {
+    listed_there(folder, found);
+    within(folder).for_each(|below| listed(&below, found));
+}
+
+/// The processes of this very group.
+fn listed_there(folder: &Path, found: &mut BTreeSet<Process>) {
     let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
     found.extend(
         text.lines().filter_map(|line| process::stat(line.parse().ok()?)).filter(|s| !s.zombie).map(|s| s.process),
     );
-    within(folder).for_each(|below| listed(&below, found));
 }
 
 /// The groups within a group. Most have none, and dozens of files.

@@ -6,14 +6,13 @@ use crate::clock;
 use crate::duty::DutyInput;
 use crate::shim::records::{self, CourseRecord};
 use crate::sys;
+use squall_types::StepId;
 use squall_types::agent::{AttemptEnd, EndCause, ExitStatus, SignalTarget, Usage};
 use squall_types::ids::Run;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The part of a cell in which the batch script is.
-pub(super) const BATCH: &str = "batch";
 /// Where a shim left no word: somebody killed it.
 pub(super) const SHIM_GONE: &str = "its shim was killed, and with it what is known of its end";
 /// Between two reports that something cannot be killed.
@@ -67,7 +66,7 @@ pub(super) async fn reap(child: Option<Child>) {
 pub(super) fn clear(hands: &Hands, run: Run) {
     suspend::let_go(hands, run);
     let cell = whole(hands, run);
-    if !cell.remove_if_empty(&[BATCH]) {
+    if !cell.remove_if_empty() {
         while !cell.clear(PATIENCE) {
             tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
         }
@@ -144,20 +143,15 @@ pub(super) fn signal(hands: &Hands, run: Run, target: SignalTarget, signal: i32)
                 main.signal(signal);
             }
         }
-        SignalTarget::Step(step) => part(&cell, &format!("step-{step}"), signal),
+        SignalTarget::Step(StepId::BATCH) => cell.of_script().into_iter().for_each(|process| process.signal(signal)),
+        SignalTarget::Step(step) => cell.part_named(&format!("step-{step}")).signal(signal),
         SignalTarget::Steps => {
             let entries = std::fs::read_dir(hands.places.run(run)).into_iter().flatten().flatten();
             for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
                 if name.starts_with("step-") {
-                    part(&cell, &name, signal);
+                    cell.part_named(&name).signal(signal);
                 }
             }
         }
-    }
-}
-
-fn part(cell: &Cell, name: &str, signal: i32) {
-    if let Ok(part) = cell.part(name) {
-        part.signal(signal);
     }
 }

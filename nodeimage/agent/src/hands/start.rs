@@ -4,7 +4,7 @@ use super::examine::{look, resolve};
 use super::files::{self, executes};
 use super::prepare::{cell, cell_marker, script_path};
 use super::{Hands, Ready, ending};
-use crate::cell::{Cell, Limits};
+use crate::cell::{Cell, Limits, SCRIPT};
 use crate::duty::{DutyInput, Found};
 use crate::launch::{Act, Begun, Identity, TaskPlan, environment};
 use crate::shim::ShimPlan;
@@ -113,11 +113,11 @@ fn batch(
         }
     };
     let (stdin, stdout, stderr) = files::of_batch(assignment, &hands.node).map_err(|error| error.to_string())?;
-    let part = cell.part(ending::BATCH).map_err(|error| error.to_string())?;
-    let facts = hands.facts(assignment, &[&cell.marker, &part.marker]);
+    let facts = hands.facts(assignment, &[&cell.marker, &cell.part_named(SCRIPT).marker]);
     let variables = environment::job(assignment, &identity, &facts, &environment);
     Ok(TaskPlan {
-        cell: part,
+        // Not in a group of its own: making and removing one would be a good part of what a job costs here.
+        cell: cell.clone(),
         identity,
         act: Act::Execute {
             path: script_path(hands, run).to_string_lossy().into_owned(),
