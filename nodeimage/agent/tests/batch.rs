@@ -5,10 +5,13 @@
 mod bench;
 
 use bench::{Bench, containments, element, until};
-use squall_types::agent::{EndCause, ExitStatus};
+use squall_types::agent::{Assignment, EndCause, ExitStatus, StopWhy};
 use squall_types::{Gid, OpenMode, Uid};
 use squalld::cell::process::{Stat, all};
 use squalld::cell::{Containment, Process};
+use squalld::duty::Found;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 fn code(code: i32) -> ExitStatus {
     ExitStatus { code, signal: 0 }
@@ -54,6 +57,70 @@ async fn a_nursery_that_is_killed_holds_no_job_up_and_is_replaced() {
         assert_eq!(bench.run(&job).await.exit, code(3));
     }
     assert!(!nurseries().is_empty());
+}
+
+/// As when its end was acknowledged.
+fn forget(bench: &Bench, job: &Assignment) {
+    bench.hands.discard(job.run);
+    bench.hands.leftovers.push(job.run, 1);
+}
+
+#[tokio::test]
+async fn the_folder_of_a_job_that_is_over_is_the_next_ones() {
+    if !containments().contains(&Containment::Auto) {
+        return;
+    }
+    let mut bench = Bench::new(Containment::Auto);
+    let inode = |path: PathBuf| std::fs::metadata(path).unwrap().ino();
+    let first = bench.job("#!/bin/sh\n# A script that is longer than the next.\necho first; exit 7\n");
+    let end = bench.run(&first).await;
+    assert_eq!((end.cause, end.exit), (EndCause::Exited, code(7)));
+    let was = bench.hands.places.run(first.run);
+    let (folder, script) = (inode(was.clone()), inode(was.join("slurm_script")));
+    forget(&bench, &first);
+    let next = bench.job("#!/bin/sh\ntouch up; while [ ! -e go ]; do sleep 0.05; done; echo next; exit 3\n");
+    bench.start(&next).await;
+    let is = bench.hands.places.run(next.run);
+    assert_eq!((folder, script), (inode(is.clone()), inode(is.join("slurm_script"))));
+    assert!(!was.exists());
+    // Also for an agent that knows nothing but what is written down.
+    bench.restart();
+    assert!(matches!(bench.found(&next).await, Found::Running(_)));
+    std::fs::write(bench.work().join("go"), "").unwrap();
+    let end = bench.end().await;
+    assert_eq!((end.cause, end.exit), (EndCause::Exited, code(3)));
+    assert_eq!((bench.output("slurm-1.out"), bench.output("slurm-2.out")), ("first\n".into(), "next\n".into()));
+}
+
+#[tokio::test]
+async fn what_a_user_has_kept_of_a_script_stays_as_it_is() {
+    if !containments().contains(&Containment::Auto) {
+        return;
+    }
+    let mut bench = Bench::new(Containment::Auto);
+    let first = bench.job("#!/bin/sh\nln \"$0\" kept\n");
+    assert_eq!(bench.run(&first).await.exit, code(0));
+    forget(&bench, &first);
+    let next = bench.job("#!/bin/sh\nexit 3\n");
+    assert_eq!(bench.run(&next).await.exit, code(3));
+    assert_eq!(bench.output("kept"), "#!/bin/sh\nln \"$0\" kept\n");
+}
+
+#[tokio::test]
+async fn a_folder_of_which_others_were_told_is_nobody_elses() {
+    if !containments().contains(&Containment::Auto) {
+        return;
+    }
+    let mut bench = Bench::new(Containment::Auto);
+    let first = bench.job("#!/bin/sh\nsleep 600\n");
+    bench.start(&first).await;
+    // A notice is written there.
+    bench.stop(&first, StopWhy::Cancelled);
+    bench.end().await;
+    forget(&bench, &first);
+    let next = bench.job("#!/bin/sh\nexit 3\n");
+    assert_eq!(bench.run(&next).await.exit, code(3));
+    assert!(bench.hands.places.run(first.run).exists());
 }
 
 #[tokio::test]

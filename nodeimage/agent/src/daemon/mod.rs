@@ -24,7 +24,7 @@ use crate::clock;
 use crate::duty::{Duty, DutyConfig, PowerOffWhy};
 use crate::hands::Hands;
 use crate::launch::SelfCommand;
-use crate::ledger::{Ledger, LockError, Places, StateLock, parse_run};
+use crate::ledger::{Ledger, Leftovers, LockError, Places, StateLock, parse_run};
 use crate::measure::{self, DeclaredShape, Machine, ShapeFileError};
 use crate::steps::StepService;
 use driver::{Driver, INPUT_QUEUE};
@@ -80,9 +80,11 @@ pub fn run(options: Options, again: SelfCommand) -> Result<i32, DaemonError> {
         .worker_threads(2)
         .build()
         .map_err(DaemonError::Runtime)?;
-    let (forgotten, sweeping) = sweeper::start(Places::new(&options.state_dir)).map_err(DaemonError::Runtime)?;
+    let left = Arc::new(Leftovers::default());
+    let places = Places::new(&options.state_dir);
+    let (forgotten, sweeping) = sweeper::start(places, left.clone()).map_err(DaemonError::Runtime)?;
     // As a task: what a task wakes that runs beside it costs no switch of threads.
-    let code = runtime.block_on(async { tokio::spawn(live(Arc::new(options), again, forgotten)).await });
+    let code = runtime.block_on(async { tokio::spawn(live(Arc::new(options), again, forgotten, left)).await });
     if !sweeping.over_within(sweeper::AT_THE_END) {
         tracing::info!("the next agent clears away what runs have left here");
     }
@@ -91,12 +93,17 @@ pub fn run(options: Options, again: SelfCommand) -> Result<i32, DaemonError> {
     code.unwrap_or_else(|panicked| Err(DaemonError::Runtime(io::Error::other(panicked))))
 }
 
-async fn live(options: Arc<Options>, again: SelfCommand, forgotten: Sender<Run>) -> Result<i32, DaemonError> {
+async fn live(
+    options: Arc<Options>,
+    again: SelfCommand,
+    forgotten: Sender<Run>,
+    left: Arc<Leftovers>,
+) -> Result<i32, DaemonError> {
     let state_failed = |error| DaemonError::State(options.state_dir.clone(), error);
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let over = tokio::select! {
-        over = begin(options.clone(), again, forgotten) => over?,
+        over = begin(options.clone(), again, forgotten, left) => over?,
         _ = terminate.recv() => return Ok(0),
         _ = interrupt.recv() => return Ok(0),
     };
@@ -118,7 +125,12 @@ async fn live(options: Arc<Options>, again: SelfCommand, forgotten: Sender<Run>)
     }
 }
 
-async fn begin(options: Arc<Options>, again: SelfCommand, forgotten: Sender<Run>) -> Result<Over, DaemonError> {
+async fn begin(
+    options: Arc<Options>,
+    again: SelfCommand,
+    forgotten: Sender<Run>,
+    left: Arc<Leftovers>,
+) -> Result<Over, DaemonError> {
     let state_failed = |error| DaemonError::State(options.state_dir.clone(), error);
     let (ledger, records) = Ledger::open(&options.state_dir).map_err(state_failed)?;
     let declared = options.shape_file.as_deref().map(DeclaredShape::read).transpose()?;
@@ -160,6 +172,7 @@ async fn begin(options: Arc<Options>, again: SelfCommand, forgotten: Sender<Run>
         mark,
         hands_tell,
     );
+    hands.leftovers = left;
     hands.outlive.ready();
     let config = DutyConfig {
         self_end: options.self_end,

@@ -3,13 +3,13 @@
 //! A folder for each job, removed as soon as the job is forgotten, is what made starts slow where many short jobs
 //! follow one another: ext4 without a journal gives no inode out again within six minutes of its deletion, and whoever makes
 //! a file looks at all of those first. So folders stay until no run has been forgotten for longer than that, or until there
-//! are many, or until the agent ends.
+//! are many, or until the agent ends; and most do not go at all, but are given to runs that come.
 
-use crate::ledger::Places;
+use crate::ledger::{Leftovers, Places};
 use crate::shim::records::Folder;
 use squall_types::ids::Run;
-use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -21,25 +21,21 @@ pub const AT_THE_END: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(400);
 /// Between two folders: nobody waits for this, and others may be working.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Folders that stay at most.
-const MOST_FOLDERS: usize = 2_000;
-/// What they hold at most; most of it is the jobs' environments.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// Starts the thread. It clears everything away and ends when nobody can tell it of more. What it has not cleared when the
 /// agent is killed, the next agent clears as it starts.
 ///
 /// # Errors
 /// Where there can be no thread.
-pub fn start(places: Places) -> io::Result<(Sender<Run>, Sweeping)> {
-    start_with(places, QUIET)
+pub fn start(places: Places, left: Arc<Leftovers>) -> io::Result<(Sender<Run>, Sweeping)> {
+    start_with(places, left, QUIET)
 }
 
-fn start_with(places: Places, quiet: Duration) -> io::Result<(Sender<Run>, Sweeping)> {
+fn start_with(places: Places, left: Arc<Leftovers>, quiet: Duration) -> io::Result<(Sender<Run>, Sweeping)> {
     let (forgotten, queue) = mpsc::channel();
     let (sweeps, swept) = mpsc::channel();
     thread::Builder::new().name("sweeper".to_owned()).spawn(move || {
-        sweep(&places, &queue, quiet);
+        sweep(&places, &left, &queue, quiet);
         drop(sweeps);
     })?;
     Ok((forgotten, Sweeping(swept)))
@@ -56,8 +52,7 @@ impl Sweeping {
     }
 }
 
-fn sweep(places: &Places, queue: &Receiver<Run>, quiet: Duration) {
-    let mut left = Left::default();
+fn sweep(places: &Places, left: &Leftovers, queue: &Receiver<Run>, quiet: Duration) {
     loop {
         match queue.recv_timeout(quiet) {
             Ok(run) => {
@@ -75,7 +70,7 @@ fn sweep(places: &Places, queue: &Receiver<Run>, quiet: Duration) {
                     }
                 }
                 // An idle node is not woken every few seconds.
-                if left.runs.is_empty() {
+                if left.is_empty() {
                     let Ok(run) = queue.recv() else { return };
                     left.push(run, Folder(places.run(run)).bytes());
                 }
@@ -94,31 +89,6 @@ fn clear(places: &Places, run: Run) {
     }
 }
 
-/// Forgotten runs whose folders are there, the oldest first.
-#[derive(Debug, Default)]
-struct Left {
-    runs: VecDeque<(Run, u64)>,
-    bytes: u64,
-}
-
-impl Left {
-    fn push(&mut self, run: Run, bytes: u64) {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.runs.push_back((run, bytes));
-    }
-
-    fn oldest(&mut self) -> Option<Run> {
-        let (run, bytes) = self.runs.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        Some(run)
-    }
-
-    /// One that has to go now.
-    fn too_many(&mut self) -> Option<Run> {
-        (self.runs.len() > MOST_FOLDERS || self.bytes > MOST_BYTES).then(|| self.oldest()).flatten()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,28 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_where_there_are_many_or_large_ones() {
-        let mut left = Left::default();
-        for job in 0..MOST_FOLDERS as u32 {
-            left.push(run(job), 10);
-            assert_eq!(left.too_many(), None);
-        }
-        left.push(run(5_000), 10);
-        assert_eq!((left.too_many(), left.too_many()), (Some(run(0)), None));
-        left.push(run(5_001), MOST_BYTES - 10 * 10);
-        let mut gone = 0;
-        while left.too_many().is_some() {
-            gone += 1;
-        }
-        assert_eq!((gone, left.runs.len(), left.bytes), (MOST_FOLDERS - 10, 11, MOST_BYTES));
-    }
-
-    #[test]
     fn what_is_left_goes_when_nothing_more_is_forgotten() {
         let state = tempfile::tempdir().unwrap();
         let places = Places::new(state.path());
         let quiet = Duration::from_secs(6);
-        let (forgotten, sweeping) = start_with(places.clone(), quiet).unwrap();
+        let (forgotten, sweeping) = start_with(places.clone(), Arc::default(), quiet).unwrap();
         let forget = |job| {
             std::fs::create_dir_all(places.run(run(job))).unwrap();
             std::fs::write(places.run(run(job)).join("slurm_script"), "true").unwrap();

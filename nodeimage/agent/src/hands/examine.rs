@@ -95,6 +95,8 @@ fn over(hands: &Hands, folder: &Folder, run: Run) -> Found {
 
 /// Ends all that can be found of a run, its shims first.
 fn destroy(hands: &Hands, run: Run) {
+    // Nobody waits for its shims, which may have a last word to write.
+    hands.share(run);
     for shim in records::shims(&hands.places.run(run)) {
         Process::signal(shim, libc::SIGKILL);
     }

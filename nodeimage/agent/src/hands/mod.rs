@@ -18,7 +18,7 @@ use crate::cell::{Cell, Ground};
 use crate::duty::{DutyInput, Found, Remains};
 use crate::launch::environment::NodeFacts;
 use crate::launch::{Identity, Outlive, SelfCommand};
-use crate::ledger::Places;
+use crate::ledger::{Leftovers, Owner, Places};
 use crate::measure::Machine;
 use crate::shim::ShimPlan;
 use crate::shim::records::Folder;
@@ -41,7 +41,9 @@ const STARTS_AT_ONCE: usize = 16;
 struct Made {
     /// Where the script is executed here.
     ready: Option<Ready>,
-    /// Somebody else was told where its cell is, and may have made a part of it at any time.
+    /// Whose it is, where its folder may be another run's afterwards.
+    owner: Option<Owner>,
+    /// Somebody else was told where its cell and its folder are, and may have made a part of it at any time.
     shared: bool,
     /// Nothing is left of its cell.
     gone: bool,
@@ -54,6 +56,12 @@ struct Ready {
     identity: Identity,
     /// As it was submitted.
     environment: Arc<Vec<u8>>,
+}
+
+impl Ready {
+    fn owner(&self) -> Owner {
+        Owner { uid: self.identity.uid, gid: self.identity.gid }
+    }
 }
 
 /// Where scripts and environments come from.
@@ -81,6 +89,8 @@ pub struct Hands {
     pub mark: String,
     pub inputs: mpsc::Sender<DutyInput>,
     pub starts: Semaphore,
+    /// Folders that runs which come may have.
+    pub leftovers: Arc<Leftovers>,
     preparing: Mutex<BTreeMap<Run, AbortHandle>>,
     /// Which CPUs each run is bound to.
     bound: Mutex<BTreeMap<Run, Vec<u32>>>,
@@ -116,6 +126,7 @@ impl Hands {
             mark,
             inputs,
             starts: Semaphore::new(STARTS_AT_ONCE),
+            leftovers: Arc::default(),
             preparing: Mutex::default(),
             bound: Mutex::default(),
             suspended: suspend::Suspended::default(),
@@ -129,7 +140,9 @@ impl Hands {
         let task = tokio::spawn(async move {
             let input = match prepare::prepare(&hands, &assignment).await {
                 Ok(ready) => {
-                    lock(&hands.made).insert(run, Made { ready, shared: false, gone: false });
+                    // Without groups nobody knows for certain that all of a run is over.
+                    let owner = ready.as_ref().filter(|_| hands.ground.has_groups()).map(Ready::owner);
+                    lock(&hands.made).insert(run, Made { ready, owner, shared: false, gone: false });
                     DutyInput::Prepared { run }
                 }
                 Err(detail) => DutyInput::PrepareFailed { run, detail },
@@ -150,7 +163,10 @@ impl Hands {
 
     /// Clears away the cell of a run that executes nothing any more. Its folder goes when the run is forgotten.
     pub fn discard(self: &Arc<Self>, run: Run) {
-        if lock(&self.made).remove(&run).is_some_and(|made| made.gone && !made.shared) {
+        if let Some(made) = lock(&self.made).remove(&run).filter(|made| made.gone && !made.shared) {
+            if let Some(owner) = made.owner {
+                self.leftovers.offer(run, owner);
+            }
             return;
         }
         let hands = self.clone();
@@ -222,10 +238,15 @@ impl Hands {
 
     /// What the shim of a run was told to do; `None` where it was told nothing, or where that is lost.
     pub(crate) fn plan(&self, run: Run) -> Option<ShimPlan> {
+        self.share(run);
+        self.folder(run).record().plan().cloned()
+    }
+
+    /// From now on somebody else may do something in the cell or in the folder of a run.
+    fn share(&self, run: Run) {
         if let Some(made) = lock(&self.made).get_mut(&run) {
             made.shared = true;
         }
-        self.folder(run).record().plan().cloned()
     }
 
     /// The cell of a run as its shim was given it.

@@ -12,10 +12,12 @@
 //! A damaged entry costs no more than the run it is of, and everything else goes on.
 
 mod held;
+mod leftovers;
 mod lock;
 mod log;
 pub mod sealed;
 
+pub use leftovers::{Leftovers, Owner};
 pub use lock::{LockError, StateLock};
 
 use crate::duty::{NodeRecord, Record, Stage};
@@ -71,6 +73,15 @@ impl Places {
         gone(fs::remove_dir_all(self.run(run)))
     }
 
+    /// Gives the folder of a run that is over to another one. Nothing is left of what was written down there.
+    ///
+    /// # Errors
+    /// As the file system says; the folder is then to be cleared away.
+    pub fn pass_on(&self, over: Run, run: Run) -> io::Result<()> {
+        Folder(self.run(over)).begin_anew()?;
+        fs::rename(self.run(over), self.run(run))
+    }
+
     /// The folder of a step, which is the agent's alone.
     pub fn step(&self, run: Run, step: StepId) -> PathBuf {
         self.run(run).join(format!("step-{step}"))
@@ -119,7 +130,6 @@ impl Ledger {
         for record in &records {
             match record {
                 Record::Node(node) => sealed::write(&self.places.state.join("node"), node)?,
-                Record::Run { run, .. } if self.held.run(*run).is_none() => make_dir(&self.places.run(*run), 0o711)?,
                 _ => {}
             }
         }

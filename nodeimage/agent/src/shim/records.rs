@@ -11,6 +11,7 @@ use super::step;
 use crate::cell::Process;
 use crate::clock;
 use crate::duty::Now;
+use crate::ledger::parse_run;
 use crate::ledger::sealed::{self, Frames};
 use crate::sys;
 use minicbor::bytes::ByteVec;
@@ -215,13 +216,12 @@ impl Course {
         claim: &Claim,
         pleases: impl FnOnce(&CourseRecord) -> io::Result<()>,
     ) -> Result<Option<CourseRecord>, ClaimError> {
-        let Frames { values, whole } = sealed::read_all_of(&self.file);
-        let record = CourseRecord { words: values, whole };
+        let record = CourseRecord::of(&self.dir, sealed::read_all_of(&self.file));
         pleases(&record)?;
         if record.claim(launch).is_some() {
             return Ok(None);
         }
-        if !record.whole {
+        if !record.whole || record.foreign {
             return Err(ClaimError::Damaged);
         }
         self.say(&Word::Claim { launch, claim: claim.clone() })?;
@@ -274,18 +274,29 @@ impl Folder {
         Ok(Course { file, dir: self.0.clone() })
     }
 
-    /// Forgets what is not whole, where it is known that nothing was executed: the machine was lost while it was written.
+    /// Forgets what is not whole, or another run's, where it is known that nothing was executed: the machine was lost while
+    /// it was written.
     ///
     /// # Errors
     /// As the file system says.
     pub fn begin_anew_if_damaged(&self) -> io::Result<()> {
-        if self.record().whole { Ok(()) } else { fs::remove_file(self.path()) }
+        let record = self.record();
+        if record.whole && !record.foreign { Ok(()) } else { fs::remove_file(self.path()) }
+    }
+
+    /// Forgets all, where a run is over and everybody has ended who wrote here.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn begin_anew(&self) -> io::Result<()> {
+        // Closed before anything is written: what is written to a file that was just emptied, ext4 sends to the disk when
+        // it is closed.
+        OpenOptions::new().write(true).truncate(true).open(self.path()).map(drop)
     }
 
     /// All that is written down; nothing where there is no folder.
     pub fn record(&self) -> CourseRecord {
-        let Frames { values, whole } = sealed::read_all(&self.path());
-        CourseRecord { words: values, whole }
+        CourseRecord::of(&self.0, sealed::read_all(&self.path()))
     }
 }
 
@@ -295,9 +306,28 @@ pub struct CourseRecord {
     words: Vec<Word>,
     /// Nothing follows that cannot be read.
     whole: bool,
+    /// It is of another run, and so is nothing of this one.
+    foreign: bool,
 }
 
 impl CourseRecord {
+    /// Of the run that has this folder now. When the machine was lost just after it was given the folder, the file may be
+    /// as the run before left it: the plan that such a file begins with says whose it is.
+    fn of(dir: &Path, frames: Frames<Word>) -> CourseRecord {
+        let Frames { mut values, whole } = frames;
+        let run = |dir: &Path| dir.file_name().and_then(|name| parse_run(name.to_str()?));
+        let own = run(dir);
+        let is_others = |word: &Word| match word {
+            Word::Plan(plan) => run(Path::new(&plan.cell.dir)).is_some_and(|other| own.is_some_and(|own| own != other)),
+            _ => false,
+        };
+        let foreign = values.iter().any(is_others);
+        if foreign {
+            values.clear();
+        }
+        CourseRecord { words: values, whole, foreign }
+    }
+
     pub fn is_whole(&self) -> bool {
         self.whole
     }
@@ -363,6 +393,7 @@ pub fn shims_of_steps(run_dir: &Path) -> Vec<Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::{Cell, Kind};
     use squall_types::{Span, Timestamp};
     use std::process::Command;
 
@@ -438,5 +469,26 @@ mod tests {
         }
         folder.begin_anew_if_damaged().unwrap();
         assert!(folder.claim(1, &claim_of(8)).unwrap());
+    }
+
+    /// As when the machine was lost after the folder was passed on, and before its file was.
+    #[test]
+    fn what_was_written_down_of_another_run_is_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |run: &str| Folder(dir.path().join(run));
+        fs::create_dir(&folder("7.1").0).unwrap();
+        let cell = Cell { marker: "m=7.1".to_owned(), dir: folder("7.1").0.display().to_string(), kind: Kind::Bare };
+        let exit = Exit { status: ExitStatus::default(), ended: now(), usage: Usage::default(), out_of_memory: false };
+        let mut course = folder("7.1").course().unwrap();
+        course.say(&Word::Plan(Box::new(ShimPlan { cell, task: None, cpus: vec![] }))).unwrap();
+        assert!(folder("7.1").claim(1, &claim_of(8)).unwrap());
+        course.say(&Word::Exit(exit)).unwrap();
+        assert_eq!(folder("7.1").record().exit(), Some(exit));
+        fs::rename(&folder("7.1").0, &folder("8.1").0).unwrap();
+        let record = folder("8.1").record();
+        assert!(record.exit().is_none() && record.plan().is_none() && record.claims().next().is_none());
+        assert!(matches!(folder("8.1").claim(1, &claim_of(9)), Err(ClaimError::Damaged)), "nothing is executed by it");
+        folder("8.1").begin_anew_if_damaged().unwrap();
+        assert!(folder("8.1").claim(1, &claim_of(9)).unwrap());
     }
 }
