@@ -2,10 +2,16 @@
 
 use minicbor::{Decode, Encode};
 use nix::unistd::{self, Gid, Group, Uid, User};
+use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The most groups that a user is taken to have: the kernel's own limit.
 const MAX_GROUPS: usize = 65_536;
+/// A change of users or groups is seen after so long.
+const BELIEVED: Duration = Duration::from_secs(10);
+const MOST_TOLD: usize = 1024;
 
 /// A user as this machine knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -50,9 +56,12 @@ impl Identity {
         if !own.is_root() && own.as_raw() != uid {
             return Err(IdentityError::NotRoot { own: own.as_raw(), asked: uid });
         }
+        if let Some(known) = USERS.get((uid, gid)) {
+            return Ok(known);
+        }
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         let groups = user.as_ref().map_or_else(Vec::new, |user| groups(&user.name, gid));
-        Ok(Identity {
+        let identity = Identity {
             uid,
             gid,
             groups,
@@ -60,7 +69,12 @@ impl Identity {
             home: user.as_ref().map_or_else(|| "/".to_owned(), |user| user.dir.to_string_lossy().into_owned()),
             shell: user.as_ref().map_or_else(|| "/bin/sh".to_owned(), |user| user.shell.to_string_lossy().into_owned()),
             switch: own.is_root(),
-        })
+        };
+        // Whoever is not found may only not have been told of.
+        if user.is_some() {
+            USERS.keep((uid, gid), &identity);
+        }
+        Ok(identity)
     }
 
     /// Becomes this user for good, in this process: groups, group, user; then makes sure that there is no way back.
@@ -92,8 +106,37 @@ impl Identity {
 
     /// The group's name, else its number.
     pub fn group_name(&self) -> String {
-        let group = Group::from_gid(Gid::from_raw(self.gid)).ok().flatten();
-        group.map_or_else(|| self.gid.to_string(), |group| group.name)
+        if let Some(known) = GROUPS.get(self.gid) {
+            return known;
+        }
+        let Some(group) = Group::from_gid(Gid::from_raw(self.gid)).ok().flatten() else { return self.gid.to_string() };
+        GROUPS.keep(self.gid, &group.name);
+        group.name
+    }
+}
+
+/// What the system's name services have said, for a while: they read files anew for each question, or ask a server.
+struct Told<K, V>(Mutex<BTreeMap<K, (Instant, V)>>);
+
+static USERS: Told<(u32, u32), Identity> = Told::new();
+static GROUPS: Told<u32, String> = Told::new();
+
+impl<K: Copy + Ord, V: Clone> Told<K, V> {
+    const fn new() -> Told<K, V> {
+        Told(Mutex::new(BTreeMap::new()))
+    }
+
+    fn get(&self, key: K) -> Option<V> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(&key).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, value)| value.clone())
+    }
+
+    fn keep(&self, key: K, value: &V) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MOST_TOLD {
+            told.clear();
+        }
+        told.insert(key, (Instant::now(), value.clone()));
     }
 }
 
