@@ -19,6 +19,9 @@ use tokio::sync::{mpsc, watch};
 pub const INPUT_QUEUE: usize = 1024;
 /// With nothing to wait for, the duties are asked again after so long all the same.
 const IDLE: Duration = Duration::from_secs(60);
+/// Records that may be held back are held so long, and so many of them.
+const HELD_FOR: Duration = Duration::from_secs(1);
+const MOST_HELD: usize = 64;
 /// A job waits so long for its socket before it starts without one.
 const SOCKET_WITHIN: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,8 @@ pub struct Driver {
     pub inputs: mpsc::Receiver<DutyInput>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub records: mpsc::UnboundedSender<(RecordId, Record)>,
+    /// Records that go to the writer with the next one for which somebody waits, so that it is not woken for each.
+    pub held: Vec<(RecordId, Record)>,
     pub written: mpsc::UnboundedReceiver<Written>,
     pub runs: watch::Sender<Runs>,
     /// Which runs have a socket.
@@ -74,7 +79,10 @@ impl Driver {
                 },
                 Some(input) = self.inputs.recv() => self.take(input),
                 Some(event) = self.link.recv() => self.hear(event),
-                () = wake => self.step(DutyInput::Tick),
+                () = wake => {
+                    self.let_go();
+                    self.step(DutyInput::Tick)
+                }
             };
             if let Some(over) = over {
                 return over;
@@ -83,9 +91,10 @@ impl Driver {
     }
 
     fn until_wake(&self) -> Duration {
-        let Some(at) = self.duty.next_wake() else { return IDLE };
+        let most = if self.held.is_empty() { IDLE } else { HELD_FOR };
+        let Some(at) = self.duty.next_wake() else { return most };
         let left = (at - clock::now().uptime).max(Span::ZERO);
-        Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(0)).min(IDLE)
+        Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(0)).min(most)
     }
 
     fn take(&mut self, input: DutyInput) -> Option<Over> {
@@ -125,8 +134,11 @@ impl Driver {
     fn perform(&mut self, output: DutyOutput) -> Option<Over> {
         match output {
             DutyOutput::Persist { id, record } => {
-                // The writer is gone only after it has said that the disk failed.
-                let _ = self.records.send((id, record));
+                let may_be_held = record.is_told_again();
+                self.held.push((id, record));
+                if !may_be_held || self.held.len() >= MOST_HELD {
+                    self.let_go();
+                }
             }
             DutyOutput::Prepare { assignment } => {
                 // It gets its socket while it is prepared.
@@ -155,6 +167,14 @@ impl Driver {
             DutyOutput::Refuse(refusal) => tracing::warn!(reason = ?refusal, "an order was not obeyed"),
         }
         None
+    }
+
+    /// Gives the writer all that is held back.
+    fn let_go(&mut self) {
+        for record in self.held.drain(..) {
+            // The writer is gone only after it has said that the disk failed.
+            let _ = self.records.send(record);
+        }
     }
 
     /// Lets a shim loose as soon as there is a socket for what it executes: a script may ask at once.

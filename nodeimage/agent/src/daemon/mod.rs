@@ -217,7 +217,8 @@ async fn begin(
     tokio::spawn(sockets.run());
     tokio::spawn(Arc::new(Link { options, key, hostname, membership, client, events }).run());
     let (link, starting) = (link_events, BTreeMap::new());
-    let driver = Driver { duty, hands, inputs, link, records, written, runs, served, starting, reports: None };
+    let (held, reports) = (Vec::new(), None);
+    let driver = Driver { duty, hands, inputs, link, records, held, written, runs, served, starting, reports };
     let over = driver.run(machine.fault).await;
     ground.remove();
     Ok(over)

@@ -64,6 +64,12 @@ impl Record {
             Record::Step(_) | Record::StepForgotten { .. } | Record::Forgotten { .. } => false,
         }
     }
+
+    /// Whether the agent itself may end before it is written: a controller tells again what it says, and is told again what
+    /// it has acknowledged. How a step ended stands nowhere else.
+    pub fn is_told_again(&self) -> bool {
+        !self.is_awaited() && !matches!(self, Record::Step(_))
+    }
 }
 
 /// What the node remembers of itself.
