@@ -42,7 +42,11 @@ const EXCEPTIONS: [(&str, &str, &str); 6] = [
         "a pool can be simulated, to try a configuration on a cloud that costs nothing",
     ),
     ("squall", "squallctld", "feature embed: one binary holds the demo"),
-    ("squall", "squalld", "features embed and shim: one binary holds the demo, another what an agent starts for each job"),
+    (
+        "squall",
+        "squalld",
+        "features embed and shim: one binary holds the demo, another what an agent starts for each job",
+    ),
     ("squall", "squall-sim", "feature embed: `squall simulate` plays a trace on the simulator"),
 ];
 
