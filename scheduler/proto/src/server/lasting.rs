@@ -22,11 +22,13 @@ const HTTP2: [u8; 2] = *b"PR";
 /// Connections of HTTP/2. They may be served on another runtime than the one that they came in on.
 pub struct Lasting(UnboundedReceiver<StdUnixStream>);
 
+/// A connection on which nothing was said so far: it itself, and whether it lasts.
+type Silent = Pin<Box<dyn Future<Output = (UnixStream, bool)> + Send>>;
+
 /// All other connections, with errors of the listener. Has to be polled for either kind to come in.
 pub struct Brief<L> {
     listener: L,
-    /// Connections on which nothing was said so far.
-    silent: FuturesUnordered<Pin<Box<dyn Future<Output = (UnixStream, bool)> + Send>>>,
+    silent: FuturesUnordered<Silent>,
     lasting: UnboundedSender<StdUnixStream>,
 }
 
