@@ -128,9 +128,8 @@ impl Ledger {
         let awaited = records.iter().any(Record::is_awaited);
         let logged = |record: &&Record| !matches!(record, Record::Node(_) | Record::Damaged { .. });
         for record in &records {
-            match record {
-                Record::Node(node) => sealed::write(&self.places.state.join("node"), node)?,
-                _ => {}
+            if let Record::Node(node) = record {
+                sealed::write(&self.places.state.join("node"), node)?;
             }
         }
         if records.iter().any(|record| logged(&record)) {

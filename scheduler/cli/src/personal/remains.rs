@@ -131,6 +131,11 @@ mod tests {
         assert_eq!(pids(Search::Marked), [marked.id()]);
         let mut all = [marked.id(), inside.id(), told.id()];
         all.sort_unstable();
+        // What a process was told shows a moment after it was made.
+        let until = Instant::now() + Duration::from_secs(5);
+        while pids(Search::AnyTrace) != all && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!(pids(Search::AnyTrace), all);
         for child in [&mut marked, &mut foreign, &mut inside, &mut told] {
             child.kill().unwrap();
