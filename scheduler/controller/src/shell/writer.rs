@@ -20,7 +20,7 @@ pub(super) struct Batch {
 }
 
 enum Todo {
-    Commit(Batch),
+    Commit(Box<Batch>),
     /// Somebody waits for accounting.
     Account,
     Finish,
@@ -55,7 +55,7 @@ impl Writer {
 
     /// `false` where the thread has ended.
     pub fn write(&self, batch: Batch) -> bool {
-        self.todo.send(Todo::Commit(batch)).is_ok()
+        self.todo.send(Todo::Commit(Box::new(batch))).is_ok()
     }
 
     /// Writes what waits, closes the journal, and says how that went.
@@ -81,7 +81,7 @@ impl Work {
         loop {
             let pause = if self.journal.arrears() > 0 { ACCOUNT_AFTER } else { TEND_EVERY.min(self.disk_every) };
             match todo.recv_timeout(pause) {
-                Ok(Todo::Commit(batch)) => self.commit(batch)?,
+                Ok(Todo::Commit(batch)) => self.commit(*batch)?,
                 Ok(Todo::Account) | Err(RecvTimeoutError::Timeout) => self.journal.account()?,
                 Ok(Todo::Finish) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
