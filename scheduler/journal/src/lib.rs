@@ -1,6 +1,6 @@
 //! The journal: the durable log of events, snapshots of the state, and the accounting projected from them.
 //!
-//! What is durable when it returns: [`Journal::append`]. What a start believes: [`Journal::open`], which reads
+//! What is durable when it returns: [`Journal::commit`]; accounting may follow it. What a start believes: [`Journal::open`], which reads
 //! everything first and changes nothing where something is wrong. What people ask: [`Reader`], on connections of its
 //! own, while commits go on.
 //!

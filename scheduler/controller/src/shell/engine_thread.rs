@@ -117,7 +117,9 @@ impl Thread {
                 self.mailbox.close();
                 return self.writer.finish().map_or_else(ExitReason::Failed, |()| ExitReason::Stopped);
             }
-            let Taken { messages, gathered } = self.mailbox.take(self.sleep(), self.taken + self.pace.width() / 2);
+            // Half of it: connections have waited at the door already.
+            let opens = self.taken + self.pace.width() / 2;
+            let Taken { messages, gathered } = self.mailbox.take(self.sleep(), opens);
             if gathered {
                 self.taken = Instant::now();
                 self.pace_maker.came(messages.len(), self.taken, &self.pace);
