@@ -16,8 +16,8 @@ pub const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// A provider's call that has not answered by then has an unknown outcome, whatever becomes of it.
 pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(120);
 /// Events that accounting may be behind the log, and how long it may be where nothing more is written.
-pub const ARREARS: usize = 64;
-pub const ACCOUNT_AFTER: Duration = Duration::from_millis(20);
+pub const ARREARS: usize = 256;
+pub const ACCOUNT_AFTER: Duration = Duration::from_millis(50);
 /// How often the journal is tended.
 pub const TEND_EVERY: Duration = Duration::from_secs(1);
 /// How often the free space of the disk is looked at.

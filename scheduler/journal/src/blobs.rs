@@ -61,17 +61,11 @@ pub(crate) fn store(connection: &Connection, blob: &PreparedBlob, at: Timestamp)
     connection.prepare_cached(sql)?.execute(row).map(|_| ())
 }
 
-/// One more spec names it; `false` where it is not stored.
-pub(crate) fn name(connection: &Connection, digest: BlobDigest) -> rusqlite::Result<bool> {
-    let sql = "UPDATE blobs SET refs = refs + 1 WHERE digest = ?1";
-    connection.prepare_cached(sql)?.execute([&digest.0[..]]).map(|rows| rows == 1)
-}
-
-/// One spec less names it. It is left to the sweep even where that was the last one: a submission that has found it there
-/// may wait to be accounted for.
-pub(crate) fn unname(connection: &Connection, digest: BlobDigest) -> rusqlite::Result<()> {
-    let sql = "UPDATE blobs SET refs = refs - 1 WHERE digest = ?1";
-    connection.prepare_cached(sql)?.execute([&digest.0[..]]).map(|_| ())
+/// So many more specs name it, or fewer; `false` where it is not stored. It is left to the sweep even where that was the
+/// last one: a submission that has found it there may wait to be accounted for.
+pub(crate) fn name(connection: &Connection, digest: BlobDigest, more: i64) -> rusqlite::Result<bool> {
+    let sql = "UPDATE blobs SET refs = refs + ?2 WHERE digest = ?1";
+    connection.prepare_cached(sql)?.execute(params![&digest.0[..], more]).map(|rows| rows == 1)
 }
 
 /// Deletes blobs that were added before that time and that nothing names, while nothing waits to be accounted for; returns
@@ -142,15 +136,15 @@ mod tests {
         let [kept, swept] = ["#!/bin/sh\n", "never submitted"].map(|text| PreparedBlob::new(text.into()).unwrap());
         store(&connection, &kept, Timestamp(1)).unwrap();
         store(&connection, &swept, Timestamp(1)).unwrap();
-        assert!(name(&connection, kept.digest()).unwrap());
-        assert!(name(&connection, kept.digest()).unwrap());
-        assert!(!name(&connection, BlobDigest([7; 32])).unwrap());
+        assert!(name(&connection, kept.digest(), 1).unwrap());
+        assert!(name(&connection, kept.digest(), 1).unwrap());
+        assert!(!name(&connection, BlobDigest([7; 32]), 1).unwrap());
         assert_eq!(sweep(&connection, Timestamp(1), 10).unwrap(), 0);
         assert_eq!(sweep(&connection, Timestamp(2), 10).unwrap(), 1);
         let db = Path::new("x");
         assert_eq!(read(&connection, db, swept.digest()).unwrap(), None);
         for _ in 0..2 {
-            unname(&connection, kept.digest()).unwrap();
+            assert!(name(&connection, kept.digest(), -1).unwrap());
             assert!(read(&connection, db, kept.digest()).unwrap().is_some());
         }
         assert_eq!(sweep(&connection, Timestamp(2), 10).unwrap(), 1);

@@ -62,7 +62,7 @@ impl Journal {
             tended.jobs = over.len();
             let mut writer = self.projection.writer(&transaction, &db);
             for (key, spec) in over {
-                writer.drop_spec(spec)?;
+                writer.drop_spec(spec);
                 delete_job(&transaction, key).map_err(failed)?;
             }
             writer.finish(self.last.seq)?;

@@ -1,11 +1,11 @@
-//! The rows of jobs: read, changed, written back.
+//! The rows of jobs and of their attempts as they lie in the tables.
 
 use super::Writer;
 use super::rows::{AttemptRow, JobRow, Place};
 use super::spec::SpecId;
 use crate::seal::Seal;
 use crate::{JournalError, table};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use squall_types::ids::Run;
 use squall_types::{JobId, Timestamp, Uid};
 use std::path::Path;
@@ -60,19 +60,19 @@ pub(crate) struct StoredJob {
     sum: i64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Columns {
-    key: i64,
-    array: Option<i64>,
-    element: Option<i64>,
-    uid: i64,
-    submitted_at: i64,
-    ended_at: i64,
-    spec: i64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub key: i64,
+    pub array: Option<i64>,
+    pub element: Option<i64>,
+    pub uid: i64,
+    pub submitted_at: i64,
+    pub ended_at: i64,
+    pub spec: i64,
 }
 
 impl Columns {
-    fn seal(&self, body: &[u8]) -> u32 {
+    pub fn seal(&self, body: &[u8]) -> u32 {
         // No number of an array or element is negative.
         let optional = |value: Option<i64>| value.unwrap_or(-1);
         Seal::of("jobs")
@@ -119,7 +119,7 @@ impl StoredJob {
 }
 
 impl Job {
-    fn columns(&self) -> Columns {
+    pub(super) fn columns(&self) -> Columns {
         let (array, element) = match &self.row.place {
             Place::Single => (None, None),
             Place::Waiting { group_of, .. } => (Some(group_of.unwrap_or(self.key.job())), None),
@@ -141,57 +141,6 @@ impl Job {
 }
 
 impl Writer<'_> {
-    pub(super) fn job(&self, key: JobKey) -> Result<Option<Job>, JournalError> {
-        let read = || {
-            let mut statement = self.db.prepare_cached(select_jobs!("WHERE key = ?1"))?;
-            statement.query_row([key.0], StoredJob::read).optional()
-        };
-        let stored = read().map_err(self.failed("reading a job"))?;
-        stored.map(|stored| stored.open(self.path)).transpose()
-    }
-
-    pub(super) fn insert_job(&self, job: &Job) -> Result<(), JournalError> {
-        let body = table::encode(&job.row);
-        let columns = job.columns();
-        let sql = "INSERT INTO jobs (key, array, element, uid, submitted_at, ended_at, spec, body, sum) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        let Columns { key, array, element, uid, submitted_at, ended_at, spec } = columns;
-        let row = params![key, array, element, uid, submitted_at, ended_at, spec, body, columns.seal(&body)];
-        let insert = || self.db.prepare_cached(sql)?.execute(row);
-        insert().map(|_| ()).map_err(self.failed("storing a job"))
-    }
-
-    /// Changes a row. A job that accounting does not know (it was purged) stays unknown.
-    pub(super) fn edit_job(&self, key: JobKey, change: impl FnOnce(&mut Job)) -> Result<(), JournalError> {
-        let Some(mut job) = self.job(key)? else { return Ok(()) };
-        let before = job.columns();
-        change(&mut job);
-        let (columns, body) = (job.columns(), table::encode(&job.row));
-        let sum = columns.seal(&body);
-        let Columns { key, array, element, ended_at, spec, .. } = columns;
-        let write = || {
-            if columns == before {
-                // Indexes are left alone.
-                let sql = "UPDATE jobs SET body = ?2, sum = ?3 WHERE key = ?1";
-                return self.db.prepare_cached(sql)?.execute(params![key, body, sum]);
-            }
-            let sql = "UPDATE jobs SET array = ?2, element = ?3, ended_at = ?4, spec = ?5, body = ?6, sum = ?7 \
-                       WHERE key = ?1";
-            self.db.prepare_cached(sql)?.execute(params![key, array, element, ended_at, spec, body, sum])
-        };
-        write().map(|_| ()).map_err(self.failed("changing a job"))
-    }
-
-    /// The next free part of a job, for a group of elements.
-    pub(super) fn next_part(&self, job: JobId) -> Result<JobKey, JournalError> {
-        let read = || {
-            let mut statement = self.db.prepare_cached("SELECT max(key) FROM jobs WHERE key >= ?1 AND key < ?2")?;
-            statement.query_row([JobKey::of(job).0, JobKey::end(job).0], |row| row.get::<_, Option<i64>>(0))
-        };
-        let last = read().map_err(self.failed("reading a job"))?;
-        Ok(JobKey(last.unwrap_or(JobKey::of(job).0) + 1))
-    }
-
     pub(super) fn insert_attempt(&self, run: Run, attempt: &AttemptRow) -> Result<(), JournalError> {
         let body = table::encode(attempt);
         let sql = "INSERT OR REPLACE INTO attempts (job, attempt, body, sum) VALUES (?1, ?2, ?3, ?4)";

@@ -8,6 +8,7 @@ pub(crate) mod rows;
 mod spec;
 mod step;
 mod totals;
+mod touched;
 
 pub(crate) use job::{Job, JobKey, StoredJob, seal_attempt, select_jobs};
 pub(crate) use ledger::{StoredCharge, seal_node, seal_order};
@@ -25,10 +26,11 @@ use squall_types::agent::{ExitStatus, Usage};
 use squall_types::ids::Run;
 use squall_types::{
     Allocation, Attempt, AttemptEnd, EndState, HetPlace, IndexSet, JobId, JobKind, JobSpec, MicroUsd, NodeId,
-    PartitionName, Reason, Seq, Span, Timestamp, Uid,
+    PartitionName, Reason, Seq, Span, StepId, Timestamp, Uid,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
+use touched::Touched;
 
 const TOTALS: &str = "totals";
 
@@ -46,6 +48,7 @@ pub(crate) struct Writer<'a> {
     path: &'a Path,
     nodes: &'a mut BTreeMap<NodeId, KnownNode>,
     totals: &'a mut Totals,
+    touched: Touched,
 }
 
 impl Projection {
@@ -55,7 +58,7 @@ impl Projection {
     }
 
     pub fn writer<'a>(&'a mut self, db: &'a Connection, path: &'a Path) -> Writer<'a> {
-        Writer { db, path, nodes: &mut self.nodes, totals: &mut self.totals }
+        Writer { db, path, nodes: &mut self.nodes, totals: &mut self.totals, touched: Touched::default() }
     }
 }
 
@@ -169,8 +172,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Stores what changed besides the rows, and up to where all is accounted for; the last thing in a transaction.
-    pub fn finish(self, accounted: Seq) -> Result<(), JournalError> {
+    /// Stores what is left to be stored, and up to where all is accounted for; the last thing in a transaction.
+    ///
+    /// # Errors
+    /// As for [`write_touched`](Writer::write_touched).
+    pub fn finish(mut self, accounted: Seq) -> Result<(), JournalError> {
+        self.write_touched()?;
         let store = || {
             meta::store(self.db, TOTALS, self.totals)?;
             arrears::store(self.db, accounted)
@@ -241,7 +248,8 @@ impl Writer<'_> {
         };
         let spec_id = self.add_spec(spec)?;
         let key = JobKey::of(job);
-        self.insert_job(&Job { key, uid: spec.uid, submitted_at: at, ended_at: None, spec: spec_id, row })
+        self.insert_job(Job { key, uid: spec.uid, submitted_at: at, ended_at: None, spec: spec_id, row });
+        Ok(())
     }
 
     /// An element or a group of them gets a row of its own; the last element takes over the row in which it waited.
@@ -249,7 +257,7 @@ impl Writer<'_> {
         if job == from {
             return self.edit(from, |row| row.row.place = place);
         }
-        let Some(mut whole) = self.job(JobKey::of(from))? else { return Ok(()) };
+        let Some(mut whole) = self.job(JobKey::of(from))?.cloned() else { return Ok(()) };
         self.edit(from, |row| {
             if let Place::Waiting { indices, .. } = &mut row.row.place {
                 match &place {
@@ -259,10 +267,11 @@ impl Writer<'_> {
                 }
             }
         })?;
-        self.share_spec(whole.spec)?;
+        self.share_spec(whole.spec);
         whole.key = JobKey::of(job);
         whole.row.place = place;
-        self.insert_job(&whole)
+        self.insert_job(whole);
+        Ok(())
     }
 
     /// The elements are over; where others still wait in their record, as a row beside that of their array.
@@ -274,7 +283,7 @@ impl Writer<'_> {
         by: Option<Uid>,
         at: Timestamp,
     ) -> Result<(), JournalError> {
-        let Some(mut group) = self.job(JobKey::of(from))? else { return Ok(()) };
+        let Some(mut group) = self.job(JobKey::of(from))?.cloned() else { return Ok(()) };
         let Place::Waiting { indices: waiting, group_of } = group.row.place.clone() else { return Ok(()) };
         let (indices, never_ran) = (waiting.difference(gone), waiting.intersection(gone));
         self.totals.count_end(EndState::Cancelled, never_ran.len());
@@ -287,9 +296,10 @@ impl Writer<'_> {
             return self.edit(from, |row| *row = group);
         }
         self.edit(from, |row| row.row.place = Place::Waiting { indices, group_of })?;
-        self.share_spec(group.spec)?;
+        self.share_spec(group.spec);
         group.key = self.next_part(array)?;
-        self.insert_job(&group)
+        self.insert_job(group);
+        Ok(())
     }
 
     fn bound(
@@ -327,11 +337,23 @@ impl Writer<'_> {
     }
 
     fn part_ended(&mut self, run: Run, node: NodeId, end: &AttemptEnd) -> Result<(), JournalError> {
-        let Some(job) = self.job(JobKey::of(run.job))? else { return Ok(()) };
-        let first = job.row.grant.as_ref().is_some_and(|grant| grant.first == node);
-        match job.row.started_at {
-            Some(started_at) if job.row.batch && first && job.row.attempt == run.attempt => {
-                self.end_batch(run, &job.row, started_at, end)
+        let Some(Job { row, .. }) = self.job(JobKey::of(run.job))? else { return Ok(()) };
+        match (row.started_at, &row.grant) {
+            (Some(started_at), Some(grant)) if row.batch && grant.first == node && row.attempt == run.attempt => {
+                let script = StepRow {
+                    name: StepId::BATCH.suffix(),
+                    nodes: grant.nodes.first().cloned().into_iter().collect(),
+                    tasks: 1,
+                    cpus: grant.first_cpus,
+                    started_at,
+                    ended_at: Some(end.ended_at),
+                    ended_on: 1,
+                    exit: end.exit,
+                    usage: end.usage,
+                    end: step::why(end.cause),
+                    suspended: row.suspended,
+                };
+                self.end_batch(run, end.cause, &script)
             }
             _ => Ok(()),
         }
@@ -357,7 +379,12 @@ impl Writer<'_> {
         ended: Option<RunEnd>,
         at: Timestamp,
     ) -> Result<(), JournalError> {
-        let Some(job) = self.job(JobKey::of(id))? else { return Ok(()) };
+        let Some(JobRow { attempt, started_at, grant, suspended, .. }) = self.job(JobKey::of(id))?.map(|job| &job.row)
+        else {
+            return Ok(());
+        };
+        let (run, started_at, grant, suspended) =
+            (Run { job: id, attempt: *attempt }, *started_at, grant.clone(), *suspended);
         self.totals.requeued += 1;
         let end = match reason {
             _ if ended.is_some() => ended.map_or(EndState::Completed, |end| end.state),
@@ -365,9 +392,7 @@ impl Writer<'_> {
             _ if failure => EndState::NodeFail,
             _ => EndState::Preempted,
         };
-        let run = Run { job: id, attempt: job.row.attempt };
         let exit = ended.map(|end| end.exit).unwrap_or_default();
-        let (started_at, grant, suspended) = (job.row.started_at, job.row.grant, job.row.suspended);
         self.insert_attempt(run, &AttemptRow { end, reason, started_at, ended_at: at, grant, cost, suspended, exit })?;
         self.edit(id, |job| {
             job.row.phase = Phase::Pending;
@@ -386,9 +411,9 @@ impl Writer<'_> {
         eligible_at: Option<Timestamp>,
         time_limit: Option<Span>,
     ) -> Result<(), JournalError> {
-        let Some(before) = self.job(JobKey::of(id))? else { return Ok(()) };
+        let Some(before) = self.job(JobKey::of(id))?.map(|job| job.spec) else { return Ok(()) };
         let spec = self.add_spec(spec)?;
-        self.drop_spec(before.spec)?;
+        self.drop_spec(before);
         self.edit(id, |job| {
             job.spec = spec;
             job.row.eligible_at = eligible_at;
@@ -398,15 +423,15 @@ impl Writer<'_> {
         })
     }
 
-    fn set_phase(&self, job: JobId, phase: Phase) -> Result<(), JournalError> {
+    fn set_phase(&mut self, job: JobId, phase: Phase) -> Result<(), JournalError> {
         self.edit(job, |job| job.row.phase = phase)
     }
 
-    fn edit(&self, job: JobId, change: impl FnOnce(&mut Job)) -> Result<(), JournalError> {
+    fn edit(&mut self, job: JobId, change: impl FnOnce(&mut Job)) -> Result<(), JournalError> {
         self.edit_job(JobKey::of(job), change)
     }
 
-    fn edit_pending(&self, job: JobId, change: impl FnOnce(&mut Job)) -> Result<(), JournalError> {
+    fn edit_pending(&mut self, job: JobId, change: impl FnOnce(&mut Job)) -> Result<(), JournalError> {
         self.edit(job, |job| {
             if job.row.phase == Phase::Pending {
                 change(job);

@@ -1,7 +1,6 @@
 //! What a submission said, as accounting tells it.
 
 use super::rows::{SpecRow, Streams};
-use crate::blobs;
 use crate::project::Writer;
 use crate::seal::Seal;
 use crate::{JournalError, table};
@@ -10,7 +9,7 @@ use squall_core::views::{DEFAULT_QOS, Size};
 use squall_types::{BlobDigest, JobKind, JobSpec};
 
 /// A row of `specs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SpecId(pub i64);
 
 impl SpecRow {
@@ -57,11 +56,7 @@ impl Writer<'_> {
     /// Stores what a submission said, for one row that refers to it.
     pub(super) fn add_spec(&mut self, spec: &JobSpec) -> Result<SpecId, JournalError> {
         let row = SpecRow::of(spec);
-        for digest in row.blobs() {
-            if !blobs::name(self.db, digest).map_err(self.failed("naming a blob"))? {
-                return Err(JournalError::MissingBlob { digest });
-            }
-        }
+        row.blobs().for_each(|digest| self.name_blob(digest));
         let body = table::encode(&row);
         let insert = || {
             let sql = "INSERT INTO specs (refs, body, sum) VALUES (1, ?1, ?2)";
@@ -71,27 +66,23 @@ impl Writer<'_> {
         insert().map_err(self.failed("storing a spec"))
     }
 
-    /// One more row refers to it.
-    pub(super) fn share_spec(&mut self, id: SpecId) -> Result<(), JournalError> {
-        let share = || self.db.prepare_cached("UPDATE specs SET refs = refs + 1 WHERE id = ?1")?.execute([id.0]);
-        share().map(|_| ()).map_err(self.failed("sharing a spec"))
-    }
-
-    /// One row less refers to it: with the last, it goes, and its blobs with it.
-    pub(crate) fn drop_spec(&mut self, id: SpecId) -> Result<(), JournalError> {
-        let unshare = || {
-            self.db.prepare_cached("UPDATE specs SET refs = refs - 1 WHERE id = ?1")?.execute([id.0])?;
+    /// Counts the rows that refer to it. With the last one it goes, and its blobs with it.
+    pub(super) fn count_spec(&mut self, id: SpecId, more: i64) -> Result<(), JournalError> {
+        let count = || {
+            let sql = "UPDATE specs SET refs = refs + ?2 WHERE id = ?1";
+            self.db.prepare_cached(sql)?.execute([id.0, more])?;
+            if more >= 0 {
+                return Ok(false);
+            }
             let mut unused = self.db.prepare_cached("SELECT count(*) FROM specs WHERE id = ?1 AND refs <= 0")?;
-            unused.query_row([id.0], |row| row.get::<_, i64>(0))
+            unused.query_row([id.0], |row| Ok(row.get::<_, i64>(0)? > 0))
         };
-        if unshare().map_err(self.failed("dropping a spec"))? == 0 {
+        if !count().map_err(self.failed("counting a spec"))? {
             return Ok(());
         }
         let row = load(self.db, self.path, id)?;
-        let delete = || {
-            row.blobs().try_for_each(|digest| blobs::unname(self.db, digest))?;
-            self.db.prepare_cached("DELETE FROM specs WHERE id = ?1")?.execute([id.0])
-        };
+        row.blobs().for_each(|digest| self.unname_blob(digest));
+        let delete = || self.db.prepare_cached("DELETE FROM specs WHERE id = ?1")?.execute([id.0]);
         delete().map(|_| ()).map_err(self.failed("dropping a spec"))
     }
 }

@@ -1,13 +1,13 @@
 //! The rows of steps: what ran inside an attempt, and what its nodes said of its end.
 
 use super::Writer;
-use super::rows::{JobRow, StepRow};
+use super::rows::StepRow;
 use crate::seal::Seal;
 use crate::{JournalError, table};
 use rusqlite::{OptionalExtension, params};
 use squall_types::agent::{EndCause, ExitStatus, StepEnd, Usage};
 use squall_types::ids::Run;
-use squall_types::{AttemptEnd, EndState, NodeId, Span, StepId, Timestamp};
+use squall_types::{EndState, NodeId, Span, StepId, Timestamp};
 
 impl Writer<'_> {
     pub(super) fn start_step(&mut self, run: Run, id: StepId, step: &StepRow) -> Result<(), JournalError> {
@@ -47,39 +47,12 @@ impl Writer<'_> {
     }
 
     /// The script of a job is its first step; its node told of it with the end of the attempt.
-    pub(super) fn end_batch(
-        &mut self,
-        run: Run,
-        job: &JobRow,
-        started_at: Timestamp,
-        end: &AttemptEnd,
-    ) -> Result<(), JournalError> {
-        let Some(grant) = &job.grant else { return Ok(()) };
-        if end.cause == EndCause::NeverRan || self.step(run, StepId::BATCH)?.is_some() {
+    pub(super) fn end_batch(&mut self, run: Run, cause: EndCause, script: &StepRow) -> Result<(), JournalError> {
+        if cause == EndCause::NeverRan || self.step(run, StepId::BATCH)?.is_some() {
             return Ok(());
         }
-        let step = StepRow {
-            name: StepId::BATCH.suffix(),
-            nodes: grant.nodes.first().cloned().into_iter().collect(),
-            tasks: 1,
-            cpus: grant.first_cpus,
-            started_at,
-            ended_at: Some(end.ended_at),
-            ended_on: 1,
-            exit: end.exit,
-            usage: end.usage,
-            end: match end.cause {
-                EndCause::Exited | EndCause::NeverRan => None,
-                EndCause::Stopped => Some(EndState::Cancelled),
-                EndCause::TimeLimit => Some(EndState::Timeout),
-                EndCause::OutOfMemory => Some(EndState::OutOfMemory),
-                EndCause::LaunchFailed => Some(EndState::Failed),
-                EndCause::Lost => Some(EndState::NodeFail),
-            },
-            suspended: job.suspended,
-        };
         self.totals.steps += 1;
-        self.put_step(run, StepId::BATCH, &step)
+        self.put_step(run, StepId::BATCH, script)
     }
 
     /// Steps that are not over were suspended with their job.
@@ -123,6 +96,18 @@ impl Writer<'_> {
 
 pub(crate) fn seal(run: Run, id: StepId, body: &[u8]) -> u32 {
     Seal::of("steps").int(run.job.0.into()).int(run.attempt.0.into()).int(id.0.into()).bytes(body).end()
+}
+
+/// Where something but the exit status decides how a step ended.
+pub(super) fn why(cause: EndCause) -> Option<EndState> {
+    match cause {
+        EndCause::Exited | EndCause::NeverRan => None,
+        EndCause::Stopped => Some(EndState::Cancelled),
+        EndCause::TimeLimit => Some(EndState::Timeout),
+        EndCause::OutOfMemory => Some(EndState::OutOfMemory),
+        EndCause::LaunchFailed => Some(EndState::Failed),
+        EndCause::Lost => Some(EndState::NodeFail),
+    }
 }
 
 /// A signal is worse than any code, a higher code worse than a lower one.
