@@ -3,7 +3,7 @@
 //! Commands come for one call and are gone. What HTTP/2 says before the first call, settings and windows and their
 //! acknowledgements, costs both sides more than the call; HTTP/1.1 begins with it. Whoever makes thousands of calls has
 //! them all on one connection of HTTP/2. Which of the two it is, servers on Unix sockets see by the first bytes
-//! ([`crate::server::local_builder`]).
+//! ([`crate::server::by_length`]); those of an agent serve both alike ([`crate::server::local_builder`]).
 
 use crate::connect::Target;
 use crate::failure::ClientError;

@@ -4,10 +4,10 @@
 
 mod client_api;
 mod forward;
-mod lasting;
 mod listen;
 mod node_api;
 mod provisioner_api;
+mod socket;
 mod step_api;
 mod tls;
 
@@ -16,10 +16,10 @@ pub use crate::failure::{Broken, Failure};
 pub use crate::page::Parts;
 pub use client_api::{ClientApi, client_service};
 pub use forward::Forward;
-pub use lasting::{Brief, Lasting, by_length};
 pub use listen::{LocalServer, bind_unix, builder, local_builder};
 pub use node_api::{NodeApi, node_service};
 pub use provisioner_api::{ProvisionerApi, provisioner_service};
+pub use socket::{Entrance, Lasting, by_length};
 pub use step_api::{StepApi, step_service};
 pub use tls::{BadCertificate, ServerTls, accept_tls};
 

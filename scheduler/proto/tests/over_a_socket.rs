@@ -3,13 +3,13 @@
 
 mod servers;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream};
 use servers::{Answers, job_view, refusal, serve};
 use squall_proto::client::Client;
 use squall_proto::connect::Target;
 use squall_proto::limits::PAGE_ITEMS;
 use squall_proto::node_client::NodeClient;
-use squall_proto::server::{Forward, UnixPeer, bind_unix, by_length, client_service, local_builder};
+use squall_proto::server::{Forward, Lasting, UnixPeer, bind_unix, by_length, client_service, local_builder};
 use squall_proto::step_client::StepClient;
 use squall_proto::{ClientError, VERSION, gather};
 use squall_types::agent::*;
@@ -25,6 +25,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+
+/// Too many open files.
+const EMFILE: i32 = 24;
 
 struct Place {
     folder: TempDir,
@@ -376,33 +379,66 @@ async fn a_script_above_the_limit_is_refused_in_words() {
     assert!(client.summary().await.is_ok());
 }
 
+/// Serves brief connections of a listener, with answers of a controller without jobs; the others are returned.
+fn entrance(listener: impl Stream<Item = std::io::Result<UnixStream>> + Send + Unpin + 'static) -> Lasting {
+    let (entrance, lasting) = by_length();
+    let service = client_service(Arc::new(Answers { jobs: 0 }));
+    tokio::spawn(async move { entrance.serve(listener, service).await });
+    lasting
+}
+
 #[tokio::test]
 async fn a_connection_goes_where_its_kind_is_served_once_something_is_said_on_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ctl.sock");
-    let (mut brief, mut lasting) = by_length(bind_unix(&path, 0o600).await.unwrap());
-    let sorted = tokio::spawn(async move {
-        let mut words = Vec::new();
-        while let Some(Ok(mut stream)) = brief.next().await {
-            let mut said = String::new();
-            stream.read_to_string(&mut said).await.unwrap();
-            words.push(said);
-            if words.len() == 4 {
-                return words;
-            }
-        }
-        panic!("the listener ended");
-    });
+    let mut lasting = entrance(bind_unix(&path, 0o600).await.unwrap());
     // Nothing is said here while others come and go.
     let _silent = UnixStream::connect(&path).await.unwrap();
-    for words in ["POST / HTTP/1.1", "PRI * HTTP/2.0", "P", "PUT / HTTP/1.1", ""] {
+    for (words, answer) in [
+        ("POST / HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 "),
+        ("PUT / HTTP/1.1\r\nconnection: close\r\n\r\n", "HTTP/1.1 "),
+        ("P", ""),
+        ("", ""),
+    ] {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         stream.write_all(words.as_bytes()).await.unwrap();
+        if answer.is_empty() {
+            stream.shutdown().await.unwrap();
+        }
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with(answer), "{words}: {said}");
     }
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0").await.unwrap();
+    drop(stream);
     let mut said = String::new();
     lasting.next().await.unwrap().unwrap().read_to_string(&mut said).await.unwrap();
     assert_eq!(said, "PRI * HTTP/2.0");
-    let mut brief = tokio::time::timeout(Duration::from_secs(10), sorted).await.unwrap().unwrap();
-    brief.sort();
-    assert_eq!(brief, ["", "P", "POST / HTTP/1.1", "PUT / HTTP/1.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_holds_a_connection_for_half_a_minute_at_most() {
+    for words in ["", "P", "POST / HT"] {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let _lasting = entrance(stream::iter([Ok(server)]).chain(stream::pending()));
+        client.write_all(words.as_bytes()).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.unwrap();
+        assert!((29..=31).contains(&begun.elapsed().as_secs()), "{words}: {:?}", begun.elapsed());
+    }
+}
+
+/// Where the process has no file descriptors left, the next try fails as well until something else ends.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_fails_is_asked_again_after_a_pause() {
+    let (client, server) = UnixStream::pair().unwrap();
+    let begun = tokio::time::Instant::now();
+    let failing = (0..50).map(|_| Err(std::io::Error::from_raw_os_error(EMFILE)));
+    let mut lasting = entrance(stream::iter(failing.chain([Ok(server)])).chain(stream::pending()));
+    client.writable().await.unwrap();
+    client.try_write(b"PRI").unwrap();
+    assert!(lasting.next().await.unwrap().is_ok());
+    assert!((900..1_500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }

@@ -8,7 +8,7 @@ use crate::pace::Pace;
 use crate::rpc::Service;
 use crate::settings::{ControllerSettings, socket_mode};
 use squall_proto::server::{
-    Lasting, ServerTls, accept_tls, bind_unix, builder, by_length, client_service, local_builder, node_service,
+    Lasting, ServerTls, accept_tls, bind_unix, builder, by_length, client_service, node_service,
 };
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,11 +89,10 @@ async fn serve_local(
         runtime.block_on(async move {
             match bind_unix(&socket, mode).await {
                 Ok(incoming) => {
-                    let (brief, lasting) = by_length(Door::new(incoming, pace));
+                    let (entrance, lasting) = by_length();
                     drop(listening.send(Ok(lasting)));
-                    let server = local_builder().add_service(client_service(service));
                     tokio::select! {
-                        served = server.serve_with_incoming(brief) => ended(served),
+                        () = entrance.serve(Door::new(incoming, pace), client_service(service)) => {}
                         () = stop => {}
                     }
                 }

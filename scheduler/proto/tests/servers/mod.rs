@@ -265,14 +265,16 @@ impl StepApi for Answers {
 
 /// Serves everything on a socket.
 pub async fn serve(path: &Path, answers: Answers) -> tokio::task::JoinHandle<()> {
-    let (brief, lasting) = by_length(bind_unix(path, 0o600).await.unwrap());
+    let incoming = bind_unix(path, 0o600).await.unwrap();
+    let (entrance, lasting) = by_length();
     let answers = Arc::new(answers);
-    let commands = local_builder().add_service(client_service(answers.clone()));
+    let commands = client_service(answers.clone());
     let programs = builder()
         .add_service(client_service(answers.clone()))
         .add_service(node_service(answers.clone()))
         .add_service(step_service(answers));
     tokio::spawn(async move {
-        tokio::try_join!(commands.serve_with_incoming(brief), programs.serve_with_incoming(lasting)).unwrap();
+        let (_, served) = tokio::join!(entrance.serve(incoming, commands), programs.serve_with_incoming(lasting));
+        served.unwrap();
     })
 }
