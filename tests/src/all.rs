@@ -9,6 +9,7 @@ mod demo;
 mod login;
 mod mail;
 mod personal;
+mod readiness;
 mod rules;
 mod stage;
 mod trace;

@@ -13,6 +13,7 @@ use squall_core::event::Event;
 use squall_types::Seq;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 const ACCOUNTED: &str = "accounted";
 /// Records that a start accounts for in one transaction.
@@ -56,18 +57,23 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until everything is accounted for that is on disk now.
-    pub fn caught_up(&self) {
+    /// Waits until everything is accounted for that is on disk now. Where that takes longer than `patience`, the error is
+    /// the number of records that are not.
+    pub fn caught_up(&self, patience: Duration) -> Result<(), u64> {
         let mut state = self.state();
-        let recorded = state.recorded;
+        let (recorded, begun) = (state.recorded, Instant::now());
         while state.accounted < recorded && !state.over {
+            let Some(left) = patience.checked_sub(begun.elapsed()) else {
+                return Err(recorded.0 - state.accounted.0);
+            };
             if !std::mem::replace(&mut state.asked, true)
                 && let Some(ask) = &state.ask
             {
                 ask();
             }
-            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        Ok(())
     }
 
     fn set(&self, recorded: Seq, accounted: Seq) {
@@ -177,5 +183,27 @@ fn place(connection: &Connection, db: &Path, head: &Head) -> Result<Position, Jo
         seq => records::position_of(connection, db, seq)?.ok_or_else(|| {
             JournalError::damaged(db, format!("its accounting ends at record {seq}, which is not there"))
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn who_waits_for_accounting_asks_once_and_gives_up_where_nobody_accounts() {
+        let progress = Progress::default();
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = asked.clone();
+        progress.state().ask = Some(Box::new(move || _ = counted.fetch_add(1, Ordering::Relaxed)));
+        progress.set(Seq(7), Seq(7));
+        assert_eq!(progress.caught_up(Duration::ZERO), Ok(()));
+        progress.set(Seq(9), Seq(7));
+        assert_eq!(progress.caught_up(Duration::from_millis(30)), Err(2));
+        assert_eq!(progress.caught_up(Duration::ZERO), Err(2));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        progress.set(Seq(9), Seq(9));
+        assert_eq!(progress.caught_up(Duration::ZERO), Ok(()));
     }
 }

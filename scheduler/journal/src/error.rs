@@ -1,5 +1,6 @@
 //! Why the journal refuses or fails: one variant for each thing that its caller does differently.
 
+use crate::options::ACCOUNT_PATIENCE;
 use squall_types::{BlobDigest, Epoch, Seq};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,13 @@ pub enum JournalError {
     /// An event names a script or environment that is neither stored nor part of the commit.
     #[error("a job names the blob {digest}, which is neither stored nor part of the same commit")]
     MissingBlob { digest: BlobDigest },
+
+    /// Who asks accounting has waited long enough for it.
+    #[error(
+        "accounting is {records} records behind, and has been for {} s; see whether the disk of {dir} answers",
+        ACCOUNT_PATIENCE.as_secs(), dir = dir.display()
+    )]
+    Behind { records: u64, dir: PathBuf },
 
     /// A question that cannot be answered, for example an unknown page.
     #[error("{0}")]

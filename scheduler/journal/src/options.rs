@@ -1,6 +1,7 @@
 //! What can be configured, and every limit of this crate.
 
 use squall_types::Span;
+use std::time::Duration;
 
 /// Records, jobs or ledger rows that one maintenance step deletes at most, so that a commit never waits long.
 pub const TEND_CHUNK: u32 = 500;
@@ -34,6 +35,8 @@ pub const CHECK_ALL_BYTES: u64 = 64 << 20;
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// How far the epoch of a restored backup jumps: above every epoch that agents can have seen since.
 pub const RESTORE_EPOCH_GAP: u64 = 1_000_000;
+/// How long who asks accounting waits until it is where the log is: it takes milliseconds, except on a disk that hangs.
+pub const ACCOUNT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection waits for a lock of another one.
 pub const BUSY_TIMEOUT_MILLIS: u64 = 10_000;
 /// Pages that a backup copies at a time.

@@ -1,7 +1,7 @@
 //! Questions: a small pool of connections that only read, each answer from one moment of the log.
 
 use crate::arrears::Progress;
-use crate::options::StorageKind;
+use crate::options::{ACCOUNT_PATIENCE, StorageKind};
 use crate::project::{Totals, load_totals};
 use crate::schema::{Location, has_tables};
 use crate::{JournalError, blobs, query};
@@ -123,7 +123,8 @@ impl Reader {
 
     /// The same, once everything is accounted for that is on disk now.
     fn with_all<R>(&self, ask: impl FnOnce(&Connection, &Path) -> Result<R, JournalError>) -> Result<R, JournalError> {
-        self.pool.progress.caught_up();
+        let caught_up = self.pool.progress.caught_up(ACCOUNT_PATIENCE);
+        caught_up.map_err(|records| JournalError::Behind { records, dir: self.pool.location.dir.clone() })?;
         self.with(ask)
     }
 
