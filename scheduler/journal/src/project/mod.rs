@@ -26,7 +26,7 @@ use squall_types::agent::{ExitStatus, Usage};
 use squall_types::ids::Run;
 use squall_types::{
     Allocation, Attempt, AttemptEnd, EndState, HetPlace, IndexSet, JobId, JobKind, JobSpec, MicroUsd, NodeId,
-    PartitionName, Reason, Seq, Span, StepId, Timestamp, Uid,
+    PartitionName, Reason, Seq, Span, Timestamp, Uid,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -340,19 +340,7 @@ impl Writer<'_> {
         let Some(Job { row, .. }) = self.job(JobKey::of(run.job))? else { return Ok(()) };
         match (row.started_at, &row.grant) {
             (Some(started_at), Some(grant)) if row.batch && grant.first == node && row.attempt == run.attempt => {
-                let script = StepRow {
-                    name: StepId::BATCH.suffix(),
-                    nodes: grant.nodes.first().cloned().into_iter().collect(),
-                    tasks: 1,
-                    cpus: grant.first_cpus,
-                    started_at,
-                    ended_at: Some(end.ended_at),
-                    ended_on: 1,
-                    exit: end.exit,
-                    usage: end.usage,
-                    end: step::why(end.cause),
-                    suspended: row.suspended,
-                };
+                let script = StepRow::of_script(row, grant, started_at, end);
                 self.end_batch(run, end.cause, &script)
             }
             _ => Ok(()),

@@ -1,13 +1,32 @@
 //! The rows of steps: what ran inside an attempt, and what its nodes said of its end.
 
 use super::Writer;
-use super::rows::StepRow;
+use super::rows::{Grant, JobRow, StepRow};
 use crate::seal::Seal;
 use crate::{JournalError, table};
 use rusqlite::{OptionalExtension, params};
 use squall_types::agent::{EndCause, ExitStatus, StepEnd, Usage};
 use squall_types::ids::Run;
-use squall_types::{EndState, NodeId, Span, StepId, Timestamp};
+use squall_types::{AttemptEnd, EndState, NodeId, Span, StepId, Timestamp};
+
+impl StepRow {
+    /// The script of an attempt, with what its node told of the attempt's end.
+    pub(super) fn of_script(job: &JobRow, grant: &Grant, started_at: Timestamp, end: &AttemptEnd) -> StepRow {
+        StepRow {
+            name: StepId::BATCH.suffix(),
+            nodes: grant.nodes.first().cloned().into_iter().collect(),
+            tasks: 1,
+            cpus: grant.first_cpus,
+            started_at,
+            ended_at: Some(end.ended_at),
+            ended_on: 1,
+            exit: end.exit,
+            usage: end.usage,
+            end: why(end.cause),
+            suspended: job.suspended,
+        }
+    }
+}
 
 impl Writer<'_> {
     pub(super) fn start_step(&mut self, run: Run, id: StepId, step: &StepRow) -> Result<(), JournalError> {
@@ -99,7 +118,7 @@ pub(crate) fn seal(run: Run, id: StepId, body: &[u8]) -> u32 {
 }
 
 /// Where something but the exit status decides how a step ended.
-pub(super) fn why(cause: EndCause) -> Option<EndState> {
+fn why(cause: EndCause) -> Option<EndState> {
     match cause {
         EndCause::Exited | EndCause::NeverRan => None,
         EndCause::Stopped => Some(EndState::Cancelled),
