@@ -66,7 +66,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         write!(invocation.out, "{}", format.headings(|field| field.heading))?;
     }
     for job in &jobs {
-        write!(invocation.out, "{}", format.line(|field| Shown { text: (field.value)(job), whole: false }))?;
+        write!(invocation.out, "{}", format.line(|field| Shown { text: (field.value)(job).into(), whole: false }))?;
     }
     Ok(0)
 }

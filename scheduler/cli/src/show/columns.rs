@@ -36,7 +36,7 @@ impl Layout {
     fn put(&self, text: &str, cut: bool, line: &mut String) {
         let text = escaped(text);
         match self.width {
-            None => line.push_str(&text),
+            None => append(&text, line),
             Some(width) => {
                 let width = width.min(MAX_WIDTH);
                 let length = if text.is_ascii() { text.len() } else { text.chars().count() };
@@ -46,12 +46,21 @@ impl Layout {
                 }
                 let cut_at = || text.char_indices().nth(width).map_or(text.len(), |(at, _)| at);
                 let end = if cut && length > width { cut_at() } else { text.len() };
-                line.push_str(&text[..end]);
+                append(&text[..end], line);
                 if self.side == Side::Left {
                     line.extend(std::iter::repeat_n(' ', pad));
                 }
             }
         }
-        line.push_str(&self.suffix);
+        append(&self.suffix, line);
+    }
+}
+
+/// Letters, where they are as few as in most fields: to begin copying a block costs more than eight of them.
+fn append(text: &str, line: &mut String) {
+    if text.len() > 8 {
+        line.push_str(text);
+    } else {
+        line.extend(text.chars());
     }
 }

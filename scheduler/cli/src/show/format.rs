@@ -1,14 +1,15 @@
 //! Format strings: `%[.][width]letter` and `name[:[.][width]]`, as `squeue` and `sinfo` read them.
 
 use super::columns::{Layout, MAX_WIDTH, Side};
+use std::borrow::Cow;
 
 /// How wide a field of `-O` is that says no width.
 pub const NAMED_WIDTH: usize = 20;
 
 /// The text of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    pub text: String,
+pub struct Shown<'a> {
+    pub text: Cow<'a, str>,
     /// Slurm never cuts some fields, however narrow they are.
     pub whole: bool,
 }
@@ -102,18 +103,18 @@ impl<F> Format<F> {
 
     /// The line of headings.
     pub fn headings(&self, text: impl Fn(&'static F) -> &'static str) -> String {
-        self.line(|field| Shown { text: text(field).to_owned(), whole: false })
+        self.line(|field| Shown { text: text(field).into(), whole: false })
     }
 
     /// One line; `text` says what a field shows.
-    pub fn line(&self, text: impl Fn(&'static F) -> Shown) -> String {
+    pub fn line<'a>(&self, text: impl Fn(&'static F) -> Shown<'a>) -> String {
         let mut line = String::new();
         self.write(text, &mut line);
         line
     }
 
     /// Appends one line.
-    pub fn write(&self, text: impl Fn(&'static F) -> Shown, line: &mut String) {
+    pub fn write<'a>(&self, text: impl Fn(&'static F) -> Shown<'a>, line: &mut String) {
         line.push_str(&self.prefix);
         for part in &self.parts {
             match part {

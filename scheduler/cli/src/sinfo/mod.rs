@@ -88,8 +88,8 @@ fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> 
     Ok(0)
 }
 
-fn shown(field: &Field, row: &Row<'_>) -> Shown {
-    Shown { text: (field.value)(row), whole: matches!(field.letter, Some('l' | 'L' | 'N')) }
+fn shown(field: &Field, row: &Row<'_>) -> Shown<'static> {
+    Shown { text: (field.value)(row).into(), whole: matches!(field.letter, Some('l' | 'L' | 'N')) }
 }
 
 /// Which partitions and nodes are asked for.

@@ -77,9 +77,6 @@ impl Row<'_> {
         if self.noconvert { size::mib_unconverted(each) } else { size::mib(each) }
     }
 
-    pub fn reason(&self) -> String {
-        self.job.reason.word().to_owned()
-    }
 
     pub fn first_host(&self) -> String {
         self.job.nodes.first().map_or_else(|| "n/a".to_owned(), |node| node.to_string())
@@ -90,7 +87,7 @@ impl Row<'_> {
         use EndState::{Deadline, Failed, OutOfMemory, Timeout};
         match self.job.state {
             JobState::Pending | JobState::Ended(Failed | Timeout | OutOfMemory | Deadline) => {
-                format!("({})", self.reason())
+                ["(", self.job.reason.word(), ")"].concat()
             }
             _ => ids::nodes(&self.job.nodes),
         }

@@ -113,7 +113,7 @@ fn key<'a>(row: &'a Row<'_>, letter: char) -> Key<'a> {
         'U' => Key::Number(i64::from(job.uid.0)),
         'V' => moment(Some(job.submitted_at)),
         'y' => Key::Number(i64::from(job.nice)),
-        _ => Key::Text(by_letter(letter).map(|field| field.text(row)).unwrap_or_default().into()),
+        _ => Key::Text(by_letter(letter).map(|field| field.text(row)).unwrap_or_default()),
     }
 }
 
