@@ -10,6 +10,7 @@ const PROTO_FILES: [&str; 4] = [
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(PROTO_FILES, ["proto"])?;
-    tonic_prost_build::configure().btree_map(".").emit_rerun_if_changed(false).compile_fds(descriptors)?;
+    let builder = tonic_prost_build::configure().btree_map(".").codec_path("crate::codec::Codec");
+    builder.emit_rerun_if_changed(false).compile_fds(descriptors)?;
     Ok(())
 }

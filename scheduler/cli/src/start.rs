@@ -21,6 +21,9 @@ use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Bytes of a listing that are written at once: each write may wake whoever reads.
+const OUTPUT: usize = 32 << 10;
+
 /// Runs what the words ask for, the command's name first.
 pub fn main(words: Vec<OsString>) -> ExitCode {
     match dispatch::behind_squall(&words).and_then(embedded::daemon) {
@@ -50,7 +53,7 @@ fn perform(words: Vec<OsString>, own: Own) -> ExitCode {
         Ok(called) => called,
         Err(failure) => return ended(&mut err, Command::Squall, &failure),
     };
-    let mut out = BufWriter::new(std::io::stdout());
+    let mut out = BufWriter::with_capacity(OUTPUT, std::io::stdout());
     let code = run(command, arguments, own, &mut out, &mut err);
     // Whoever reads may be gone; the work is done all the same.
     let flushed = out.flush().map_err(Failure::from);

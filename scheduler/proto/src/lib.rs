@@ -10,6 +10,7 @@
 mod carrier;
 mod channel;
 pub mod client;
+mod codec;
 pub mod connect;
 mod convert;
 pub mod credential;
