@@ -61,6 +61,6 @@ fn append(text: &str, line: &mut String) {
     if text.len() > 8 {
         line.push_str(text);
     } else {
-        line.extend(text.chars());
+        text.chars().for_each(|letter| line.push(letter));
     }
 }

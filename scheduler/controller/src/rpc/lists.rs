@@ -4,13 +4,9 @@ use super::Service;
 use crate::limits::{CHUNK, CHUNKS_AHEAD, SLOW_READER};
 use futures_util::StreamExt;
 use squall_proto::server::{Failure, Parts};
-use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
-
-/// How often a full queue is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Service {
     /// Walks over the state on a thread that may take its time. A reader who stops reading is given up.
@@ -22,6 +18,7 @@ impl Service {
         let permit = self.queries.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Failure::Standby("the controller is stopping".to_owned()))?;
         let (parts, reader) = mpsc::channel(CHUNKS_AHEAD);
+        let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut chunk = Vec::with_capacity(CHUNK);
@@ -30,12 +27,12 @@ impl Service {
                 chunk.push(item);
                 if chunk.len() == CHUNK {
                     let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
-                    lost = !deliver(&parts, full);
+                    lost = !deliver(&runtime, &parts, full);
                 }
                 !lost
             });
             if !lost && !chunk.is_empty() {
-                deliver(&parts, chunk);
+                deliver(&runtime, &parts, chunk);
             }
         });
         Ok(ReceiverStream::new(reader).boxed())
@@ -58,18 +55,8 @@ impl Service {
 }
 
 /// `false` where the reader is gone or does not read.
-fn deliver<T>(parts: &mpsc::Sender<Result<Vec<T>, Failure>>, chunk: Vec<T>) -> bool {
-    let deadline = Instant::now() + SLOW_READER;
-    let mut part = Ok(chunk);
-    loop {
-        part = match parts.try_send(part) {
-            Ok(()) => return true,
-            Err(TrySendError::Closed(_)) => return false,
-            Err(TrySendError::Full(_)) if Instant::now() >= deadline => return false,
-            Err(TrySendError::Full(part)) => part,
-        };
-        std::thread::sleep(LOOK_AGAIN);
-    }
+fn deliver<T>(runtime: &Handle, parts: &mpsc::Sender<Result<Vec<T>, Failure>>, chunk: Vec<T>) -> bool {
+    runtime.block_on(parts.send_timeout(Ok(chunk), SLOW_READER)).is_ok()
 }
 
 /// A short list as it is.
