@@ -17,6 +17,7 @@ pub struct Meters {
     alerts: AtomicU64,
     revived: AtomicU64,
     reloads: AtomicU64,
+    failed_accepts: AtomicU64,
     /// At which the engine takes what comes.
     pub(crate) pace: Arc<Pace>,
     providers: Mutex<BTreeMap<PoolName, Arc<Meter>>>,
@@ -63,6 +64,15 @@ impl Meters {
 
     pub fn reloads(&self) -> u64 {
         self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// A connection could not be taken from the system.
+    pub fn failed_accept(&self) {
+        self.failed_accepts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn failed_accepts(&self) -> u64 {
+        self.failed_accepts.load(Ordering::Relaxed)
     }
 
     /// The meter of a pool's provisioner, the same as long as the process lives.

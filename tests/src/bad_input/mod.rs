@@ -1,6 +1,7 @@
 //! What should not have come: each gets a clear error and an exit code, and nothing that was accepted is lost by it.
 
 mod configuration;
+mod crowd;
 mod seconds;
 mod submissions;
 mod versions;

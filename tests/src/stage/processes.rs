@@ -24,6 +24,10 @@ impl Process {
             || (named("/squall") && second.is_some_and(|word| word == "agent") && is_run(self.words.get(2)))
     }
 
+    pub fn is_controller(&self) -> bool {
+        self.words.first().is_some_and(|word| word.ends_with("/squallctld"))
+    }
+
     /// The value behind an option.
     pub fn option(&self, name: &str) -> Option<&str> {
         let at = self.words.iter().position(|word| word == name)?;

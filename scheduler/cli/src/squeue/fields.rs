@@ -134,7 +134,9 @@ pub static FIELDS: &[Field] = &[
     field('m', "MinMemory", "MIN_MEMORY", |row| row.memory_per_node().into()),
     field('n', "ReqNodes", "REQ_NODES", |row| row.job.req_nodes.as_str().into()),
     field('o', "Command", "COMMAND", |row| null(&row.job.command)),
-    field('p', "Priority", "PRIORITY", |row| format!("{:.14}", f64::from(row.job.priority) / f64::from(u32::MAX)).into()),
+    field('p', "Priority", "PRIORITY", |row| {
+        format!("{:.14}", f64::from(row.job.priority) / f64::from(u32::MAX)).into()
+    }),
     field('q', "QOS", "QOS", |row| null(&row.job.qos)),
     field('r', "Reason", "REASON", |row| row.job.reason.word().into()),
     field('s', "SelectJobInfo", "", nothing),

@@ -77,7 +77,6 @@ impl Row<'_> {
         if self.noconvert { size::mib_unconverted(each) } else { size::mib(each) }
     }
 
-
     pub fn first_host(&self) -> String {
         self.job.nodes.first().map_or_else(|| "n/a".to_owned(), |node| node.to_string())
     }

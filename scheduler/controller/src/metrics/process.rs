@@ -14,6 +14,11 @@ pub(super) fn write(out: &mut Families, meters: &Meters) {
         ("squall_joins_refused_total", "Machines that were not let in.", meters.refused_joins()),
         ("squall_alerts_total", "Alerts that an operator should have seen.", meters.alerts()),
         ("squall_agents_revived_total", "Local agents that died and were started again.", meters.revived()),
+        (
+            "squall_accept_failures_total",
+            "Times that the Unix socket could not take a connection: no file descriptors or no memory.",
+            meters.failed_accepts(),
+        ),
         ("squall_reloads_total", "Configurations that were read again and hold.", meters.reloads()),
     ];
     for (name, help, value) in counters {

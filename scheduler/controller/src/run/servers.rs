@@ -4,9 +4,11 @@ use super::RunError;
 use super::address::Addresses;
 use super::door::Door;
 use crate::identity::{Authority, SERVER_LIFETIME};
+use crate::meters::Meters;
 use crate::pace::Pace;
 use crate::rpc::Service;
 use crate::settings::{ControllerSettings, socket_mode};
+use futures_util::{Stream, StreamExt};
 use squall_proto::server::{
     Lasting, ServerTls, accept_tls, bind_unix, builder, by_length, client_service, node_service,
 };
@@ -91,6 +93,7 @@ async fn serve_local(
                 Ok(incoming) => {
                     let (entrance, lasting) = by_length();
                     drop(listening.send(Ok(lasting)));
+                    let incoming = watched(incoming, service.meters.clone());
                     tokio::select! {
                         () = entrance.serve(Door::new(incoming, pace), client_service(service)) => {}
                         () = stop => {}
@@ -103,6 +106,20 @@ async fn serve_local(
         runtime.shutdown_background();
     })?;
     bound.await.unwrap_or_else(|_| Err(io::Error::other("its thread ended")))
+}
+
+/// Counts connections that could not be taken, and tells of the first in a row: the next ones fail for the same reason.
+fn watched<T>(incoming: impl Stream<Item = io::Result<T>>, meters: Arc<Meters>) -> impl Stream<Item = io::Result<T>> {
+    let mut failing = false;
+    incoming.inspect(move |come| {
+        if let Err(error) = come {
+            meters.failed_accept();
+            if !failing {
+                tracing::error!(%error, "no connection can be taken on the socket: clients wait");
+            }
+        }
+        failing = come.is_err();
+    })
 }
 
 async fn asked(mut stopped: watch::Receiver<bool>) {
