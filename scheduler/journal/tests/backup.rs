@@ -164,6 +164,16 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Somebody else takes all but so many bytes.
+    fn leave(&self, bytes: u64) {
+        let stat = nix::sys::statvfs::statvfs(self.0.path()).unwrap();
+        let taken = (stat.blocks_available() * stat.fragment_size()).saturating_sub(bytes);
+        let file = std::fs::File::create(self.0.path().join("others")).unwrap();
+        nix::fcntl::posix_fallocate(&file, 0, taken as i64).unwrap();
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount").arg(self.0.path()).status();
@@ -172,9 +182,23 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_is_told_before_and_survived_after() {
-    let Some(disk) = SmallDisk::new(6 << 20) else { return };
+    survives_a_full_disk(512 << 10, None);
+}
+
+/// What a controller dies with that was killed on a full disk: a log that accounting is behind.
+#[test]
+fn a_full_disk_is_survived_with_records_that_nobody_accounted_for() {
+    for arrears in [256, 20_000] {
+        survives_a_full_disk(Options::default().ballast_bytes, Some(arrears));
+    }
+}
+
+/// `behind`: accounting follows once it is so many events behind.
+fn survives_a_full_disk(ballast_bytes: u64, behind: Option<usize>) {
+    // The ballast is laid in where it is a small part of the disk.
+    let Some(disk) = SmallDisk::new(12 * ballast_bytes) else { return };
     let dir = disk.0.path().join("state");
-    let options = Options { reserve_bytes: 1 << 20, ballast_bytes: 512 << 10, ..Options::default() };
+    let options = Options { reserve_bytes: ballast_bytes + (1 << 20), ballast_bytes, ..Options::default() };
     let (mut journal, _) = Journal::open(&dir, options.clone()).unwrap();
     assert!(!journal.disk_reserve().unwrap().is_low());
     let mut cluster = Cluster::new();
@@ -182,10 +206,19 @@ fn a_full_disk_is_told_before_and_survived_after() {
     let mut story = Story::new(3);
     let first = story.begin();
     append(&mut journal, &mut cluster, &first);
+    disk.leave(ballast_bytes + (3 << 20));
+    if behind.is_some() {
+        journal.account_later(|| {});
+    }
     for _ in 0..100_000 {
         let batch = story.batch();
-        match journal.append_with_blobs(journal.epoch(), &batch.events, &batch.blobs) {
-            Ok(_) => batch.events.iter().for_each(|event| cluster.apply(event)),
+        let written = journal.append_with_blobs(journal.epoch(), &batch.events, &batch.blobs);
+        if written.is_ok() {
+            batch.events.iter().for_each(|event| cluster.apply(event));
+        }
+        let due = behind.is_some_and(|behind| journal.arrears() >= behind);
+        match written.and_then(|_| if due { journal.account() } else { Ok(()) }) {
+            Ok(()) => {}
             Err(JournalError::DiskFull { .. }) => {
                 failed = true;
                 break;
