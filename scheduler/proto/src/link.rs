@@ -46,7 +46,8 @@ impl<C: Clone> Link<C> {
         A: Wire,
     {
         let request = self.introduction.request(ask.to_pb());
-        let reply = self.patiently(rpc(self.stub.clone(), request)).await?;
+        // Calls are tens of kilobytes, which whoever has many of them under way would move about.
+        let reply = Box::pin(self.patiently(rpc(self.stub.clone(), request))).await?;
         understood(reply.into_inner())
     }
 

@@ -3,6 +3,7 @@
 use super::caller::Who;
 use super::{Service, answered, done, refused, unexpected, unread};
 use crate::telemetry::trace_parent_for;
+use memchr::{memchr, memchr_iter};
 use squall_core::authz::{Object, Verb, allow};
 use squall_core::{Command, Rejection, Reply};
 use squall_engine::Ask;
@@ -11,6 +12,7 @@ use squall_proto::server::{Channel, Failure};
 use squall_types::api::{SubmitReply, SubmitRequest};
 use squall_types::het::MAX_COMPONENTS;
 use squall_types::{Gid, JobId, JobKind, JobSpec, MailEvents, SubmitToken, Uid};
+use std::mem::replace;
 use std::sync::Arc;
 
 const NO_MAIL: &str = "no mail is sent: the cluster's configuration names no controller.mail_program";
@@ -196,11 +198,12 @@ fn check_environment(environment: &[u8], most: u32) -> Result<(), Rejection> {
         let limit = format!("it has {} bytes, limits.max_environment allows {most}", environment.len());
         return wrong(limit);
     }
-    let Some((0, strings)) = environment.split_last() else {
-        return if environment.is_empty() { Ok(()) } else { wrong("its last string is not ended by NUL".to_owned()) };
-    };
-    let named = |string: &[u8]| string.iter().position(|byte| *byte == b'=').is_some_and(|at| at > 0);
-    match strings.split(|byte| *byte == 0).find(|string| !named(string)) {
+    if environment.last().is_some_and(|last| *last != 0) {
+        return wrong("its last string is not ended by NUL".to_owned());
+    }
+    let mut begin = 0;
+    let mut strings = memchr_iter(0, environment).map(|end| &environment[replace(&mut begin, end + 1)..end]);
+    match strings.find(|string| memchr(b'=', string).unwrap_or(0) == 0) {
         Some(string) => {
             let shown: String = String::from_utf8_lossy(string).chars().take(80).collect();
             wrong(format!("{shown:?} is not NAME=value"))
