@@ -45,7 +45,7 @@ pub fn submit(
     let mut more = components.iter().map(spec).collect::<Result<Vec<_>, Failure>>()?;
     let given = components[0].given;
     let request = SubmitRequest {
-        spec: more.remove(0),
+        spec: more.remove(0).into(),
         script: None,
         environment: request::exported(invocation, given)?,
         token: request::submit_token(invocation.command)?,

@@ -53,7 +53,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         script: Some(script.body),
         token: request::submit_token(invocation.command)?,
         test_only: given.has("test-only"),
-        spec,
+        spec: spec.into(),
         more,
         step: None,
     };

@@ -73,7 +73,8 @@ fn request(number: usize, load: Load) -> SubmitRequest {
             work_dir: "/tmp".to_owned(),
             hold: true,
             ..JobSpec::default()
-        },
+        }
+        .into(),
         script: Some(script.into_bytes()),
         environment,
         token: SubmitToken::new(format!("t{number}")),

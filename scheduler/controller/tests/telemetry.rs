@@ -255,7 +255,7 @@ async fn a_jobs_trace_arrives_from_submission_to_end_with_the_launch_in_it() {
     };
     let script = Some(b"#!/bin/sh\ntrue\n".to_vec());
     let token = SubmitToken::new("one");
-    let request = SubmitRequest { spec, script, token, ..SubmitRequest::default() };
+    let request = SubmitRequest { spec: spec.into(), script, token, ..SubmitRequest::default() };
     let job = client.submit(request).await.unwrap().job;
     // Its machine is launched, and boots for ever: what a simulated cloud sells runs nothing.
     on_export(&receiver, "the launch", async || {

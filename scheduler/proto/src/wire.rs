@@ -226,7 +226,8 @@ impl Wire for SubmitToken {
     }
 }
 
-/// A plain struct and its message. Fields have the same names; a nested message that is not optional is `required`.
+/// A plain struct and its message. Fields have the same names; a nested message that is not optional is `required`, or
+/// `boxed` where the build says so of a large one, which calls would move about.
 macro_rules! message {
     ($($plain:ident { $($field:ident $(: $kind:ident)?),* $(,)? })*) => { $(
         impl $crate::wire::Wire for $plain {
@@ -329,6 +330,9 @@ macro_rules! put {
     ($value:expr, required) => {
         Some($crate::wire::Wire::to_pb($value))
     };
+    ($value:expr, boxed) => {
+        Some(Box::new($crate::wire::Wire::to_pb($value)))
+    };
 }
 
 /// One field on its way in.
@@ -341,6 +345,9 @@ macro_rules! take {
             .ok_or_else(|| $crate::wire::WireError::from($crate::wire::Problem::Missing))
             .and_then($crate::wire::Wire::from_pb)
             .map_err(|error| error.within($name))?
+    };
+    ($value:expr, $name:expr, boxed) => {
+        $crate::wire::take!($value.map(|boxed| *boxed), $name, required)
     };
 }
 

@@ -59,7 +59,10 @@ const WAYS: [fn(&Target) -> Coming; 2] = [
 
 fn gpus_per_node(count: u16) -> SubmitRequest {
     let ask = Ask { gpus: GpuAsk::PerNode(count, None), ..Ask::default() };
-    SubmitRequest { spec: JobSpec { ask, partitions: vec!["a100".into()], ..JobSpec::default() }, ..Default::default() }
+    SubmitRequest {
+        spec: JobSpec { ask, partitions: vec!["a100".into()], ..JobSpec::default() }.into(),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]

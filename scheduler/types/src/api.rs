@@ -41,8 +41,8 @@ pub struct Refusal {
 /// A submission: the spec with script and environment beside it, which are stored by digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubmitRequest {
-    /// Identity fields are overwritten from the channel.
-    pub spec: JobSpec,
+    /// Identity fields are overwritten from the channel. Boxed: it is large, and a submission is handed on often.
+    pub spec: Box<JobSpec>,
     pub script: Option<Vec<u8>>,
     /// `NAME=value` strings, each ended by NUL.
     pub environment: Vec<u8>,

@@ -69,7 +69,8 @@ fn the_controller_does_not_rely_on_what_its_clients_check() {
     let scene = Scene::set();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let request = |script: &[u8], token: &str| SubmitRequest {
-        spec: JobSpec { name: "j".to_owned(), kind: JobKind::Batch, work_dir: "/".to_owned(), ..JobSpec::default() },
+        spec: JobSpec { name: "j".to_owned(), kind: JobKind::Batch, work_dir: "/".to_owned(), ..JobSpec::default() }
+            .into(),
         script: Some(script.to_vec()),
         token: SubmitToken::new(token),
         ..SubmitRequest::default()

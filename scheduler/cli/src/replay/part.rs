@@ -131,7 +131,7 @@ impl Part {
             ..JobSpec::default()
         };
         SubmitRequest {
-            spec,
+            spec: spec.into(),
             script: Some(if self.is_gang() { GANG } else { ALONE }.as_bytes().to_vec()),
             environment: setting.environment.clone(),
             token: SubmitToken::new(format!("replay-{}-{id}", setting.run)),

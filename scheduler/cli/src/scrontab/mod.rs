@@ -234,7 +234,7 @@ fn cron_entry(invocation: &Invocation<'_>, owner: &Owner, entry: &Entry, rule: &
         first_line: entry.first_line,
         last_line: entry.last_line,
         submission: SubmitRequest {
-            spec,
+            spec: spec.into(),
             script: Some(script.into_bytes()),
             environment: request::bare(&owner.name, &owner.home, &entry.variables),
             token: request::submit_token(invocation.command)?,

@@ -27,7 +27,7 @@ fn submitted(line: &str) -> SubmitRequest {
 }
 
 fn spec(options: &str) -> JobSpec {
-    submitted(&format!("sbatch {options} job.sh")).spec
+    *submitted(&format!("sbatch {options} job.sh")).spec
 }
 
 fn ask(options: &str) -> Ask {
@@ -37,7 +37,7 @@ fn ask(options: &str) -> Ask {
 /// Submits a script with these lines below its first.
 fn spec_of_script(lines: &str) -> JobSpec {
     let desk = desk().file("with.sh", format!("#!/bin/sh\n{lines}\nhostname\n"));
-    submitted_at(&desk, "sbatch with.sh").spec
+    *submitted_at(&desk, "sbatch with.sh").spec
 }
 
 fn environment(desk: &Desk, line: &str) -> Vec<String> {
@@ -257,7 +257,7 @@ fn directives_are_read_as_slurm_reads_them() {
 #[test]
 fn components_stand_between_colons_and_between_directives() {
     let sizes = |request: &SubmitRequest| {
-        let all = std::iter::once(&request.spec).chain(&request.more);
+        let all = std::iter::once(&*request.spec).chain(&request.more);
         all.map(|spec| (spec.ask.tasks, spec.time_limit, spec.name.clone())).collect::<Vec<_>>()
     };
     let minutes = |count| Some(Span::from_mins(count));

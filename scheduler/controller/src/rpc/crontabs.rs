@@ -41,7 +41,7 @@ impl Service {
                 let refusal = refusal.asked(format!("a heterogeneous job in line {first_line} of a crontab"));
                 return Err(refused(refusal.limit("an entry of a crontab has one component")));
             }
-            entries.push(WantedEntry { spec: Box::new(spec), token, first_line, last_line });
+            entries.push(WantedEntry { spec, token, first_line, last_line });
             blobs.extend(contents);
             said.extend(notes.into_iter().filter(|note| !said.contains(note)).collect::<Vec<_>>());
         }

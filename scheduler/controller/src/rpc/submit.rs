@@ -22,7 +22,7 @@ const FAILED: &str = "Batch job submission failed: ";
 
 /// A submission with everything that the channel and this machine know of it.
 pub(super) struct Admitted {
-    pub spec: JobSpec,
+    pub spec: Box<JobSpec>,
     /// The other components of a heterogeneous job.
     pub more: Vec<JobSpec>,
     pub token: SubmitToken,
@@ -41,14 +41,14 @@ impl Service {
             self.admit_job(channel, (uid, gid), request).await?;
         let ask = match (more.is_empty(), step) {
             (true, step) => {
-                let submission = Command::Submit { spec: Box::new(spec), token, test_only };
+                let submission = Command::Submit { spec, token, test_only };
                 match step {
                     Some(step) => Ask::WithStep { submission, step: Box::new(step) },
                     None => Ask::One(submission),
                 }
             }
             (false, _) => {
-                let specs = std::iter::once(spec).chain(more).collect();
+                let specs = std::iter::once(*spec).chain(more).collect();
                 Ask::One(Command::SubmitTogether { specs, token, test_only })
             }
         };
@@ -81,7 +81,7 @@ impl Service {
         }
         let config = self.published().cluster.config.clone();
         let (user, groups) = (self.users.name(uid).await, self.users.groups(uid, gid, &config).await);
-        for spec in std::iter::once(&mut spec).chain(&mut more) {
+        for spec in std::iter::once(&mut *spec).chain(&mut more) {
             (spec.uid, spec.gid, spec.user, spec.groups) = (uid, gid, user.clone(), groups.clone());
         }
         let limits = &config.limits;

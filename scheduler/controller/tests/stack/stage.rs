@@ -98,7 +98,8 @@ pub fn batch(token: &str) -> SubmitRequest {
             uid: squall_types::Uid(4_000_000),
             user: "somebody-else".to_owned(),
             ..JobSpec::default()
-        },
+        }
+        .into(),
         script: Some(b"#!/bin/sh\ntrue\n".to_vec()),
         environment: b"A=1\0".to_vec(),
         token: SubmitToken::new(token),

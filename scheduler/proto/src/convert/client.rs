@@ -7,7 +7,7 @@ use squall_types::api::*;
 
 message! {
     PingReply { cluster, hostname, version, epoch, now }
-    SubmitRequest { spec: required, script, environment, token, test_only, more, step }
+    SubmitRequest { spec: boxed, script, environment, token, test_only, more, step }
     SubmitReply { job, estimate, notes, step }
     CrontabRequest { user, text, entries }
     CronEntry { first_line, last_line, submission: required }
