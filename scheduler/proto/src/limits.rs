@@ -47,6 +47,8 @@ pub const HANDSHAKES: usize = 256;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the system refused a connection for want of file descriptors or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection of the Unix socket may stay silent before its first word, and before each call in HTTP/1.1.
+pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// How long a client waits for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@
 //! Which of the two it is, the first bytes say: they are looked at where they are, and read by whoever serves the
 //! connection.
 
+use crate::limits::{ACCEPT_PAUSE, SILENCE};
 use futures_util::{Stream, StreamExt};
 use http::{Request, Response};
 use hyper::server::conn::http1;
@@ -18,7 +19,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -31,10 +31,6 @@ use tower_layer::Layer;
 
 /// Of `PRI * HTTP/2.0`, with which a connection of HTTP/2 begins (RFC 9113, 3.4), what no method of HTTP/1.1 begins with.
 const HTTP2: [u8; 2] = *b"PR";
-/// How long a connection may stay silent before its first word, and before each call in HTTP/1.1.
-const SILENCE: Duration = Duration::from_secs(30);
-/// After an error of the listener, which stays one for a while: there are no file descriptors left, or no memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Connections of HTTP/2. They may be served on another runtime than the one that they came in on.
 pub struct Lasting(UnboundedReceiver<StdUnixStream>);
