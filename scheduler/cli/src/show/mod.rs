@@ -1,5 +1,6 @@
 //! How values are written: columns, times, amounts, ids. Shared by everything that prints a table.
 
+pub mod again;
 pub mod amounts;
 pub mod asked;
 pub mod columns;

@@ -10,6 +10,7 @@ use crate::invocation::Invocation;
 use crate::options::{Given, Parsed};
 use crate::request::names_of_nodes;
 use crate::select;
+use crate::show::again::again;
 use crate::show::format::{Format, Shown};
 use crate::show::moments::Moments;
 use crate::show::node_state;
@@ -19,7 +20,6 @@ use group::{Grouping, Row, rows};
 use squall_types::api::{NodeView, PartitionView};
 use squall_types::did_you_mean;
 use std::cmp::Ordering;
-use std::time::Duration;
 
 const DEFAULT: &str = "%9P %.5a %.10l %.6D %.6t %N";
 const LONG: &str = "%9P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %N";
@@ -34,18 +34,7 @@ const NODE_WIDTH: usize = 9;
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
     let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
     given.refuse_what_cannot_be_kept()?;
-    let Some(seconds) = given.text("iterate") else { return once(invocation, &given) };
-    let every = crate::request::whole_number(seconds).filter(|seconds| *seconds > 0);
-    let every = every.ok_or_else(|| Failure::error("sinfo", format_args!("--iterate={}", escaped(seconds))))?;
-    loop {
-        if !given.has("long") {
-            writeln!(invocation.out, "{}", Moments::of(invocation).headline())?;
-        }
-        once(invocation, &given)?;
-        writeln!(invocation.out)?;
-        invocation.out.flush()?;
-        std::thread::sleep(Duration::from_secs(u64::from(every)));
-    }
+    again(invocation, &given, once)
 }
 
 fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> {

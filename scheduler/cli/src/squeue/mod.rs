@@ -11,6 +11,7 @@ use crate::controller::Controller;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::options::{self, Given, Parsed};
+use crate::show::again::again;
 use crate::show::format::Format;
 use crate::show::{self, ids, moments::Moments};
 use crate::terminal::escaped;
@@ -20,7 +21,6 @@ use sort::{Lines, Order};
 use squall_proto::ClientError;
 use squall_types::api::{ArrayView, JobDetail, JobFilter, JobState, JobView};
 use squall_types::did_you_mean;
-use std::time::Duration;
 
 const DEFAULT: &str = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";
 const LONG: &str = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R";
@@ -36,18 +36,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
     }
     let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
     given.refuse_what_cannot_be_kept()?;
-    let Some(seconds) = given.text("iterate") else { return once(invocation, &given) };
-    let every = crate::request::whole_number(seconds).filter(|seconds| *seconds > 0);
-    let every = every.ok_or_else(|| Failure::error("squeue", format_args!("--iterate={}", escaped(seconds))))?;
-    loop {
-        if !given.has("long") {
-            writeln!(invocation.out, "{}", Moments::of(invocation).headline())?;
-        }
-        once(invocation, &given)?;
-        writeln!(invocation.out)?;
-        invocation.out.flush()?;
-        std::thread::sleep(Duration::from_secs(u64::from(every)));
-    }
+    again(invocation, &given, once)
 }
 
 fn once(invocation: &mut Invocation<'_>, given: &Given) -> Result<i32, Failure> {
