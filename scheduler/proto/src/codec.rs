@@ -1,12 +1,13 @@
 //! Protobuf in calls, read from one piece.
 
 use prost::Message;
+use prost::bytes::Buf;
 use std::marker::PhantomData;
 use tonic::Status;
-use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
-use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+use tonic::codec::{DecodeBuf, Decoder};
+use tonic_prost::ProstEncoder;
 
-/// As [`ProstCodec`], but messages are read as a slice: tonic hands over whole ones, and asking its buffer for each byte
+/// As [`ProstCodec`](tonic_prost::ProstCodec), but messages are read as a slice: tonic hands over whole ones, and asking its buffer for each byte
 /// anew is a good part of what a listing of thousands of jobs costs a client.
 pub(crate) struct Codec<T, U>(PhantomData<(T, U)>);
 
@@ -31,26 +32,21 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        FromSlice(ProstCodec::<T, U>::raw_decoder(BufferSettings::default()))
+        FromSlice(PhantomData)
     }
 }
 
 /// Reads messages where they lie.
-pub(crate) struct FromSlice<U>(ProstDecoder<U>);
+pub(crate) struct FromSlice<U>(PhantomData<U>);
 
 impl<U: Message + Default> Decoder for FromSlice<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        use prost::bytes::Buf;
-        let length = buffer.remaining();
-        let whole = buffer.chunk();
-        if whole.len() < length {
-            return self.0.decode(buffer);
-        }
-        let message = U::decode(whole).map_err(|error| Status::internal(error.to_string()))?;
-        buffer.advance(length);
-        Ok(Some(message))
+        let whole = buffer.chunk().len() == buffer.remaining();
+        let read = if whole { U::decode(buffer.chunk()) } else { U::decode(&mut *buffer) };
+        buffer.advance(buffer.remaining());
+        read.map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }
