@@ -79,10 +79,11 @@ impl Channel {
         }
         let extensions = request.extensions();
         let unix = extensions.get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+        let unix = unix.map(|peer| UnixPeer { uid: Uid(peer.uid()), gid: Gid(peer.gid()), pid: peer.pid() });
         let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
         let certificates = tls.and_then(|info| info.peer_certs());
         Ok(Channel {
-            peer: unix.map(|peer| UnixPeer { uid: Uid(peer.uid()), gid: Gid(peer.gid()), pid: peer.pid() }),
+            peer: extensions.get::<UnixPeer>().copied().or(unix),
             cert_der: certificates.and_then(|chain| chain.first().map(|own| own.to_vec())),
             job_credential: bytes(metadata, KEY_JOB_CREDENTIAL)?,
             vouched: text(metadata, KEY_VOUCHED).map(|stated| vouched(&stated)).transpose()?,

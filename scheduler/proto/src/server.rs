@@ -4,6 +4,7 @@
 
 mod client_api;
 mod forward;
+mod line;
 mod listen;
 mod node_api;
 mod provisioner_api;
@@ -16,6 +17,7 @@ pub use crate::failure::{Broken, Failure};
 pub use crate::page::Parts;
 pub use client_api::{ClientApi, client_service};
 pub use forward::Forward;
+pub use line::Arrivals;
 pub use listen::{LocalServer, bind_unix, builder, local_builder};
 pub use node_api::{NodeApi, node_service};
 pub use provisioner_api::{ProvisionerApi, provisioner_service};

@@ -9,7 +9,7 @@ use squall_proto::client::Client;
 use squall_proto::connect::Target;
 use squall_proto::limits::PAGE_ITEMS;
 use squall_proto::node_client::NodeClient;
-use squall_proto::server::{Forward, Lasting, UnixPeer, bind_unix, by_length, client_service, local_builder};
+use squall_proto::server::{Arrivals, Forward, Lasting, UnixPeer, bind_unix, by_length, client_service, local_builder};
 use squall_proto::step_client::StepClient;
 use squall_proto::{ClientError, VERSION, gather};
 use squall_types::agent::*;
@@ -18,6 +18,7 @@ use squall_types::step::*;
 use squall_types::visit::{FileBegin, FilePart, FileStored, LiveStep};
 use squall_types::*;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::body::Body;
 
 /// Too many open files.
 const EMFILE: i32 = 24;
@@ -387,7 +391,7 @@ async fn a_script_above_the_limit_is_refused_in_words() {
 }
 
 /// Serves brief connections of a listener, with answers of a controller without jobs; the others are returned.
-fn entrance(listener: impl Stream<Item = std::io::Result<UnixStream>> + Send + Unpin + 'static) -> Lasting {
+fn entrance(listener: impl Stream<Item = std::io::Result<StdUnixStream>> + Send + Unpin + 'static) -> Lasting {
     let (entrance, lasting) = by_length();
     let service = client_service(Arc::new(Answers { jobs: 0 }));
     tokio::spawn(async move { entrance.serve(listener, service).await });
@@ -398,7 +402,7 @@ fn entrance(listener: impl Stream<Item = std::io::Result<UnixStream>> + Send + U
 async fn a_connection_goes_where_its_kind_is_served_once_something_is_said_on_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ctl.sock");
-    let mut lasting = entrance(bind_unix(&path, 0o600).await.unwrap());
+    let mut lasting = entrance(Arrivals::of(bind_unix(&path, 0o600).await.unwrap()).unwrap());
     // Nothing is said here while others come and go.
     let _silent = UnixStream::connect(&path).await.unwrap();
     for (words, answer) in [
@@ -424,11 +428,73 @@ async fn a_connection_goes_where_its_kind_is_served_once_something_is_said_on_it
     assert_eq!(said, "PRI * HTTP/2.0");
 }
 
+/// Who says nothing more may still listen, for as long as a call lasts; who has gone may not.
+#[tokio::test]
+async fn a_call_ends_when_nobody_waits_for_its_answer_any_more() {
+    const ASKED: &[u8] = b"POST /a/b HTTP/1.1\r\ncontent-type: application/grpc-web\r\ncontent-length: 0\r\n\r\n";
+    let (begin, mut begun) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
+    let service = tower::service_fn(move |_| {
+        let (going_on, mut over) = oneshot::channel::<()>();
+        begin.send(going_on).unwrap();
+        async move {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(400)) => {}
+                _ = &mut over => {}
+            }
+            Ok(http::Response::new(Body::empty()))
+        }
+    });
+    let (come, listener) = mpsc::unbounded_channel();
+    let (entrance, _lasting) = by_length();
+    let incoming = UnboundedReceiverStream::new(listener).map(UnixStream::into_std);
+    tokio::spawn(async move { entrance.serve(incoming, service).await });
+
+    for leaves in [false, true] {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        come.send(server).unwrap();
+        client.write_all(ASKED).await.unwrap();
+        let mut call = begun.recv().await.unwrap();
+        client.shutdown().await.unwrap();
+        let ended_early = tokio::time::timeout(Duration::from_millis(200), call.closed()).await.is_ok();
+        assert!(!ended_early, "it listens still");
+        let asked = tokio::time::Instant::now();
+        if leaves {
+            drop(client);
+            call.closed().await;
+            assert!(asked.elapsed() < Duration::from_millis(150), "{:?}", asked.elapsed());
+        } else {
+            let mut said = vec![0; 12];
+            client.read_exact(&mut said).await.unwrap();
+            assert_eq!(said, b"HTTP/1.1 200");
+        }
+    }
+}
+
+/// Whatever comes in parts, or is taken in parts, is waited for.
+#[tokio::test]
+async fn a_slow_client_is_served_as_well() {
+    let (place, _) = controller(3_000).await;
+    let mut client = UnixStream::connect(&place.path).await.unwrap();
+    let head = "POST /squall.v1.Squall/Jobs HTTP/1.1\r\ncontent-type: application/grpc-web\r\nconnection: close\r\n";
+    let rest = format!("squall-version: {VERSION}\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0");
+    for part in [head, &rest[..10], &rest[10..rest.len() - 2], "\0\0"] {
+        client.write_all(part.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It is more than the socket holds.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 200") && said.ends_with(b"\r\n0\r\n\r\n"), "{}", said.len());
+    assert!(said.len() > 400_000, "{}", said.len());
+    assert!(String::from_utf8_lossy(&said).contains("grpc-status:0"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_holds_a_connection_for_half_a_minute_at_most() {
     for words in ["", "P", "POST / HT"] {
         let (mut client, server) = UnixStream::pair().unwrap();
-        let _lasting = entrance(stream::iter([Ok(server)]).chain(stream::pending()));
+        let _lasting = entrance(stream::iter([server.into_std()]).chain(stream::pending()));
         client.write_all(words.as_bytes()).await.unwrap();
         let begun = tokio::time::Instant::now();
         let mut said = Vec::new();
@@ -443,7 +509,7 @@ async fn a_listener_that_fails_is_asked_again_after_a_pause() {
     let (client, server) = UnixStream::pair().unwrap();
     let begun = tokio::time::Instant::now();
     let failing = (0..10).map(|_| Err(std::io::Error::from_raw_os_error(EMFILE)));
-    let mut lasting = entrance(stream::iter(failing.chain([Ok(server)])).chain(stream::pending()));
+    let mut lasting = entrance(stream::iter(failing.chain([server.into_std()])).chain(stream::pending()));
     client.writable().await.unwrap();
     client.try_write(b"PRI").unwrap();
     assert!(lasting.next().await.unwrap().is_ok());

@@ -10,7 +10,7 @@ use crate::rpc::Service;
 use crate::settings::{ControllerSettings, socket_mode};
 use futures_util::{Stream, StreamExt};
 use squall_proto::server::{
-    Lasting, ServerTls, accept_tls, bind_unix, builder, by_length, client_service, node_service,
+    Arrivals, Lasting, ServerTls, accept_tls, bind_unix, builder, by_length, client_service, node_service,
 };
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ async fn serve_local(
     let runtime = Builder::new_current_thread().enable_all().thread_name("clients").build()?;
     std::thread::Builder::new().name("clients".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            match bind_unix(&socket, mode).await {
+            match bind_unix(&socket, mode).await.and_then(Arrivals::of) {
                 Ok(incoming) => {
                     let (entrance, lasting) = by_length();
                     drop(listening.send(Ok(lasting)));

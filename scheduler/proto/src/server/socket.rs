@@ -5,27 +5,24 @@
 //! Which of the two it is, the first bytes say: they are looked at where they are, and read by whoever serves the
 //! connection.
 
+use super::line::Line;
 use crate::limits::{ACCEPT_PAUSE, SILENCE};
 use futures_util::{Stream, StreamExt};
 use http::{Request, Response};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nix::sys::socket::{MsgFlags, recv};
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError};
-use tonic::transport::server::Connected;
 use tonic_web::GrpcWebLayer;
 use tower_layer::Layer;
 
@@ -48,7 +45,7 @@ impl Entrance {
     /// Serves gRPC-Web in HTTP/1.1 on the runtime that polls this, until the listener ends.
     pub async fn serve<L, S, R>(self, mut listener: L, service: S)
     where
-        L: Stream<Item = io::Result<UnixStream>> + Unpin,
+        L: Stream<Item = io::Result<StdUnixStream>> + Unpin,
         S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
         R: HttpBody<Data = Bytes> + Send + 'static,
@@ -72,43 +69,49 @@ impl Stream for Lasting {
     }
 }
 
-async fn receive<S, R>(stream: UnixStream, lasting: UnboundedSender<StdUnixStream>, service: S)
+async fn receive<S, R>(stream: StdUnixStream, lasting: UnboundedSender<StdUnixStream>, service: S)
 where
     S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     R: HttpBody<Data = Bytes> + Send + 'static,
     R::Error: Into<StdError> + Display,
 {
-    match timeout(SILENCE, lasts(&stream)).await {
-        Ok(Ok(true)) => {
-            // Where nobody serves those any more, the connection ends here.
-            if let Ok(stream) = stream.into_std() {
-                drop(lasting.send(stream));
-            }
-        }
-        Ok(Ok(false)) => {
-            let peer = stream.connect_info();
-            let service = GrpcWebLayer::new().layer(service);
-            let answer = service_fn(move |mut request| {
-                Request::extensions_mut(&mut request).insert(peer.clone());
-                service.clone().call(request)
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(SILENCE)
-                .serve_connection(TokioIo::new(stream), answer);
-            // What was no call, or nobody waits for any more, ends its connection and concerns no other.
-            drop(connection.await);
-        }
+    let mut line = Line::new(stream);
+    let Ok(Ok(lasts)) = timeout(SILENCE, lasts(&mut line)).await else {
         // It has ended, or has nothing to say.
-        Ok(Err(_)) | Err(_) => {}
+        return;
+    };
+    if lasts {
+        // Where nobody serves those any more, the connection ends here.
+        if let Some(stream) = line.into_std() {
+            drop(lasting.send(stream));
+        }
+        return;
+    }
+    let Ok(peer) = line.peer() else { return };
+    let gone = line.gone();
+    let service = GrpcWebLayer::new().layer(service);
+    let answer = service_fn(move |mut request| {
+        Request::extensions_mut(&mut request).insert(peer);
+        service.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(SILENCE)
+        // Whether somebody still listens is not asked of a connection that nobody watches.
+        .half_close(true)
+        .serve_connection(TokioIo::new(line), answer);
+    // What was no call, or nobody waits for any more, ends its connection and concerns no other.
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = gone => {}
     }
 }
 
 /// Whether it is one of HTTP/2; known once something was said on it.
-async fn lasts(stream: &UnixStream) -> io::Result<bool> {
+async fn lasts(line: &mut Line) -> io::Result<bool> {
     let mut words = [0; HTTP2.len()];
-    let look = || Ok(recv(stream.as_raw_fd(), &mut words, MsgFlags::MSG_PEEK)?);
-    let length = stream.async_io(Interest::READABLE, look).await?;
+    let length = line.peek(&mut words).await?;
     Ok(words[..length] == HTTP2)
 }

@@ -265,7 +265,7 @@ impl StepApi for Answers {
 
 /// Serves everything on a socket.
 pub async fn serve(path: &Path, answers: Answers) -> tokio::task::JoinHandle<()> {
-    let incoming = bind_unix(path, 0o600).await.unwrap();
+    let incoming = Arrivals::of(bind_unix(path, 0o600).await.unwrap()).unwrap();
     let (entrance, lasting) = by_length();
     let answers = Arc::new(answers);
     let commands = client_service(answers.clone());
