@@ -37,6 +37,6 @@ pub mod views;
 pub use cluster::Cluster;
 pub use command::{Caller, Command};
 pub use config::ClusterConfig;
-pub use decide::{Decision, MAX_EDITS, Reply, decide, next_wakeup, signal_targets};
+pub use decide::{Decided, Decision, MAX_EDITS, Reply, decide, decide_in_place, next_wakeup, signal_targets};
 pub use event::{Event, What};
 pub use refuse::Rejection;

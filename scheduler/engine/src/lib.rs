@@ -30,7 +30,7 @@ use reconcile::Reconciler;
 use requests::Beginning;
 use sessions::Sessions;
 use squall_core::plan::{Notes, is_news};
-use squall_core::{Caller, Cluster, Command, Decision, Event, Rejection, Reply, decide};
+use squall_core::{Caller, Cluster, Command, Decided, Rejection, Reply, decide_in_place};
 use squall_types::{Epoch, NodeId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -169,22 +169,12 @@ impl Engine {
 
     /// Decides a command and takes its events into the batch.
     fn decide(&mut self, caller: &Caller, command: &Command) -> Result<Reply, Rejection> {
-        let Decision { events, reply, after } = decide(&self.cluster, self.now, caller, command)?;
-        if !events.is_empty() {
-            self.mark_stale(&events);
-            self.cluster = after;
-            self.mark_stale(&events);
-            self.planning.unplanned |= events.iter().any(|event| is_news(&event.what));
-            events.into_iter().for_each(|event| self.batches.push(event));
-        }
+        let Decided { events, reply, touched } = decide_in_place(&mut self.cluster, self.now, caller, command)?;
+        self.stale_nodes.extend(touched);
+        self.planning.unplanned |= events.iter().any(|event| is_news(&event.what));
+        events.into_iter().for_each(|event| self.batches.push(event));
         self.batches.end_decision();
         Ok(reply)
-    }
-
-    /// Nodes whose duties these events are about, as the state has it before or after them.
-    fn mark_stale(&mut self, events: &[Event]) {
-        let touched = events.iter().flat_map(|event| squall_core::duties::touched(&self.cluster, &event.what));
-        self.stale_nodes.extend(touched);
     }
 
     /// For commands that are never refused for a reason that anyone waits for.

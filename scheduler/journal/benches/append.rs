@@ -77,7 +77,7 @@ fn blobs(criterion: &mut Criterion) {
     group.bench_function("environment of 4 KiB", |bencher| {
         bencher.iter_batched(
             || environment.clone(),
-            |content| PreparedBlob::new(content).unwrap(),
+            |content| PreparedBlob::new(&content).unwrap(),
             BatchSize::SmallInput,
         );
     });

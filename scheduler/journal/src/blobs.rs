@@ -9,10 +9,15 @@ use lz4_flex::block::{compress, decompress};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use squall_types::{BlobDigest, Timestamp};
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Below this, compression gains nothing worth the time.
 const MIN_PACKED: usize = 256;
+/// How many blobs are known again, and how large they may be as they are stored: half a MiB of memory in all.
+const RECENT: usize = 64;
+const RECENT_BYTES: usize = 8 << 10;
 
 /// A blob ready to be stored. Made where the submission arrives, so that the commit neither hashes nor compresses. LZ4,
 /// because every submission pays for it: an environment of 4 KiB takes microseconds.
@@ -21,29 +26,62 @@ pub struct PreparedBlob {
     digest: BlobDigest,
     size: usize,
     packed: bool,
-    content: Vec<u8>,
+    content: Arc<[u8]>,
 }
 
 impl PreparedBlob {
     /// # Errors
     /// `BadQuery` where it is larger than any that can be stored.
-    pub fn new(content: Vec<u8>) -> Result<PreparedBlob, JournalError> {
-        let size = content.len();
-        if size > MAX_BLOB_BYTES {
-            let text = format!("a script or environment has {size} bytes, at most {MAX_BLOB_BYTES} can be stored");
-            return Err(JournalError::BadQuery(text));
-        }
-        let digest = BlobDigest(Sha256::digest(&content).into());
-        let (packed, content) = match pack(&content) {
-            Some(smaller) => (true, smaller),
-            None => (false, content),
-        };
-        Ok(PreparedBlob { digest, size, packed, content })
+    pub fn new(content: &[u8]) -> Result<PreparedBlob, JournalError> {
+        digest(content).map(|digest| PreparedBlob::of(digest, content))
+    }
+
+    fn of(digest: BlobDigest, content: &[u8]) -> PreparedBlob {
+        let packed = pack(content);
+        let kept = packed.as_deref().unwrap_or(content);
+        PreparedBlob { digest, size: content.len(), packed: packed.is_some(), content: kept.into() }
     }
 
     pub fn digest(&self) -> BlobDigest {
         self.digest
     }
+}
+
+/// The small ones that were prepared last. From one shell the same environment comes again and again, and to know it again
+/// costs less than to compress it.
+#[derive(Default)]
+pub struct RecentBlobs(Mutex<VecDeque<PreparedBlob>>);
+
+impl RecentBlobs {
+    /// # Errors
+    /// As those of [`PreparedBlob::new`].
+    pub fn prepare(&self, content: &[u8]) -> Result<PreparedBlob, JournalError> {
+        let digest = digest(content)?;
+        let known = self.blobs().iter().find(|blob| blob.digest == digest).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let blob = PreparedBlob::of(digest, content);
+        if blob.content.len() <= RECENT_BYTES {
+            let mut blobs = self.blobs();
+            blobs.truncate(RECENT - 1);
+            blobs.push_front(blob.clone());
+        }
+        Ok(blob)
+    }
+
+    fn blobs(&self) -> MutexGuard<'_, VecDeque<PreparedBlob>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest(content: &[u8]) -> Result<BlobDigest, JournalError> {
+    if content.len() > MAX_BLOB_BYTES {
+        let size = content.len();
+        let text = format!("a script or environment has {size} bytes, at most {MAX_BLOB_BYTES} can be stored");
+        return Err(JournalError::BadQuery(text));
+    }
+    Ok(BlobDigest(Sha256::digest(content).into()))
 }
 
 fn pack(content: &[u8]) -> Option<Vec<u8>> {
@@ -121,7 +159,7 @@ mod tests {
         fn a_blob_is_read_byte_for_byte(content in prop::collection::vec(any::<u8>(), 0..2_000), times in 1usize..20) {
             let connection = store_with_tables();
             let content = content.repeat(times);
-            let blob = PreparedBlob::new(content.clone()).unwrap();
+            let blob = PreparedBlob::new(&content).unwrap();
             store(&connection, &blob, Timestamp(1)).unwrap();
             store(&connection, &blob, Timestamp(2)).unwrap();
             let count: i64 = connection.query_row("SELECT count(*) FROM blobs", [], |row| row.get(0)).unwrap();
@@ -133,7 +171,7 @@ mod tests {
     #[test]
     fn a_blob_stays_while_a_spec_names_it_and_is_swept_after_the_last() {
         let connection = store_with_tables();
-        let [kept, swept] = ["#!/bin/sh\n", "never submitted"].map(|text| PreparedBlob::new(text.into()).unwrap());
+        let [kept, swept] = ["#!/bin/sh\n", "never submitted"].map(|text| PreparedBlob::new(text.as_bytes()).unwrap());
         store(&connection, &kept, Timestamp(1)).unwrap();
         store(&connection, &swept, Timestamp(1)).unwrap();
         assert!(name(&connection, kept.digest(), 1).unwrap());
@@ -152,13 +190,30 @@ mod tests {
     }
 
     #[test]
+    fn a_blob_that_is_known_again_is_the_same() {
+        let recent = RecentBlobs::default();
+        let environment = |user: usize| format!("HOME=/home/{user}\0").repeat(300).into_bytes();
+        for user in [0, 0, 1, 0, 1].into_iter().chain(0..3 * RECENT).chain([0, 3 * RECENT - 1]) {
+            let content = environment(user);
+            assert_eq!(recent.prepare(&content).unwrap(), PreparedBlob::new(&content).unwrap());
+        }
+        assert_eq!(recent.blobs().len(), RECENT);
+        // What is large is not kept, nor what cannot be stored.
+        let noise: Vec<u8> =
+            (0..4 * RECENT_BYTES as u32).flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_be_bytes()).collect();
+        assert_eq!(recent.prepare(&noise).unwrap(), PreparedBlob::new(&noise).unwrap());
+        assert!(recent.blobs().iter().all(|blob| blob.content.len() <= RECENT_BYTES));
+        assert!(recent.prepare(&vec![0; MAX_BLOB_BYTES + 1]).is_err());
+    }
+
+    #[test]
     fn a_damaged_blob_is_refused() {
         let connection = store_with_tables();
-        let blob = PreparedBlob::new(b"environment=1\0".repeat(100)).unwrap();
+        let blob = PreparedBlob::new(&b"environment=1\0".repeat(100)).unwrap();
         assert!(blob.packed);
         store(&connection, &blob, Timestamp(1)).unwrap();
         for at in 0..blob.content.len() {
-            let mut content = blob.content.clone();
+            let mut content = blob.content.to_vec();
             content[at] ^= 4;
             connection.execute("UPDATE blobs SET content = ?1", [content]).unwrap();
             // In what repeats itself, another place to copy from may hold the same bytes.

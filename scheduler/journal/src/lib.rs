@@ -40,7 +40,7 @@ mod verify;
 mod wal;
 
 pub use backup::{BackupMade, Manifest, accept_loss, restore};
-pub use blobs::PreparedBlob;
+pub use blobs::{PreparedBlob, RecentBlobs};
 pub use disk::DiskState;
 pub use dump::Dump;
 pub use error::JournalError;

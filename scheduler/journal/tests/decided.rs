@@ -62,7 +62,7 @@ impl World {
             now: Timestamp::from_secs(1_700_000_000),
             rng: ChaCha8Rng::seed_from_u64(seed),
             submitted: 0,
-            script: PreparedBlob::new(b"#!/bin/sh\nsleep 60\n".to_vec()).unwrap(),
+            script: PreparedBlob::new(b"#!/bin/sh\nsleep 60\n").unwrap(),
         };
         world.decide(&Caller::System, Command::Configure { config: Box::new(config) });
         world

@@ -30,7 +30,7 @@ use hook::Hooks;
 use rate::Rates;
 use squall_core::{Caller, Command, Rejection, Reply};
 use squall_engine::{Answer, Ask};
-use squall_journal::{JournalError, Reader};
+use squall_journal::{JournalError, Reader, RecentBlobs};
 use squall_proto::server::Failure;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -52,6 +52,7 @@ pub struct Service {
     rates: Rates,
     users: Users,
     hooks: Hooks,
+    recent: Arc<RecentBlobs>,
     /// Walks over the state or the accounting at once.
     queries: Arc<Semaphore>,
     /// Joins and renewals at once.
@@ -84,6 +85,7 @@ impl Service {
             rates: Rates::default(),
             users: Users::default(),
             hooks: Hooks::default(),
+            recent: Arc::default(),
             queries: Arc::new(Semaphore::new(QUERIES)),
             joins: Semaphore::new(JOINS),
         }

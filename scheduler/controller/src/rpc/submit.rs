@@ -7,7 +7,7 @@ use memchr::{memchr, memchr_iter};
 use squall_core::authz::{Object, Verb, allow};
 use squall_core::{Command, Rejection, Reply};
 use squall_engine::Ask;
-use squall_journal::PreparedBlob;
+use squall_journal::{PreparedBlob, RecentBlobs};
 use squall_proto::server::{Channel, Failure};
 use squall_types::api::{SubmitReply, SubmitRequest};
 use squall_types::het::MAX_COMPONENTS;
@@ -100,9 +100,10 @@ impl Service {
             notes.extend(self.hooks.look_at(&hook, component, None).await.map_err(refused)?);
         }
         let (script, environment) = if script.as_ref().map_or(0, Vec::len) + environment.len() <= SMALL {
-            prepare(script, environment)?
+            prepare(&self.recent, script, environment)?
         } else {
-            let prepared = tokio::task::spawn_blocking(move || prepare(script, environment));
+            let recent = self.recent.clone();
+            let prepared = tokio::task::spawn_blocking(move || prepare(&recent, script, environment));
             prepared.await.map_err(|_| Failure::Internal("a submission was not stored".to_owned()))??
         };
         spec.script = script.as_ref().map(PreparedBlob::digest);
@@ -135,10 +136,10 @@ impl Service {
 
 type Blobs = (Option<PreparedBlob>, Option<PreparedBlob>);
 
-fn prepare(script: Option<Vec<u8>>, environment: Vec<u8>) -> Result<Blobs, Failure> {
+fn prepare(recent: &RecentBlobs, script: Option<Vec<u8>>, environment: Vec<u8>) -> Result<Blobs, Failure> {
     let environment = (!environment.is_empty()).then_some(environment);
-    let blob = |content: Option<Vec<u8>>| content.map(PreparedBlob::new).transpose().map_err(|error| unread(&error));
-    Ok((blob(script)?, blob(environment)?))
+    let blob = |content: Vec<u8>| recent.prepare(&content).map_err(|error| unread(&error));
+    Ok((script.map(blob).transpose()?, environment.map(blob).transpose()?))
 }
 
 /// What Slurm refuses as no script, and in its words.

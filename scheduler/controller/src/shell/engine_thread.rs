@@ -1,5 +1,6 @@
 //! The thread that owns the engine: takes messages, steps, performs what is owed.
 
+use super::answers::{Answers, Asker};
 use super::mailbox::{Mailbox, Message, Taken};
 use super::providers::Providers;
 use super::writer::{Batch, Writer};
@@ -7,7 +8,7 @@ use super::{AlertBell, Clock, DutyCompleter, ExitReason, LinkEvent, Published, S
 use crate::limits::LONGEST_SLEEP;
 use crate::pace::{Pace, PaceMaker};
 use squall_core::{Event, What};
-use squall_engine::{Answer, Engine, Input, Output, RequestId, SessionId};
+use squall_engine::{Engine, Input, Output, RequestId, SessionId};
 use squall_journal::PreparedBlob;
 use squall_types::Timestamp;
 use squall_types::agent::{AgentOrder, EndCause};
@@ -73,7 +74,7 @@ struct Thread {
     complete: DutyCompleter,
     alert: AlertBell,
     events: Vec<mpsc::UnboundedSender<Arc<[Event]>>>,
-    waiting: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    waiting: BTreeMap<RequestId, Asker>,
     agents: BTreeMap<SessionId, mpsc::Sender<LinkEvent>>,
     /// They go with the next commit, which is the one with the submissions that name them.
     blobs: Vec<PreparedBlob>,
@@ -136,9 +137,9 @@ impl Thread {
                         }
                         inputs.push(input);
                     }
-                    Message::Request { input, answer, blobs } => {
+                    Message::Request { input, asker, blobs } => {
                         if let Input::Request { id, .. } = &input {
-                            self.waiting.insert(*id, answer);
+                            self.waiting.insert(*id, asker);
                         }
                         self.blobs.extend(blobs);
                         inputs.push(input);
@@ -172,13 +173,13 @@ impl Thread {
     }
 
     fn perform(&mut self, outputs: Vec<Output>) {
+        let mut answers = Answers::default();
         for output in outputs {
             match output {
                 Output::Append { batch, events } => self.append(batch, events),
                 Output::Reply { id, reply } => {
-                    if let Some(answer) = self.waiting.remove(&id) {
-                        // Whoever asked may have gone; what was asked is done all the same.
-                        drop(answer.send(reply));
+                    if let Some(asker) = self.waiting.remove(&id) {
+                        answers.add(asker, reply);
                     }
                 }
                 Output::Call { call, pool, verb } => self.providers.call(call, pool, verb),
@@ -201,6 +202,7 @@ impl Thread {
                 }
             }
         }
+        answers.tell();
     }
 
     fn append(&mut self, id: squall_engine::BatchId, events: Vec<Event>) {

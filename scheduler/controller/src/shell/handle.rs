@@ -1,5 +1,6 @@
 //! How the rest of the controller talks to the engine.
 
+use super::answers::Asker;
 use super::mailbox::{Lane, Mailbox, Message};
 use super::{Clock, Published};
 use crate::limits::ORDERS_PER_AGENT;
@@ -11,7 +12,7 @@ use squall_types::api::JobAction;
 use squall_types::{NodeId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// The controller is stopping: the request was not accepted, or its answer will never be known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,8 +75,8 @@ impl Handle {
 
     async fn request(&self, lane: Lane, caller: Caller, ask: Ask, blobs: Vec<PreparedBlob>) -> Result<Answer, Stopped> {
         let id = RequestId(self.next());
-        let (answer, answered) = oneshot::channel();
-        let message = Message::Request { input: Input::Request { id, caller, ask }, answer, blobs };
+        let (asker, answered) = Asker::new();
+        let message = Message::Request { input: Input::Request { id, caller, ask }, asker, blobs };
         let bell = self.mailbox.leave(lane, message).await.ok_or(Stopped)?;
         // Requests that this thread has heard of already come with it.
         tokio::task::yield_now().await;

@@ -1,21 +1,21 @@
 //! What waits for the engine. Commits and news of agents and providers have a lane of their own, as have cancels, so
 //! that a flood of submissions starves nothing.
 
+use super::answers::Asker;
+use super::handle::LinkEvent;
 use crate::limits::{LANE_ROOM, TAKEN_AT_ONCE};
-use squall_engine::{Answer, Input};
+use squall_engine::Input;
 use squall_journal::PreparedBlob;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-
-use super::handle::LinkEvent;
+use tokio::sync::{Semaphore, mpsc};
 
 pub(super) enum Message {
     Input(Input),
     Request {
         input: Input,
-        answer: oneshot::Sender<Answer>,
+        asker: Asker,
         blobs: Vec<PreparedBlob>,
     },
     AgentOpened {

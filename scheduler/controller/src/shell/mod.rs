@@ -10,6 +10,7 @@
 //! no processor is idle, what comes also waits a little for company.
 //! A commit that fails ends the process: what is not on disk was never promised.
 
+mod answers;
 mod clock;
 mod engine_thread;
 mod handle;

@@ -28,7 +28,7 @@ struct Editor<'a> {
     uids: &'a BTreeMap<String, Uid>,
 }
 
-impl Draft {
+impl Draft<'_> {
     pub fn edit_accounts(
         &mut self,
         caller: &Caller,

@@ -19,7 +19,7 @@ const QOS: &str = "Invalid qos specification";
 const GROUP: &str = "User's group not permitted to use this partition";
 const POLICY: &str = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)";
 
-impl Draft {
+impl Draft<'_> {
     /// Whoever is in an account pays by one of hers; whoever is in none by the default account.
     pub(super) fn check_account(&self, spec: &mut KeptSpec) -> Result<(), Rejection> {
         let (config, accounts) = (&self.cluster.config, &self.cluster.accounts);

@@ -10,7 +10,7 @@ use squall_types::agent::StepEnd;
 use squall_types::ids::Run;
 use squall_types::{AttemptState, InstanceId, MeasuredNode, NodeId, NodeName, OrderId, Shape};
 
-impl Draft {
+impl Draft<'_> {
     /// The shell has checked the join secret; here the ledger decides.
     pub fn join(
         &mut self,

@@ -14,7 +14,7 @@ use squall_types::api::{JobRef, NodeAction};
 use squall_types::ids::Run;
 use squall_types::{EndState, ExitStatus, JobId, JobKind, NodeId, NodeName, Reason, Uid};
 
-impl Draft {
+impl Draft<'_> {
     pub(super) fn may_change(&self, caller: &Caller, job: JobId) -> Result<(), Rejection> {
         let uid = self.job(job).map_or(Uid(0), |job| job.spec.uid);
         authz::allow(caller, Verb::ChangeJob, Object::Job { uid })
@@ -257,7 +257,8 @@ pub fn signal_targets(
     caller: &Caller,
     job: &JobRef,
 ) -> Result<Vec<(Run, Vec<squall_types::NodeId>)>, Rejection> {
-    let draft = Draft::new(cluster, cluster.counters.at);
+    let (mut cluster, at) = (cluster.clone(), cluster.counters.at);
+    let draft = Draft::new(&mut cluster, at);
     let mut runs = Vec::new();
     for target in draft.targets(job)? {
         let (Target::Record(id) | Target::Waiting(id, _)) = target;

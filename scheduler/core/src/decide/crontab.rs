@@ -13,7 +13,7 @@ use squall_types::api::{MAX_CRON_ENTRIES, MAX_CRONTAB};
 use squall_types::{EndState, ExitStatus, JobId, JobSpec, Reason, Timestamp, Uid};
 use std::collections::BTreeSet;
 
-impl Draft {
+impl Draft<'_> {
     /// When a job runs again: `None` for one that no crontab names any more.
     pub fn next_time(&self, id: JobId) -> Option<Timestamp> {
         let job = self.job(id)?;

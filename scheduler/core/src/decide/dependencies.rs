@@ -19,7 +19,7 @@ struct Progress {
     completed: bool,
 }
 
-impl Draft {
+impl Draft<'_> {
     /// Looks again at the jobs that wait for this one, for its array, or for its name.
     pub fn wake_dependants(&mut self, id: JobId) {
         let Some(job) = self.job(id) else { return };

@@ -1,28 +1,33 @@
 //! A decision being made: the events so far, and the state as they leave it.
 
 use crate::cluster::Cluster;
+use crate::duties::touched;
 use crate::event::{Event, RunEnd, What};
 use crate::job::{Job, JobPhase, Outcome, Part, Placement};
 use squall_types::agent::StopWhy;
 use squall_types::ids::Run;
-use squall_types::{JobId, Timestamp};
+use squall_types::{JobId, NodeId, Timestamp};
 
-/// Later parts of a decision see what earlier ones did. The clone shares all pages with the state.
-pub(super) struct Draft {
-    pub cluster: Cluster,
+/// Later parts of a decision see what earlier ones did.
+pub(super) struct Draft<'a> {
+    pub cluster: &'a mut Cluster,
     pub now: Timestamp,
     pub events: Vec<Event>,
+    /// Nodes whose duties the events are about, as the state has it before or after each.
+    pub touched: Vec<NodeId>,
 }
 
-impl Draft {
-    pub fn new(cluster: &Cluster, now: Timestamp) -> Self {
+impl<'a> Draft<'a> {
+    pub fn new(cluster: &'a mut Cluster, now: Timestamp) -> Self {
         let now = now.max(cluster.counters.at);
-        Draft { cluster: cluster.clone(), now, events: Vec::new() }
+        Draft { cluster, now, events: Vec::new(), touched: Vec::new() }
     }
 
     pub fn emit(&mut self, what: What) {
         let event = what.at(self.now);
+        self.touched.extend(touched(self.cluster, &event.what));
         self.cluster.apply(&event);
+        self.touched.extend(touched(self.cluster, &event.what));
         self.events.push(event);
     }
 

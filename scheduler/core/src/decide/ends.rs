@@ -8,7 +8,7 @@ use squall_types::agent::{EndCause, StopWhy};
 use squall_types::ids::Run;
 use squall_types::{AttemptEnd, EndState, ExitStatus, HetPlace, JobId, JobKind, NodeId, Reason, Span, Timestamp, Uid};
 
-impl Draft {
+impl Draft<'_> {
     /// The one end of a job. `placement` is that of its last attempt.
     pub fn end(
         &mut self,

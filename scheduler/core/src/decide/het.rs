@@ -46,7 +46,7 @@ impl Cluster {
     }
 }
 
-impl Draft {
+impl Draft<'_> {
     /// All components or none. The first bears the script; the others are there for its steps.
     pub fn submit_together(
         &mut self,
@@ -100,7 +100,6 @@ impl Draft {
         self.fits_together(leader)?;
         if test_only {
             let estimate = crate::explain::estimate(&self.cluster, self.now, leader);
-            self.events.clear();
             return Ok(Reply::Estimated { estimate });
         }
         Ok(Reply::Submitted { job: leader, notes: Vec::new(), step: None })

@@ -14,7 +14,7 @@ const NEW_INSTANCE_GRACE: Span = Span::from_mins(3);
 /// A listing this many percent smaller than the one before proves no absence by itself.
 const SHRINK_PERCENT: u64 = 30;
 
-impl Draft {
+impl Draft<'_> {
     pub fn listed(&mut self, pool: &PoolName, listing: &Listing, asked_at: Timestamp) -> Reply {
         let parts = self.learn_outcomes(pool, listing);
         let shown: BTreeMap<&InstanceId, &SeenInstance> =

@@ -1,4 +1,4 @@
-//! From a command to events, or to a refusal. Reads the state, changes nothing, holds all policy.
+//! From a command to events, or to a refusal. Holds all policy, and changes the state by its events alone.
 
 mod accounts;
 mod admission;
@@ -42,6 +42,15 @@ pub struct Decision {
     pub after: Cluster,
 }
 
+/// A decision that the state already has in it.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    pub events: Vec<Event>,
+    pub reply: Reply,
+    /// Nodes whose duties may have changed with it.
+    pub touched: Vec<NodeId>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Done,
@@ -70,39 +79,89 @@ pub enum Reply {
 /// # Errors
 /// A refusal names what was asked, which rule and number refused it, and what would work. Nothing changes then.
 pub fn decide(cluster: &Cluster, now: Timestamp, caller: &Caller, command: &Command) -> Result<Decision, Rejection> {
+    let mut after = cluster.clone();
+    let Decided { events, reply, .. } = decide_in_place(&mut after, now, caller, command)?;
+    Ok(Decision { events, reply, after })
+}
+
+/// The same in a state that nobody else has to see as it was: what no snapshot shares with it is not copied.
+///
+/// # Errors
+/// As those of [`decide`].
+///
+/// # Panics
+/// Where a command that is to be checked first is refused after events: the state would no longer be the journal's.
+pub fn decide_in_place(
+    cluster: &mut Cluster,
+    now: Timestamp,
+    caller: &Caller,
+    command: &Command,
+) -> Result<Decided, Rejection> {
+    let before = (!is_all_checked_first(cluster, command)).then(|| cluster.clone());
     let mut draft = Draft::new(cluster, now);
-    let reply = match command {
-        Command::Start { epoch, version } => draft.start(*epoch, version),
-        Command::Configure { config } => draft.configure(config)?,
-        Command::Restore { gap } => draft.restore(*gap),
-        Command::Submit { spec, token, test_only } => draft.submit(caller, spec, token, *test_only)?,
-        Command::SubmitTogether { specs, token, test_only } => {
-            draft.submit_together(caller, specs, token, *test_only)?
+    let reply = draft.carry_out(caller, command);
+    let Draft { mut events, touched, .. } = draft;
+    match before {
+        // A question may have tried things out.
+        Some(before) if reply.is_err() || matches!(reply, Ok(Reply::Estimated { .. })) => {
+            events.clear();
+            *cluster = before;
         }
-        Command::Cancel { job, cron } => draft.cancel(caller, job, *cron)?,
-        Command::Hold { job } => draft.hold(caller, job)?,
-        Command::Release { job } => draft.release(caller, job)?,
-        Command::Requeue { job, hold } => draft.requeue(caller, job, *hold)?,
-        Command::Suspend { job } => draft.suspend(caller, job)?,
-        Command::Resume { job } => draft.resume(caller, job)?,
-        Command::Update { job, update } => draft.update(caller, job, update)?,
-        Command::SetCrontab { uid, text, entries } => draft.set_crontab(caller, *uid, text, entries)?,
-        Command::EditAccounts { edits, uids } => draft.edit_accounts(caller, edits, uids)?,
-        Command::FinishAllocation { run, exit } => draft.finish_allocation(caller, *run, *exit)?,
-        Command::StartStep { request } => draft.start_step(caller, request)?,
-        Command::Node { node, action } => draft.act_on_node(caller, node, action)?,
-        Command::Perform { step } => draft.perform(step)?,
-        Command::Tick => draft.tick(),
-        Command::Join { order, name, instance, key } => draft.join(*order, name.as_ref(), instance.as_ref(), key)?,
-        Command::Register { node, measured } => draft.register(*node, measured)?,
-        Command::Contact { node, contact } => draft.contact(*node, *contact),
-        Command::Health { node, fault } => draft.health(*node, fault),
-        Command::Attempt { node, run, state } => draft.attempt_news(*node, *run, state),
-        Command::StepEnded { node, end } => draft.step_ended(*node, end),
-        Command::Offers { pool, offers } => draft.offers(pool, offers),
-        Command::Launched { order, launched } => draft.launched(*order, launched),
-        Command::LaunchFailed { order, failure } => draft.launch_failed(*order, failure),
-        Command::Listed { pool, listing, asked_at } => draft.listed(pool, listing, *asked_at),
-    };
-    Ok(Decision { events: draft.events, reply, after: draft.cluster })
+        _ => assert!(reply.is_ok() || events.is_empty(), "a refusal left events behind: {events:?}"),
+    }
+    Ok(Decided { events, reply: reply?, touched })
+}
+
+/// Whether every refusal of a command comes before its first event. Those are the many; where one of several parts may
+/// be refused after others were done, the state is kept as it was.
+fn is_all_checked_first(cluster: &Cluster, command: &Command) -> bool {
+    use Command::*;
+    match command {
+        Perform { step } => !perform::is_of_several(cluster, step),
+        Submit { .. } => true,
+        // These are never refused.
+        Start { .. } | Restore { .. } | Tick | Contact { .. } | Health { .. } | Attempt { .. } | StepEnded { .. } => {
+            true
+        }
+        Offers { .. } | Launched { .. } | LaunchFailed { .. } | Listed { .. } => true,
+        _ => false,
+    }
+}
+
+impl Draft<'_> {
+    fn carry_out(&mut self, caller: &Caller, command: &Command) -> Result<Reply, Rejection> {
+        Ok(match command {
+            Command::Start { epoch, version } => self.start(*epoch, version),
+            Command::Configure { config } => self.configure(config)?,
+            Command::Restore { gap } => self.restore(*gap),
+            Command::Submit { spec, token, test_only } => self.submit(caller, spec, token, *test_only)?,
+            Command::SubmitTogether { specs, token, test_only } => {
+                self.submit_together(caller, specs, token, *test_only)?
+            }
+            Command::Cancel { job, cron } => self.cancel(caller, job, *cron)?,
+            Command::Hold { job } => self.hold(caller, job)?,
+            Command::Release { job } => self.release(caller, job)?,
+            Command::Requeue { job, hold } => self.requeue(caller, job, *hold)?,
+            Command::Suspend { job } => self.suspend(caller, job)?,
+            Command::Resume { job } => self.resume(caller, job)?,
+            Command::Update { job, update } => self.update(caller, job, update)?,
+            Command::SetCrontab { uid, text, entries } => self.set_crontab(caller, *uid, text, entries)?,
+            Command::EditAccounts { edits, uids } => self.edit_accounts(caller, edits, uids)?,
+            Command::FinishAllocation { run, exit } => self.finish_allocation(caller, *run, *exit)?,
+            Command::StartStep { request } => self.start_step(caller, request)?,
+            Command::Node { node, action } => self.act_on_node(caller, node, action)?,
+            Command::Perform { step } => self.perform(step)?,
+            Command::Tick => self.tick(),
+            Command::Join { order, name, instance, key } => self.join(*order, name.as_ref(), instance.as_ref(), key)?,
+            Command::Register { node, measured } => self.register(*node, measured)?,
+            Command::Contact { node, contact } => self.contact(*node, *contact),
+            Command::Health { node, fault } => self.health(*node, fault),
+            Command::Attempt { node, run, state } => self.attempt_news(*node, *run, state),
+            Command::StepEnded { node, end } => self.step_ended(*node, end),
+            Command::Offers { pool, offers } => self.offers(pool, offers),
+            Command::Launched { order, launched } => self.launched(*order, launched),
+            Command::LaunchFailed { order, failure } => self.launch_failed(*order, failure),
+            Command::Listed { pool, listing, asked_at } => self.listed(pool, listing, *asked_at),
+        })
+    }
 }

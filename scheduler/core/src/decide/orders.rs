@@ -12,7 +12,7 @@ use squall_types::{
 };
 use std::collections::BTreeMap;
 
-impl Draft {
+impl Draft<'_> {
     pub fn offers(&mut self, pool: &PoolName, offers: &[Offer]) -> Reply {
         let known = self.cluster.pools.get(pool);
         let live = known.into_iter().flat_map(|pool| pool.offers.values()).filter(|offer| !offer.withdrawn);

@@ -3,6 +3,7 @@
 use super::Reply;
 use super::draft::Draft;
 use crate::accounts::{Amounts, Tallies, start_breach};
+use crate::cluster::Cluster;
 use crate::event::What;
 use crate::job::JobPhase;
 use crate::node::{Node, NodeState};
@@ -16,15 +17,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A cloud node lives at least so long beyond the limit of its last job.
 pub(super) const DIE_AT_MARGIN: Span = Span::from_mins(10);
 
-impl Draft {
+/// Whether a step is for jobs that start together or not at all.
+pub(super) fn is_of_several(cluster: &Cluster, step: &Step) -> bool {
+    match step {
+        Step::Together { .. } => true,
+        Step::Bind { target: Target::Job(job), .. } | Step::Claim { target: Target::Job(job), .. } => {
+            cluster.jobs.get(job).is_some_and(|job| job.het().is_some())
+        }
+        _ => false,
+    }
+}
+
+impl Draft<'_> {
     pub fn perform(&mut self, step: &Step) -> Result<Reply, Rejection> {
         match step {
             Step::Together { steps } => self.perform_together(steps),
-            Step::Bind { target: Target::Job(job), .. } | Step::Claim { target: Target::Job(job), .. }
-                if self.job(*job).is_some_and(|job| job.het().is_some()) =>
-            {
-                self.perform_together(std::slice::from_ref(step))
-            }
+            step if is_of_several(self.cluster, step) => self.perform_together(std::slice::from_ref(step)),
             step => self.perform_one(step),
         }
     }

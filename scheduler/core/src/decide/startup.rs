@@ -13,7 +13,7 @@ use squall_types::{Epoch, JobId, NodeId, OrderId, Span};
 /// After a restore what is not known is kept for so long before it is treated as unknown.
 const SETTLE_AFTER_RESTORE: Span = Span::from_hours(1);
 
-impl Draft {
+impl Draft<'_> {
     pub fn start(&mut self, epoch: Epoch, version: &str) -> Reply {
         self.emit(What::ControllerStarted { epoch, version: version.to_owned() });
         Reply::Done

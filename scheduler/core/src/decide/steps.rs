@@ -14,7 +14,7 @@ use squall_types::{Allocation, StepId};
 /// A step may have at most so many tasks.
 pub const MAX_STEP_TASKS: u32 = 1 << 20;
 
-impl Draft {
+impl Draft<'_> {
     pub fn start_step(&mut self, caller: &Caller, request: &StepRequest) -> Result<Reply, Rejection> {
         let asked = format!("a step in job {}", request.job);
         let no_job = || Rejection::new("SQ1020", "Job/step already completing or completed").asked(asked.clone());

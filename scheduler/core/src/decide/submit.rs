@@ -25,7 +25,7 @@ const MAX_ARGUMENTS: usize = 1 << 20;
 /// Slurm's longest time limit: a year of minutes is plenty and keeps sums far from the edge.
 const MAX_TIME_LIMIT: Span = Span::from_hours(24 * 366 * 10);
 
-impl Draft {
+impl Draft<'_> {
     pub fn submit(
         &mut self,
         caller: &Caller,
@@ -375,11 +375,12 @@ impl Draft {
     }
 }
 
-impl Draft {
+impl Draft<'_> {
     /// Plans with the job in the queue, in a state that is thrown away.
     fn estimate(&self, spec: &KeptSpec, id: JobId) -> squall_types::api::Estimate {
-        let mut draft = Draft::new(&self.cluster, self.now);
-        let terms = resolve(&draft.cluster, spec, id);
+        let mut cluster = self.cluster.clone();
+        let mut draft = Draft::new(&mut cluster, self.now);
+        let terms = resolve(draft.cluster, spec, id);
         let eligible_at = eligible_at(&draft.pending(spec, id, &terms), draft.now);
         draft.hold_nothing_back();
         draft.emit(What::JobSubmitted {
@@ -390,7 +391,7 @@ impl Draft {
             eligible_at,
             het: None,
         });
-        crate::explain::estimate(&draft.cluster, draft.now, id)
+        crate::explain::estimate(draft.cluster, draft.now, id)
     }
 
     /// A gang's orders are not held back for others; neither are those of a question.

@@ -20,7 +20,7 @@ enum Wanted {
     Resumed,
 }
 
-impl Draft {
+impl Draft<'_> {
     pub fn suspend(&mut self, caller: &Caller, job: &JobRef) -> Result<Reply, Rejection> {
         self.bring(caller, job, Wanted::Suspended)
     }

@@ -18,7 +18,7 @@ pub(super) enum Target {
     Waiting(JobId, IndexSet),
 }
 
-impl Draft {
+impl Draft<'_> {
     /// Everything that a reference names; an array's id names all of it.
     pub fn targets(&self, job: &JobRef) -> Result<Vec<Target>, Rejection> {
         let unknown = || {

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 /// Records that one tick removes.
 const PURGE_CHUNK: usize = 500;
 
-impl Draft {
+impl Draft<'_> {
     pub fn tick(&mut self) -> Reply {
         self.limits();
         self.deadlines();

@@ -13,7 +13,7 @@ use crate::refuse::Rejection;
 use squall_types::api::{JobRef, JobUpdate};
 use squall_types::{JobId, Span};
 
-impl Draft {
+impl Draft<'_> {
     pub fn update(&mut self, caller: &Caller, job: &JobRef, update: &JobUpdate) -> Result<Reply, Rejection> {
         let mut changed = Vec::new();
         for target in self.targets(job)? {

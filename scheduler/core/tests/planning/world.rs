@@ -6,7 +6,7 @@ use squall_core::job::JobPhase;
 use squall_core::node::NodeState;
 use squall_core::order::OrderState;
 use squall_core::plan::Step;
-use squall_core::{Caller, Cluster, ClusterConfig, Command, decide};
+use squall_core::{Caller, Cluster, ClusterConfig, Command, decide_in_place};
 use squall_types::accounts::{self, AccountsEdit, EditKind, Entity};
 use squall_types::agent::EndCause;
 use squall_types::api::{JobRef, JobUpdate};
@@ -471,9 +471,13 @@ impl World {
 
     /// `false` for a refusal.
     fn decide(&mut self, command: Command) -> bool {
-        let Ok(decision) = decide(&self.cluster, self.now, &Caller::System, &command) else { return false };
-        decision.events.iter().for_each(|event| self.cluster.apply(event));
+        let mut state = self.cluster.clone();
+        let decided = decide_in_place(&mut state, self.now, &Caller::System, &command);
+        let events = decided.as_ref().map(|decided| decided.events.as_slice()).unwrap_or_default();
+        events.iter().for_each(|event| self.cluster.apply(event));
         assert_eq!(self.cluster.alarm, None, "after {command:?}");
-        true
+        // What was refused has left nothing behind.
+        assert_eq!(state.hash(), self.cluster.hash(), "after {command:?}");
+        decided.is_ok()
     }
 }

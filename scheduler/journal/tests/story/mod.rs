@@ -103,8 +103,9 @@ impl Story {
 
     pub fn submit(&mut self, batch: &mut Batch, array: Option<ArraySpec>) {
         let job = self.job();
-        let script = PreparedBlob::new(format!("#!/bin/sh\necho {}\n", self.rng.random_range(0..50)).into()).unwrap();
-        let environment = PreparedBlob::new(b"PATH=/usr/bin\0LANG=C\0".repeat(40)).unwrap();
+        let script =
+            PreparedBlob::new(format!("#!/bin/sh\necho {}\n", self.rng.random_range(0..50)).as_bytes()).unwrap();
+        let environment = PreparedBlob::new(&b"PATH=/usr/bin\0LANG=C\0".repeat(40)).unwrap();
         let uid = Uid(1_000 + self.rng.random_range(0..self.users));
         let spec = JobSpec {
             stdout: Some("logs/%j".to_owned()),

@@ -143,7 +143,10 @@ impl AsyncWrite for Line {
 }
 
 /// Lets the runtime watch what does not block.
-#[expect(deprecated, reason = "what owns its descriptor keeps it open, which is all that `register` asks for in `unsafe`")]
+#[expect(
+    deprecated,
+    reason = "what owns its descriptor keeps it open, which is all that `register` asks for in `unsafe`"
+)]
 fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::new(owner)
 }
