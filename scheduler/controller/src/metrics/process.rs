@@ -16,7 +16,7 @@ pub(super) fn write(out: &mut Families, meters: &Meters) {
         ("squall_agents_revived_total", "Local agents that died and were started again.", meters.revived()),
         (
             "squall_accept_failures_total",
-            "Times that the Unix socket could not take a connection: no file descriptors or no memory.",
+            "Times that a connection could not be taken: no file descriptors or no memory.",
             meters.failed_accepts(),
         ),
         ("squall_reloads_total", "Configurations that were read again and hold.", meters.reloads()),

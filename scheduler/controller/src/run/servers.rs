@@ -47,7 +47,7 @@ impl Servers {
             source,
         })?;
         tracing::info!(socket = %controller.socket.display(), address = %addresses.advertised, "listening");
-        let machines = accept_tls(addresses.listener, tls.clone());
+        let machines = watched(accept_tls(addresses.listener, tls.clone()), "port", service.meters.clone());
         let machine_server =
             builder().add_service(client_service(service.clone())).add_service(node_service(service.clone()));
         let program_server = builder().add_service(client_service(service.clone()));
@@ -93,7 +93,7 @@ async fn serve_local(
                 Ok(incoming) => {
                     let (entrance, lasting) = by_length();
                     drop(listening.send(Ok(lasting)));
-                    let incoming = watched(incoming, service.meters.clone());
+                    let incoming = watched(incoming, "socket", service.meters.clone());
                     tokio::select! {
                         () = entrance.serve(Door::new(incoming, pace), client_service(service)) => {}
                         () = stop => {}
@@ -109,13 +109,17 @@ async fn serve_local(
 }
 
 /// Counts connections that could not be taken, and tells of the first in a row: the next ones fail for the same reason.
-fn watched<T>(incoming: impl Stream<Item = io::Result<T>>, meters: Arc<Meters>) -> impl Stream<Item = io::Result<T>> {
+fn watched<T>(
+    incoming: impl Stream<Item = io::Result<T>>,
+    place: &'static str,
+    meters: Arc<Meters>,
+) -> impl Stream<Item = io::Result<T>> {
     let mut failing = false;
     incoming.inspect(move |come| {
         if let Err(error) = come {
             meters.failed_accept();
             if !failing {
-                tracing::error!(%error, "no connection can be taken on the socket: clients wait");
+                tracing::error!(%error, "no connection can be taken on the {place}: clients wait");
             }
         }
         failing = come.is_err();

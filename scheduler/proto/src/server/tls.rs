@@ -98,7 +98,8 @@ fn bad(part: &'static str, problem: impl ToString) -> BadCertificate {
 }
 
 /// Connections whose handshake has succeeded, for `serve_with_incoming`. Handshakes run beside each other, so that a
-/// silent peer delays nobody. Ends when the stream is dropped.
+/// silent peer delays nobody. Ends when the stream is dropped. Where no connection can be taken the stream says so, and goes
+/// on after a pause.
 pub fn accept_tls(listener: TcpListener, tls: ServerTls) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
     let (ready, connections) = mpsc::channel(HANDSHAKES);
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
@@ -109,10 +110,14 @@ pub fn accept_tls(listener: TcpListener, tls: ServerTls) -> ReceiverStream<io::R
                 accepted = listener.accept() => accepted,
                 () = ready.closed() => return,
             };
-            let Ok((stream, _)) = accepted else {
-                // Out of file descriptors, mostly: trying again at once would only spin.
-                sleep(ACCEPT_PAUSE).await;
-                continue;
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, mostly: trying again at once would only spin.
+                    let told = ready.send(Err(error));
+                    tokio::join!(told, sleep(ACCEPT_PAUSE)).0.ok();
+                    continue;
+                }
             };
             let (acceptor, ready) = (tls.acceptor(), ready.clone());
             tokio::spawn(async move {
