@@ -20,11 +20,13 @@ impl Asker {
     }
 }
 
+type Kept = Vec<(Sender<Answer>, Answer)>;
+
 /// Answers that may be told at the same time.
 #[derive(Default)]
 pub(super) struct Answers {
     /// By where they are waited for.
-    homes: Vec<(Handle, Vec<(Sender<Answer>, Answer)>)>,
+    homes: Vec<(Handle, Kept)>,
 }
 
 impl Answers {
@@ -49,4 +51,48 @@ impl Answers {
 /// Whoever asked may have gone; what was asked is done all the same.
 fn tell(asker: Sender<Answer>, answer: Answer) {
     drop(asker.send(answer));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squall_core::Reply;
+    use std::thread::spawn;
+    use tokio::runtime::Builder;
+
+    fn done() -> Answer {
+        Answer::Done(Reply::Done)
+    }
+
+    /// Whoever waits on a thread of its own, on the workers of a runtime, or is gone.
+    #[test]
+    fn each_hears_its_answer_wherever_it_waits() {
+        let runtimes = [Builder::new_current_thread(), Builder::new_current_thread(), Builder::new_multi_thread()];
+        let (ask, asked) = std::sync::mpsc::channel();
+        let waiting: Vec<_> = runtimes
+            .into_iter()
+            .map(|mut runtime| {
+                let ask = ask.clone();
+                spawn(move || {
+                    runtime.build().unwrap().block_on(async {
+                        let mut answers = Vec::new();
+                        for _ in 0..3 {
+                            let (asker, answered) = Asker::new();
+                            ask.send(asker).unwrap();
+                            answers.push(answered);
+                        }
+                        drop(answers.pop());
+                        for answered in answers {
+                            assert!(matches!(answered.await, Ok(Answer::Done(Reply::Done))));
+                        }
+                    });
+                })
+            })
+            .collect();
+        let mut answers = Answers::default();
+        asked.iter().take(9).for_each(|asker| answers.add(asker, done()));
+        assert_eq!(answers.homes.iter().map(|(_, kept)| kept.len()).collect::<Vec<_>>(), [3, 3]);
+        answers.tell();
+        waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
+    }
 }

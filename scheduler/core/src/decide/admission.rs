@@ -131,7 +131,7 @@ impl Draft<'_> {
     /// How long a job may run in its first partition, as far as limits of accounts say: so long it gets that asks for
     /// nothing.
     pub(super) fn longest(&self, spec: &KeptSpec) -> Option<Span> {
-        let rules = rules(&self.cluster, spec, spec.partitions.first());
+        let rules = rules(self.cluster, spec, spec.partitions.first());
         let walls = rules.into_iter().filter(|rule| rule.measure == Measure::Wall);
         walls.map(|rule| Span(i64::try_from(rule.limit).unwrap_or(i64::MAX))).min()
     }

@@ -44,7 +44,7 @@ impl Draft<'_> {
         let again = |(term, before): (&DependencyTerm, &TermState)| match before {
             // What came true stays true, from when it did: the other job may be requeued, or an array go on ending.
             TermState::Met | TermState::MetFrom(_) => *before,
-            _ => resolve_term(&self.cluster, &job.spec, id, array, term),
+            _ => resolve_term(self.cluster, &job.spec, id, array, term),
         };
         let terms: Vec<TermState> = job.dependency_terms().map(again).collect();
         if terms == job.terms {

@@ -84,7 +84,7 @@ impl Draft<'_> {
                     .limit("all components start together: it would wait for itself"));
             }
             // Components stand in the order of submission where their leader does.
-            let terms = resolve(&self.cluster, &spec, leader);
+            let terms = resolve(self.cluster, &spec, leader);
             let eligible_at = eligible_at(&self.pending(&spec, id, &terms), self.now);
             // The whole is one submission: the leader answers to the token.
             let token = if place.is_leader() { token.clone() } else { SubmitToken::default() };
@@ -99,7 +99,7 @@ impl Draft<'_> {
         }
         self.fits_together(leader)?;
         if test_only {
-            let estimate = crate::explain::estimate(&self.cluster, self.now, leader);
+            let estimate = crate::explain::estimate(self.cluster, self.now, leader);
             return Ok(Reply::Estimated { estimate });
         }
         Ok(Reply::Submitted { job: leader, notes: Vec::new(), step: None })
@@ -109,7 +109,7 @@ impl Draft<'_> {
     pub(super) fn fits_together(&self, id: JobId) -> Result<(), Rejection> {
         let Some(job) = self.job(id).filter(|job| job.het().is_some() && job.is_pending()) else { return Ok(()) };
         let specs: Vec<KeptSpec> = self.cluster.together(job).map(|job| KeptSpec::clone(&job.spec)).collect();
-        match misfit_together(&self.cluster, self.now, &specs) {
+        match misfit_together(self.cluster, self.now, &specs) {
             None => Ok(()),
             Some(Misfit { slurm, asked, limit, try_this }) => {
                 Err(Rejection::new("SQ1070", &slurm).asked(asked).limit(limit).try_this(try_this))

@@ -151,9 +151,9 @@ impl Draft<'_> {
         wall: Option<Span>,
     ) -> Result<(), Rejection> {
         let Some(job) = self.job(job).filter(|_| self.cluster.accounts.is_limiting()) else { return Ok(()) };
-        let wall = wall.unwrap_or_else(|| time_limit(&self.cluster, &job.spec, partition));
+        let wall = wall.unwrap_or_else(|| time_limit(self.cluster, &job.spec, partition));
         let (planned, amounts) = (Tallies::default(), Amounts::held(allocations));
-        match start_breach(&self.cluster, &planned, &job.spec, partition, amounts, wall) {
+        match start_breach(self.cluster, &planned, &job.spec, partition, amounts, wall) {
             None => Ok(()),
             Some(breach) => Err(Rejection::new("SQ5004", "the plan is out of date")
                 .asked(format!("job {}", job.id))

@@ -85,7 +85,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn enter(&mut self, id: JobId, spec: KeptSpec, token: &SubmitToken) {
-        let terms = resolve(&self.cluster, &spec, id);
+        let terms = resolve(self.cluster, &spec, id);
         let eligible_at = eligible_at(&self.pending(&spec, id, &terms), self.now);
         let token = token.clone();
         self.emit(What::JobSubmitted { job: id, spec: Box::new(spec.to_spec()), token, terms, eligible_at, het: None });
@@ -351,7 +351,7 @@ impl Draft<'_> {
     /// Refuses what no configured shape could ever run, with the number that refuses it and what would work.
     /// What no node anywhere has cannot be meant.
     pub(super) fn check_preference(&self, spec: &KeptSpec) -> Result<(), Rejection> {
-        match feasible::unknown_preference(&self.cluster, spec) {
+        match feasible::unknown_preference(self.cluster, spec) {
             None => Ok(()),
             Some(Misfit { slurm, asked, limit, try_this }) => {
                 Err(Rejection::new("SQ1070", &slurm).asked(asked).limit(limit).try_this(try_this))
@@ -366,7 +366,7 @@ impl Draft<'_> {
                 if spec.time_limit.is_none() { Ok(()) } else { Err(refusal) }
             },
         )?;
-        match feasible::misfit(&self.cluster, spec) {
+        match feasible::misfit(self.cluster, spec) {
             None => Ok(()),
             Some(Misfit { slurm, asked, limit, try_this }) => {
                 Err(Rejection::new("SQ1070", &slurm).asked(asked).limit(limit).try_this(try_this))

@@ -52,7 +52,7 @@ impl Draft<'_> {
         if spec == before {
             return Ok(());
         }
-        let terms = if update.dependency.is_some() { resolve(&self.cluster, &spec, id) } else { job.terms.clone() };
+        let terms = if update.dependency.is_some() { resolve(self.cluster, &spec, id) } else { job.terms.clone() };
         let mut after = job.clone();
         after.spec = std::sync::Arc::new(spec.clone());
         after.terms = terms.clone();
