@@ -481,9 +481,14 @@ async fn a_slow_client_is_served_as_well() {
         client.write_all(part.as_bytes()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // It is more than the socket holds.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // It is more than the socket holds, and by now it is seen whether somebody is there.
     let mut said = Vec::new();
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut part = vec![0; 100_000];
+        client.read_exact(&mut part).await.unwrap();
+        said.extend(part);
+    }
     client.read_to_end(&mut said).await.unwrap();
     assert!(said.starts_with(b"HTTP/1.1 200") && said.ends_with(b"\r\n0\r\n\r\n"), "{}", said.len());
     assert!(said.len() > 400_000, "{}", said.len());

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -28,9 +28,11 @@ const SOON: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Line {
     stream: Arc<UnixStream>,
-    /// Where it had to be waited for.
-    watch: Option<AsyncFd<Arc<UnixStream>>>,
+    watch: Watch,
 }
+
+/// How a connection is waited for, once somebody had to.
+type Watch = Arc<OnceLock<AsyncFd<Arc<UnixStream>>>>;
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -40,7 +42,7 @@ enum Way {
 
 impl Line {
     pub fn new(stream: UnixStream) -> Line {
-        Line { stream: Arc::new(stream), watch: None }
+        Line { stream: Arc::new(stream), watch: Watch::default() }
     }
 
     /// Who is at the other end, as the kernel knows it.
@@ -59,14 +61,13 @@ impl Line {
     /// Waits until nobody is at the other end any more: a call that lasts is then for nobody. Who only says nothing more
     /// still listens.
     pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
-        let stream = self.stream.clone();
+        let (stream, watch) = (self.stream.clone(), self.watch.clone());
         async move {
             sleep(SOON).await;
-            let Ok(other) = stream.try_clone().and_then(watched) else { return pending().await };
-            drop(stream);
+            let Ok(watch) = watched_by(&stream, &watch) else { return pending().await };
             // Hanging up ends writing as well; that somebody says nothing more would be news for ever.
-            while let Ok(mut ready) = other.writable().await {
-                if is_hung_up(other.get_ref()) {
+            while let Ok(mut ready) = watch.writable().await {
+                if is_hung_up(&stream) {
                     return;
                 }
                 ready.clear_ready();
@@ -87,15 +88,12 @@ impl Line {
         mut io: impl FnMut(&UnixStream) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         loop {
-            let Some(watch) = &self.watch else {
-                match io(&self.stream) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.watch = Some(watched(self.stream.clone())?);
-                        continue;
-                    }
-                    done => return Poll::Ready(done),
-                }
-            };
+            // First of all, whatever is known of it: `gone` may have taken note of what this has not heard of.
+            match io(&self.stream) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+            let watch = watched_by(&self.stream, &self.watch)?;
             let mut ready = ready!(match way {
                 Way::In => watch.poll_read_ready(context),
                 Way::Out => watch.poll_write_ready(context),
@@ -151,10 +149,22 @@ fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::new(owner)
 }
 
+/// Has a connection watched where it is not yet.
+fn watched_by<'a>(stream: &Arc<UnixStream>, watch: &'a Watch) -> io::Result<&'a AsyncFd<Arc<UnixStream>>> {
+    match watch.get() {
+        Some(watch) => Ok(watch),
+        None => {
+            let begun = watched(stream.clone())?;
+            Ok(watch.get_or_init(|| begun))
+        }
+    }
+}
+
 fn is_hung_up(stream: &UnixStream) -> bool {
-    // That is told without being asked for.
+    // Both are told without being asked for.
     let mut asked = [PollFd::new(stream, PollFlags::empty())];
-    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents().contains(PollFlags::HUP)
+    poll(&mut asked, Some(&Timespec::default())).is_ok()
+        && asked[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 /// Connections of a listener as they come, watched by nobody.
