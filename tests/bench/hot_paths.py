@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from clusters import Squall, until
+from clusters import NODES, Squall, until
 
 MALLOC = "probe_libc:malloc"
 EVENTS = {
@@ -110,9 +110,10 @@ def main():
     jobs, quiet = options.jobs, ("-o", "/dev/null")
     try:
         cluster.up()
-        controller, agents = [cluster.pid()], cluster.agents()
-        until(20, "every agent has its nursery", lambda: len(with_nurseries(agents)) == 2 * len(agents))
-        agents = with_nurseries(agents)
+        controller = [cluster.pid()]
+        # Looked at anew each time: what an agent starts is called like the agent until it executes something else.
+        until(20, "every agent has its nursery", lambda: len(with_nurseries(cluster.agents())) == 2 * NODES)
+        agents = with_nurseries(cluster.agents())
         print(f"{'':36}" + "".join(f"{name:>14}" for name in EVENTS.values()))
         held = ("sbatch", "-H", *quiet, "--wrap", "true")
         with Count(controller) as count:
