@@ -428,19 +428,17 @@ async fn a_connection_goes_where_its_kind_is_served_once_something_is_said_on_it
     assert_eq!(said, "PRI * HTTP/2.0");
 }
 
-/// Who says nothing more may still listen, for as long as a call lasts; who has gone may not.
-#[tokio::test]
+/// Who says nothing more may still listen, for as long as a call lasts; who has gone may not. The clock goes on only while
+/// nobody has anything to do.
+#[tokio::test(start_paused = true)]
 async fn a_call_ends_when_nobody_waits_for_its_answer_any_more() {
     const ASKED: &[u8] = b"POST /a/b HTTP/1.1\r\ncontent-type: application/grpc-web\r\ncontent-length: 0\r\n\r\n";
     let (begin, mut begun) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
     let service = tower::service_fn(move |_| {
-        let (going_on, mut over) = oneshot::channel::<()>();
-        begin.send(going_on).unwrap();
+        let (answer, asked) = oneshot::channel();
+        begin.send(answer).unwrap();
         async move {
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(400)) => {}
-                _ = &mut over => {}
-            }
+            asked.await.unwrap();
             Ok(http::Response::new(Body::empty()))
         }
     });
@@ -455,14 +453,13 @@ async fn a_call_ends_when_nobody_waits_for_its_answer_any_more() {
         client.write_all(ASKED).await.unwrap();
         let mut call = begun.recv().await.unwrap();
         client.shutdown().await.unwrap();
-        let ended_early = tokio::time::timeout(Duration::from_millis(200), call.closed()).await.is_ok();
+        let ended_early = tokio::time::timeout(Duration::from_secs(20), call.closed()).await.is_ok();
         assert!(!ended_early, "it listens still");
-        let asked = tokio::time::Instant::now();
         if leaves {
             drop(client);
-            call.closed().await;
-            assert!(asked.elapsed() < Duration::from_millis(150), "{:?}", asked.elapsed());
+            tokio::time::timeout(Duration::from_secs(1), call.closed()).await.unwrap();
         } else {
+            call.send(()).unwrap();
             let mut said = vec![0; 12];
             client.read_exact(&mut said).await.unwrap();
             assert_eq!(said, b"HTTP/1.1 200");
@@ -471,20 +468,22 @@ async fn a_call_ends_when_nobody_waits_for_its_answer_any_more() {
 }
 
 /// Whatever comes in parts, or is taken in parts, is waited for.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slow_client_is_served_as_well() {
     let (place, _) = controller(3_000).await;
     let mut client = UnixStream::connect(&place.path).await.unwrap();
     let head = "POST /squall.v1.Squall/Jobs HTTP/1.1\r\ncontent-type: application/grpc-web\r\nconnection: close\r\n";
     let rest = format!("squall-version: {VERSION}\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0");
+    // The clock goes on only once the server has nothing left to do but wait.
+    let until_it_waits = || tokio::time::sleep(Duration::from_secs(1));
     for part in [head, &rest[..10], &rest[10..rest.len() - 2], "\0\0"] {
         client.write_all(part.as_bytes()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        until_it_waits().await;
     }
     // It is more than the socket holds, and by now it is seen whether somebody is there.
     let mut said = Vec::new();
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        until_it_waits().await;
         let mut part = vec![0; 100_000];
         client.read_exact(&mut part).await.unwrap();
         said.extend(part);
