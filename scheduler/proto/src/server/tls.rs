@@ -114,8 +114,8 @@ pub fn accept_tls(listener: TcpListener, tls: ServerTls) -> ReceiverStream<io::R
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Out of file descriptors, mostly: trying again at once would only spin.
-                    let told = ready.send(Err(error));
-                    tokio::join!(told, sleep(ACCEPT_PAUSE)).0.ok();
+                    let _ = ready.send(Err(error)).await;
+                    sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
