@@ -12,7 +12,7 @@ use crate::shim::step::{PLAN, StepPlan};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
-use squall_proto::credential::{self, Action, Audience, Credential, CredentialError};
+use squall_proto::credential::{self, Action, Credential, CredentialError};
 use squall_proto::server::{Channel, Failure, Incoming, Outgoing, StepApi};
 use squall_types::StepId;
 use squall_types::agent::Assignment;
@@ -99,8 +99,7 @@ impl StepService {
                 let cluster = live.values().next().map(|live| live.assignment.detail.cluster.clone());
                 if let Some(cluster) = cluster {
                     let now = clock::now().wall;
-                    let credential =
-                        credential::verify(&key, credential, &cluster, Audience::Agent, now).map_err(denied)?;
+                    let credential = credential::verify(&key, credential, &cluster, now).map_err(denied)?;
                     if let Some(live) = live.get(&credential.run).filter(|live| live.stage >= stage) {
                         let assignment = live.assignment.clone();
                         if assignment.detail.spec.uid != credential.uid {

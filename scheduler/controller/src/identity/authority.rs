@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 use squall_proto::connect::{CONTROLLER_NAME, Identity, node_server_name};
-use squall_proto::credential::{Action, Credential, SigningKey};
+use squall_proto::credential::{Action, Credential, CredentialError, SigningKey, TagKey};
 use squall_types::ids::Run;
 use squall_types::{Gid, NodeName, OrderId, Span, Timestamp, Uid};
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ pub const SERVER_LIFETIME: Span = Span::from_hours(24 * 30);
 const BACKDATED: Span = Span::from_mins(5);
 /// A client starts a step as soon as it is granted.
 const STEP_CREDENTIAL_LIFETIME: Span = Span::from_mins(10);
+/// What the key of jobs' credentials is derived with from the controller's own.
+const JOB_CREDENTIALS: &[u8] = b"squall job credentials";
 /// A job's credential outlives its time limit by so much; whether the attempt lives is asked with every use.
 const JOB_CREDENTIAL_GRACE: Span = Span::from_hours(24 * 7);
 
@@ -37,6 +39,7 @@ pub struct Authority {
     ca_pin: String,
     join_key: hmac::Key,
     signing: SigningKey,
+    job_key: TagKey,
 }
 
 impl Authority {
@@ -48,6 +51,7 @@ impl Authority {
         files::private_dir(dir)?;
         let (ca, ca_pem) = open_ca(dir, cluster, now)?;
         let join_key = files::secret_or_new(&dir.join("controller.key"), || random::<32>().map(Vec::from))?;
+        let join_key = hmac::Key::new(hmac::HMAC_SHA256, &join_key);
         let path = dir.join("credential.key");
         let signing = files::secret_or_new(&path, || SigningKey::generate().map_err(|_| IdentityError::Randomness))?;
         let signing = SigningKey::from_pkcs8(&signing)
@@ -59,7 +63,8 @@ impl Authority {
             ca,
             ca_pin: hex::encode(Sha256::digest(&der)),
             ca_pem,
-            join_key: hmac::Key::new(hmac::HMAC_SHA256, &join_key),
+            job_key: TagKey::new(hmac::sign(&join_key, JOB_CREDENTIALS).as_ref()),
+            join_key,
             signing,
         })
     }
@@ -78,7 +83,7 @@ impl Authority {
         &self.ca_pin
     }
 
-    /// What verifies job and step credentials.
+    /// What verifies the credentials that agents read.
     pub fn credential_key(&self) -> Vec<u8> {
         self.signing.public()
     }
@@ -177,7 +182,15 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Vec<u8>, IdentityError> {
         let lifetime = time_limit.min(Span::from_hours(24 * 3650)) + JOB_CREDENTIAL_GRACE;
-        self.sign(uid, gid, run, Action::ActAsJob, now, now + lifetime)
+        self.prove(uid, gid, run, Action::ActAsJob, now, now + lifetime)
+    }
+
+    /// Who asks in a job's name with this credential.
+    ///
+    /// # Errors
+    /// Where it is none of this cluster's for jobs, or was one.
+    pub fn verify_job(&self, credential: &[u8], now: Timestamp) -> Result<Credential, CredentialError> {
+        self.job_key.verify(credential, &self.cluster, now)
     }
 
     /// Lets a client start one step.
@@ -192,10 +205,10 @@ impl Authority {
         step: Action,
         now: Timestamp,
     ) -> Result<Vec<u8>, IdentityError> {
-        self.sign(uid, gid, run, step, now, now + STEP_CREDENTIAL_LIFETIME)
+        self.prove(uid, gid, run, step, now, now + STEP_CREDENTIAL_LIFETIME)
     }
 
-    fn sign(
+    fn prove(
         &self,
         uid: Uid,
         gid: Gid,
@@ -206,7 +219,11 @@ impl Authority {
     ) -> Result<Vec<u8>, IdentityError> {
         let issuer = self.cluster.clone();
         let credential = Credential { issuer, uid, gid, run, action, issued_at, expires_at, nonce: random()? };
-        self.signing.sign(&credential).map_err(|error| IdentityError::Certificate(error.to_string()))
+        let proven = match credential.action {
+            Action::ActAsJob => self.job_key.sign(&credential),
+            Action::RunStep { .. } | Action::Visit { .. } => self.signing.sign(&credential),
+        };
+        proven.map_err(|error| IdentityError::Certificate(error.to_string()))
     }
 
     /// The name that a node's certificate bears.

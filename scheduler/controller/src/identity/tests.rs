@@ -1,6 +1,6 @@
 use super::*;
 use squall_proto::connect::Identity;
-use squall_proto::credential::{Action, Audience, verify};
+use squall_proto::credential::{Action, CredentialError, verify};
 use squall_types::api::JoinTokenFor;
 use squall_types::ids::Run;
 use squall_types::{Attempt, Gid, JobId, NodeId, NodeName, OrderId, Span, Timestamp, Uid};
@@ -190,15 +190,35 @@ fn a_login_host_stays_enrolled_until_another_takes_its_name() {
 }
 
 #[test]
-fn a_job_credential_is_verified_by_the_key_that_agents_get() {
+fn a_job_credential_is_verified_by_this_controller_and_its_successors_alone() {
     let dir = tempfile::tempdir().unwrap();
     let authority = authority(&dir.path().join("identity"));
     let run = Run { job: JobId(5), attempt: Attempt(1) };
     let frame = authority.job_credential(Uid(1000), Gid(100), run, Span::from_hours(1), NOW).unwrap();
-    let read = verify(&authority.credential_key(), &frame, "c1", Audience::Controller, NOW).unwrap();
-    assert_eq!((read.uid, read.gid, read.run, read.action), (Uid(1000), Gid(100), run, Action::ActAsJob));
+    let again = self::authority(&dir.path().join("identity"));
+    for authority in [&authority, &again] {
+        let read = authority.verify_job(&frame, NOW).unwrap();
+        assert_eq!((read.uid, read.gid, read.run, read.action), (Uid(1000), Gid(100), run, Action::ActAsJob));
+    }
     let endless = authority.job_credential(Uid(1000), Gid(100), run, Span::FOREVER, NOW).unwrap();
-    verify(&authority.credential_key(), &endless, "c1", Audience::Controller, NOW).unwrap();
+    authority.verify_job(&endless, NOW).unwrap();
     let other = authority.job_credential(Uid(1000), Gid(100), run, Span::from_hours(1), NOW).unwrap();
     assert_ne!(frame, other, "each has its own nonce");
+
+    let stranger = self::authority(&dir.path().join("another"));
+    assert_eq!(stranger.verify_job(&frame, NOW), Err(CredentialError::Signature));
+    // What agents can verify, and know how to, is something else.
+    assert_eq!(verify(&authority.credential_key(), &frame, "c1", NOW), Err(CredentialError::Signature));
+}
+
+#[test]
+fn a_step_credential_is_verified_by_the_key_that_agents_get() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = authority(&dir.path().join("identity"));
+    let run = Run { job: JobId(5), attempt: Attempt(1) };
+    let action = Action::Visit { nodes: Vec::new() };
+    let frame = authority.step_credential(Uid(1000), Gid(100), run, action.clone(), NOW).unwrap();
+    let read = verify(&authority.credential_key(), &frame, "c1", NOW).unwrap();
+    assert_eq!((read.uid, read.run, read.action), (Uid(1000), run, action));
+    assert_eq!(authority.verify_job(&frame, NOW), Err(CredentialError::Signature));
 }

@@ -4,7 +4,7 @@ use super::Service;
 use crate::identity::{Machine, Proven};
 use crate::settings::{Loaded, uid_range};
 use squall_core::{Caller, Cluster};
-use squall_proto::credential::{Action, Audience, Credential, verify};
+use squall_proto::credential::Credential;
 use squall_proto::server::{Channel, Failure};
 use squall_types::{Gid, NodeId, Timestamp, Uid};
 
@@ -27,9 +27,7 @@ impl Service {
         }
         if let Some(frame) = &channel.job_credential {
             self.may_carry_credentials(channel, &published.cluster, &settings, now)?;
-            let key = self.authority.credential_key();
-            let credential = verify(&key, frame, self.authority.cluster(), Audience::Controller, now)
-                .map_err(|error| denied(error.to_string()))?;
+            let credential = self.authority.verify_job(frame, now).map_err(|error| denied(error.to_string()))?;
             return job(&published.cluster, &credential);
         }
         if let Some(peer) = channel.peer {
@@ -144,9 +142,6 @@ fn vouched_user(cluster: &Cluster, settings: &Loaded, host: &str, uid: Uid, gid:
 
 /// A job acts as its user while the attempt lives.
 fn job(cluster: &Cluster, credential: &Credential) -> Result<Who, Failure> {
-    if credential.action != Action::ActAsJob {
-        return Err(denied("the credential is for a step"));
-    }
     let run = credential.run;
     let lives = cluster
         .jobs

@@ -140,13 +140,7 @@ async fn a_step_is_granted_to_the_owner_of_a_running_job() {
     let grant = eventually("a step is granted", async || client.start_step(request.clone()).await.ok()).await;
     assert_eq!((grant.run, grant.tasks, grant.nodes.len()), (Run { job: id, ..duty.run }, 2, 1));
     let now = client.ping().await.unwrap().now;
-    let credential = squall_proto::credential::verify(
-        &certificate.credential_key,
-        &grant.credential,
-        "c1",
-        squall_proto::credential::Audience::Agent,
-        now,
-    );
+    let credential = squall_proto::credential::verify(&certificate.credential_key, &grant.credential, "c1", now);
     let credential = credential.expect("the agent's key verifies it");
     assert_eq!(credential.run, grant.run);
     assert_eq!(grant.ca_pem, stage.ca_pem());

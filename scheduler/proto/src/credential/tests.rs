@@ -3,8 +3,51 @@ use squall_types::{Attempt, JobId};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
-fn key() -> SigningKey {
-    SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap()
+/// Both ways to prove a frame, which have to refuse alike.
+enum Key {
+    ForAgents(SigningKey),
+    ForController(TagKey),
+}
+
+impl Key {
+    fn for_agents() -> Key {
+        Key::ForAgents(SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap())
+    }
+
+    fn for_controller() -> Key {
+        Key::ForController(TagKey::new(&[3; 32]))
+    }
+
+    /// Each with a credential for who reads it.
+    fn both() -> [(Key, Credential); 2] {
+        [(Key::for_agents(), of_step()), (Key::for_controller(), of_job())]
+    }
+
+    fn sign(&self, credential: &Credential) -> Result<Vec<u8>, CredentialError> {
+        match self {
+            Key::ForAgents(key) => key.sign(credential),
+            Key::ForController(key) => key.sign(credential),
+        }
+    }
+
+    /// Bytes as they are, with the proof after them.
+    fn prove(&self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Key::ForAgents(key) => [bytes, key.0.sign(bytes).as_ref()].concat(),
+            Key::ForController(key) => [bytes, hmac::sign(&key.0, bytes).as_ref()].concat(),
+        }
+    }
+
+    fn verify(&self, frame: &[u8], issuer: &str, at: Timestamp) -> Result<Credential, CredentialError> {
+        match self {
+            Key::ForAgents(key) => verify(&key.public(), frame, issuer, at),
+            Key::ForController(key) => key.verify(frame, issuer, at),
+        }
+    }
+
+    fn read(&self, frame: &[u8]) -> Result<Credential, CredentialError> {
+        self.verify(frame, "squall", NOW)
+    }
 }
 
 fn of_job() -> Credential {
@@ -39,108 +82,99 @@ fn of_visit() -> Credential {
 
 #[test]
 fn what_was_signed_is_what_is_read() {
-    let key = key();
-    let all = [(of_job(), Audience::Controller), (of_step(), Audience::Agent), (of_visit(), Audience::Agent)];
-    for (credential, audience) in all {
-        let frame = key.sign(&credential).unwrap();
-        assert_eq!(verify(&key.public(), &frame, "squall", audience, NOW), Ok(credential));
+    let agents = Key::for_agents();
+    for credential in [of_step(), of_visit()] {
+        assert_eq!(agents.read(&agents.sign(&credential).unwrap()), Ok(credential));
     }
+    let controller = Key::for_controller();
+    assert_eq!(controller.read(&controller.sign(&of_job()).unwrap()), Ok(of_job()));
 }
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let key = key();
-    let frame = key.sign(&of_step()).unwrap();
-    for at in 0..frame.len() * 8 {
-        let mut changed = frame.clone();
-        changed[at / 8] ^= 1 << (at % 8);
-        let read = verify(&key.public(), &changed, "squall", Audience::Agent, NOW);
-        assert_eq!(read, Err(CredentialError::Signature), "bit {at}");
+    for (key, credential) in Key::both() {
+        let frame = key.sign(&credential).unwrap();
+        for at in 0..frame.len() * 8 {
+            let mut changed = frame.clone();
+            changed[at / 8] ^= 1 << (at % 8);
+            assert_eq!(key.read(&changed), Err(CredentialError::Signature), "bit {at}");
+        }
     }
 }
 
 #[test]
 fn every_shorter_and_longer_frame_is_refused() {
-    let key = key();
-    let frame = key.sign(&of_job()).unwrap();
-    for length in 0..frame.len() {
-        let read = verify(&key.public(), &frame[..length], "squall", Audience::Controller, NOW);
-        assert_eq!(read, Err(CredentialError::Signature), "{length} bytes");
-    }
-    for extra in [0u8, 1, 255] {
-        let longer = [frame.as_slice(), &[extra]].concat();
-        assert_eq!(
-            verify(&key.public(), &longer, "squall", Audience::Controller, NOW),
-            Err(CredentialError::Signature)
-        );
-        let before = [&[extra], frame.as_slice()].concat();
-        assert_eq!(
-            verify(&key.public(), &before, "squall", Audience::Controller, NOW),
-            Err(CredentialError::Signature)
-        );
+    for (key, credential) in Key::both() {
+        let frame = key.sign(&credential).unwrap();
+        for length in 0..frame.len() {
+            assert_eq!(key.read(&frame[..length]), Err(CredentialError::Signature), "{length} bytes");
+        }
+        for extra in [0u8, 1, 255] {
+            assert_eq!(key.read(&[frame.as_slice(), &[extra]].concat()), Err(CredentialError::Signature));
+            assert_eq!(key.read(&[&[extra], frame.as_slice()].concat()), Err(CredentialError::Signature));
+        }
     }
 }
 
 #[test]
 fn bytes_after_the_last_field_are_refused_even_when_signed() {
-    let key = key();
-    let mut bytes = frame::encode(&of_job()).unwrap();
-    bytes.push(0);
-    let signature = key.0.sign(&bytes);
-    bytes.extend_from_slice(signature.as_ref());
-    let read = verify(&key.public(), &bytes, "squall", Audience::Controller, NOW);
-    assert_eq!(read, Err(CredentialError::Malformed("it goes on after its end")));
+    for (key, credential) in Key::both() {
+        let mut bytes = frame::encode(&credential).unwrap();
+        bytes.push(0);
+        assert_eq!(key.read(&key.prove(&bytes)), Err(CredentialError::Malformed("it goes on after its end")));
+    }
 }
 
 #[test]
 fn a_signed_frame_that_ends_early_or_is_of_another_kind_is_refused() {
-    let key = key();
-    let whole = frame::encode(&of_step()).unwrap();
-    for length in 0..whole.len() {
-        let mut bytes = whole[..length].to_vec();
-        let signature = key.0.sign(&bytes);
-        bytes.extend_from_slice(signature.as_ref());
-        let read = verify(&key.public(), &bytes, "squall", Audience::Agent, NOW);
-        assert!(matches!(read, Err(CredentialError::Malformed(_))), "{length} bytes: {read:?}");
+    for (key, credential) in Key::both() {
+        let whole = frame::encode(&credential).unwrap();
+        for length in 0..whole.len() {
+            let read = key.read(&key.prove(&whole[..length]));
+            assert!(matches!(read, Err(CredentialError::Malformed(_))), "{length} bytes: {read:?}");
+        }
+        let mut unknown = frame::encode(&of_job()).unwrap();
+        *unknown.last_mut().unwrap() = 9;
+        let read = key.read(&key.prove(&unknown));
+        assert!(matches!(read, Err(CredentialError::Malformed(_))), "{read:?}");
     }
-    let mut unknown = frame::encode(&of_job()).unwrap();
-    *unknown.last_mut().unwrap() = 9;
-    let signature = key.0.sign(&unknown);
-    unknown.extend_from_slice(signature.as_ref());
-    let read = verify(&key.public(), &unknown, "squall", Audience::Controller, NOW);
-    assert!(matches!(read, Err(CredentialError::Malformed(_))), "{read:?}");
 }
 
 #[test]
 fn a_credential_for_one_service_is_none_for_the_other() {
-    let key = key();
-    let job = key.sign(&of_job()).unwrap();
-    assert_eq!(verify(&key.public(), &job, "squall", Audience::Agent, NOW), Err(CredentialError::Audience));
-    let step = key.sign(&of_step()).unwrap();
-    assert_eq!(verify(&key.public(), &step, "squall", Audience::Controller, NOW), Err(CredentialError::Audience));
+    let (agents, controller) = (Key::for_agents(), Key::for_controller());
+    assert_eq!(agents.read(&agents.sign(&of_job()).unwrap()), Err(CredentialError::Audience));
+    for credential in [of_step(), of_visit()] {
+        assert_eq!(controller.read(&controller.sign(&credential).unwrap()), Err(CredentialError::Audience));
+    }
+    // Nor is it, as it is sent, anything to who proves in the other way.
+    assert_eq!(controller.read(&agents.sign(&of_step()).unwrap()), Err(CredentialError::Signature));
+    assert_eq!(agents.read(&controller.sign(&of_job()).unwrap()), Err(CredentialError::Signature));
 }
 
 #[test]
 fn another_cluster_another_key_and_another_time_are_refused() {
-    let key = key();
-    let frame = key.sign(&of_job()).unwrap();
-    let verified = |public: &[u8], issuer, at| verify(public, &frame, issuer, Audience::Controller, at);
-    assert_eq!(verified(&key.public(), "drizzle", NOW), Err(CredentialError::Issuer));
-    assert_eq!(verified(&self::key().public(), "squall", NOW), Err(CredentialError::Signature));
-    assert_eq!(verified(&[0; 31], "squall", NOW), Err(CredentialError::Signature));
-    let late = Timestamp(NOW.0 + 60_000);
-    assert!(matches!(verified(&key.public(), "squall", late), Err(CredentialError::Expired { .. })));
-    let early = Timestamp(NOW.0 - 60_001);
-    assert!(matches!(verified(&key.public(), "squall", early), Err(CredentialError::NotYet { .. })));
+    let others = [Key::for_agents(), Key::ForController(TagKey::new(&[4; 32]))];
+    for ((key, credential), other) in Key::both().into_iter().zip(others) {
+        let frame = key.sign(&credential).unwrap();
+        assert_eq!(key.verify(&frame, "drizzle", NOW), Err(CredentialError::Issuer));
+        assert_eq!(other.read(&frame), Err(CredentialError::Signature));
+        let late = Timestamp(NOW.0 + 60_000);
+        assert!(matches!(key.verify(&frame, "squall", late), Err(CredentialError::Expired { .. })));
+        let early = Timestamp(NOW.0 - 60_001);
+        assert!(matches!(key.verify(&frame, "squall", early), Err(CredentialError::NotYet { .. })));
+    }
+    let frame = Key::for_agents().sign(&of_step()).unwrap();
+    assert_eq!(verify(&[0; 31], &frame, "squall", NOW), Err(CredentialError::Signature));
 }
 
 #[test]
 fn a_frame_that_is_too_long_is_neither_made_nor_read() {
-    let key = key();
     let Action::RunStep { step, tasks, mut nodes } = of_step().action else { unreachable!() };
     nodes[0].ranks = vec![0; MAX_FRAME / 4];
     let huge = Credential { action: Action::RunStep { step, tasks, nodes }, ..of_job() };
-    assert!(matches!(key.sign(&huge), Err(CredentialError::TooLong(_))));
-    let read = verify(&key.public(), &vec![0; MAX_FRAME + 1], "squall", Audience::Controller, NOW);
-    assert_eq!(read, Err(CredentialError::TooLong(MAX_FRAME + 1)));
+    for (key, _) in Key::both() {
+        assert!(matches!(key.sign(&huge), Err(CredentialError::TooLong(_))));
+        assert_eq!(key.read(&vec![0; MAX_FRAME + 1]), Err(CredentialError::TooLong(MAX_FRAME + 1)));
+    }
 }
