@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the three programs of an installation, guided by a profile: they are built to count what they do, make up a
-cluster of this machine for half a minute, and are built again by what was counted. What is executed often then lies
-together, which is most of what a call costs whose code is never in the processor's caches.
+cluster of this machine for half a minute, and are built again by what was counted. What was executed then lies together,
+the rest of each function apart from it, which is most of what a call costs whose code is never in the processor's caches.
 
     tests/bench/guided.py --out DIR
 
@@ -40,8 +40,35 @@ def profdata():
     return found
 
 
-def build(folder, option, into):
-    """The programs with one more option for the compiler. A target is named, so that what runs in the build has none."""
+def order(counts, into):
+    """The functions that were executed, the most often executed first, as a file for the linker."""
+    found, name = [], ""
+    shown = subprocess.run([profdata(), "show", "--all-functions", "--counts", counts], check=True, capture_output=True, text=True)
+    for line in shown.stdout.splitlines():
+        key, _, value = line.strip().rpartition(":")
+        if key == "Block counts":
+            found.append((max(map(int, value.strip(" []").split(",")), default=0), name))
+        elif not value:
+            # What only its own unit of the compiler sees has that before its name.
+            name = key.split(";")[-1]
+    into.write_text("".join(f"{name}\n" for count, name in sorted(found, key=lambda one: -one[0]) if count))
+
+
+def guided_by(counts, functions):
+    """Options of a build by what was counted. Of the linkers, LLVM's takes an order of functions; the compiler brings it."""
+    return [
+        f"-Cprofile-use={counts}",
+        # Blocks that were never executed leave their function, however often others were.
+        "-Cllvm-args=-enable-split-machine-functions -mfs-psi-cutoff=0",
+        f"-Clink-arg=-B{profdata().parent / 'gcc-ld'}",
+        "-Clink-arg=-fuse-ld=lld",
+        f"-Clink-arg=-Wl,--symbol-ordering-file={functions}",
+        "-Clink-arg=-Wl,--no-warn-symbol-ordering",
+    ]
+
+
+def build(folder, options, into):
+    """The programs with more options for the compiler. A target is named, so that what runs in the build has none."""
     main = ["--release", "-p", "squall", "--bin", "squall", "--target", host()]
     small = ["--profile", "commands", "-p", "squall", "--no-default-features", "--features", "shim"]
     small += ["--bin", "squall-commands", "--bin", "squall-shim", "--target", SMALL]
@@ -50,7 +77,7 @@ def build(folder, option, into):
         (main, host(), "release", PROGRAMS[:1]),
         (small, SMALL, "commands", PROGRAMS[1:]),
     ):
-        flags = f'target.{target}.rustflags=["{option(names[0])}"]'
+        flags = f"target.{target}.rustflags={options(names[0])}"
         environment = {**os.environ, "CARGO_TARGET_DIR": str(folder)}
         subprocess.run(["cargo", "build", *words, "--config", flags], check=True, cwd=REPOSITORY, env=environment)
         made += [folder / target / kind / name for name in names]
@@ -113,13 +140,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="where the three programs are put")
     out = parser.parse_args().out.resolve()
-    merge, work = profdata(), out / "guided"
+    work = out / "guided"
     counts = {name: work / f"counts-{name}" for name in PROGRAMS[:2]}
-    build(work / "counting", lambda name: f"-Cprofile-generate={counts[name]}", work / "trained")
+    build(work / "counting", lambda name: [f"-Cprofile-generate={counts[name]}"], work / "trained")
     train(work / "trained")
-    for folder in counts.values():
-        subprocess.run([merge, "merge", "-o", f"{folder}.profdata", folder], check=True)
-    build(work / "guided", lambda name: f"-Cprofile-use={counts[name]}.profdata", out)
+    guides = {}
+    for name, folder in counts.items():
+        merged, functions = Path(f"{folder}.profdata"), work / f"order-{name}"
+        subprocess.run([profdata(), "merge", "-o", merged, folder], check=True)
+        order(merged, functions)
+        guides[name] = guided_by(merged, functions)
+    build(work / "guided", guides.get, out)
     print(f"{out}: {', '.join(PROGRAMS)}")
 
 

@@ -2,8 +2,8 @@
 
 use crate::command::Command;
 use crate::failure::Failure;
+use crate::invocation::Environment;
 use crate::options::{self, Given, Parsed, Set};
-use std::collections::BTreeMap;
 
 const SEPARATOR: &str = ":";
 
@@ -77,14 +77,14 @@ impl Components {
     }
 
     /// What was given for any of them: options that are about the command and not about a component.
-    pub fn any(&self, environment: &BTreeMap<String, String>) -> Given {
+    pub fn any(&self, environment: &Environment) -> Given {
         let parsed = Parsed { set: self.sets.concat(), rest: Vec::new() };
         Given::on_command_line(self.command, &parsed).and_environment(environment)
     }
 
     /// What holds for each of them. `script` has the directives of each component of a script; a command line of one
     /// component is about all that the script has.
-    pub fn each(&self, environment: &BTreeMap<String, String>, script: &[Vec<Set>]) -> Vec<Given> {
+    pub fn each(&self, environment: &Environment, script: &[Vec<Set>]) -> Vec<Given> {
         let (typed, written) = (taken_over(&self.sets), taken_over(script));
         let count = typed.len().max(written.len());
         let component = |at: usize| {
@@ -133,7 +133,7 @@ mod tests {
     fn a_component_takes_over_what_is_not_asked_anew() {
         let found = components("-n1 -t5 -Ja : -n2 -Jb : job.sh : argument");
         assert_eq!(found.rest, ["job.sh", ":", "argument"]);
-        let each = found.each(&BTreeMap::new(), &[]);
+        let each = found.each(&Environment::default(), &[]);
         let (a, b) = ([Some("1"), Some("5"), Some("a")], [Some("2"), Some("5"), Some("b")]);
         assert_eq!(shown(&each), [a, b, [None, Some("5"), Some("b")]]);
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_line_of_one_component_is_about_all_that_the_script_has() {
         let script = [components("-n1 -t5").sets, components("-n2 -Jb").sets].concat();
-        let of = |line: &str| components(line).each(&BTreeMap::new(), &script);
+        let of = |line: &str| components(line).each(&Environment::default(), &script);
         assert_eq!(shown(&of("-t9")), [[Some("1"), Some("9"), None], [Some("2"), Some("9"), Some("b")]]);
         assert_eq!(shown(&of("-t3 : -t4")), [[Some("1"), Some("3"), None], [Some("2"), Some("4"), Some("b")]]);
         assert_eq!(shown(&of("-t3 : -t4 : -n7"))[2], [Some("7"), Some("4"), Some("b")]);

@@ -5,8 +5,7 @@ use crate::command::Command;
 use crate::controller::Controller;
 use jiff::tz::TimeZone;
 use squall_types::{Gid, Timestamp, Uid};
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -25,23 +24,40 @@ pub struct Caller {
     pub umask: u32,
 }
 
-/// The environment: as the kernel gave it, and as text where it is text.
+/// The environment. A command asks it a hundred times and lives for a millisecond, so that nothing is copied for that.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    raw: Vec<(OsString, OsString)>,
-    text: BTreeMap<String, String>,
+    /// By name, each once.
+    variables: Vec<(OsString, OsString)>,
 }
 
 impl Environment {
+    /// Of a name that comes more than once, the last value counts.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let raw: Vec<(OsString, OsString)> = variables.into_iter().collect();
-        let as_text =
-            |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
-        Environment { text: raw.iter().filter_map(as_text).collect(), raw }
+        let mut variables: Vec<(OsString, OsString)> = variables.into_iter().collect();
+        variables.sort_by(|(one, _), (other, _)| one.cmp(other));
+        variables.dedup_by(|later, kept| {
+            let again = later.0 == kept.0;
+            if again {
+                kept.1 = std::mem::take(&mut later.1);
+            }
+            again
+        });
+        Environment { variables }
     }
 
+    /// A variable whose value is text.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.text.get(name).map(String::as_str)
+        self.get_joined("", name)
+    }
+
+    /// The variable whose name is `prefix` and then `rest`.
+    pub fn get_joined(&self, prefix: &str, rest: &str) -> Option<&str> {
+        let order = |(name, _): &(OsString, OsString)| {
+            let (front, back) = name.as_bytes().split_at(name.len().min(prefix.len()));
+            front.cmp(prefix.as_bytes()).then_with(|| back.cmp(rest.as_bytes()))
+        };
+        self.variables.binary_search_by(order).ok().and_then(|at| self.variables[at].1.to_str())
     }
 
     /// A variable that is set and not empty.
@@ -49,13 +65,9 @@ impl Environment {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    pub fn text(&self) -> &BTreeMap<String, String> {
-        &self.text
-    }
-
-    /// Names and values as bytes; a value need not be text.
-    pub fn bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.raw.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+    /// All of them by name; a value need not be text.
+    pub fn all(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 }
 
@@ -86,5 +98,38 @@ impl Invocation<'_> {
 
     pub fn name(&self) -> &'static str {
         self.command.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_name_counts_and_names_are_found_in_parts() {
+        let given = [("B", "1"), ("SLURM_A", "2"), ("B", "3"), ("SLURM_", "4"), ("SL", "5"), ("B", "6"), ("", "7")];
+        let environment = Environment::new(given.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(environment.all().count(), 5);
+        assert_eq!(
+            (environment.get("B"), environment.get("SL"), environment.get("")),
+            (Some("6"), Some("5"), Some("7"))
+        );
+        assert_eq!((environment.get("SLURM"), environment.get("SLURM_B"), environment.get("C")), (None, None, None));
+        for (name, value) in [("SLURM_A", "2"), ("SLURM_", "4"), ("SL", "5")] {
+            for at in 0..=name.len() {
+                assert_eq!(environment.get_joined(&name[..at], &name[at..]), Some(value), "{name} in two at {at}");
+            }
+        }
+        assert_eq!(environment.get_joined("SLURM_A", "A"), None);
+        assert_eq!(environment.get_joined("SLURM_AB", ""), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_passed_on_and_not_read() {
+        use std::os::unix::ffi::OsStringExt;
+        let value = OsString::from_vec(vec![0xff]);
+        let environment = Environment::new([("ODD".into(), value.clone())]);
+        assert_eq!(environment.get("ODD"), None);
+        assert_eq!(environment.all().next(), Some((OsStr::new("ODD"), value.as_os_str())));
     }
 }

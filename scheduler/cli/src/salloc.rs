@@ -25,14 +25,14 @@ const SIGHUP: i32 = 1;
 /// Why there was no allocation, or nothing to run in it.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
     let components = Components::of(invocation.command, parsed)?;
-    let given = components.any(invocation.environment.text());
+    let given = components.any(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     let quiet = given.has("quiet");
     let patience = allocate::patience("salloc", &given)?;
     let kill = kill_signal(&given)?;
     let no_shell = given.has("no-shell");
     let name = if no_shell { "no-shell" } else { "interactive" };
-    let each = components.each(invocation.environment.text(), &[]);
+    let each = components.each(&invocation.environment, &[]);
     let asked: Vec<Asked<'_>> = each.iter().map(|given| Asked { given, name, words: &components.rest }).collect();
     let job = allocate::submit(invocation, &asked, None)?.job;
     let view = allocate::wait(invocation, job, patience, quiet)?;

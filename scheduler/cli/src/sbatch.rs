@@ -25,7 +25,7 @@ const ARRAY_POLL: Duration = Duration::from_secs(2);
 /// Why there is no job, or what it ended with under `--wait`.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
     let components = Components::of(invocation.command, parsed)?;
-    let given = components.any(invocation.environment.text());
+    let given = components.any(&invocation.environment);
     let (script, arguments) = match the_script(invocation, &given, components.rest.clone()) {
         Ok(found) => found,
         // A wrong option is the likelier reason: `sbatch -n job.sh` takes the script for a number.
@@ -41,7 +41,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         let text = "the \"packjob\" component separator is being deprecated. Please, use \"hetjob\" instead.";
         writeln!(invocation.err, "sbatch: Warning: {text}")?;
     }
-    let each = components.each(invocation.environment.text(), &directives.components);
+    let each = components.each(&invocation.environment, &directives.components);
     let given = given.and_script(directives.components.concat());
     let specs = each.iter().map(|given| request::job_spec(invocation, given, batch(&script.name)));
     let mut more = specs.collect::<Result<Vec<_>, _>>()?;

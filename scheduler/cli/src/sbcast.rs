@@ -77,7 +77,7 @@ pub(crate) fn broadcast(
 /// # Errors
 /// Why no node got the file, or some did not.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let given = Given::on_command_line(invocation.command, &parsed).and_environment(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     let [source, destination] = parsed.rest.as_slice() else {
         let first = format!("Need two file names, have {} names", parsed.rest.len());

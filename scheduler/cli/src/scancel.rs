@@ -34,7 +34,7 @@ struct Wish {
 /// # Errors
 /// What cannot be understood or done.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let given = Given::on_command_line(invocation.command, &parsed).and_environment(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     let wish = Wish::read(invocation, &given, &parsed.rest)?;
     if wish.named.is_empty() && wish.conditions.is_empty() {

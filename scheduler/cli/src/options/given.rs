@@ -1,10 +1,10 @@
 //! What was given, by where it came from: the command line beats the environment, which beats the script.
 
 use super::parse::{Parsed, Set};
-use super::{Effect, Opt, Takes, named, of};
+use super::{Effect, Opt, Takes, of};
 use crate::command::Command;
 use crate::failure::{Advice, Failure};
-use std::collections::BTreeMap;
+use crate::invocation::Environment;
 
 /// Where an option came from, the weightiest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,11 +28,10 @@ impl Given {
     }
 
     /// Adds the options that input variables set. A flag is set by an empty value, `yes`, or a number but 0.
-    pub fn and_environment(mut self, environment: &BTreeMap<String, String>) -> Self {
+    pub fn and_environment(mut self, environment: &Environment) -> Self {
         let mut set = Vec::new();
         for opt in of(self.command) {
-            let variables = opt.variables(self.command);
-            let Some(value) = variables.iter().find_map(|name| environment.get(name)) else { continue };
+            let Some(value) = opt.value_in(environment, self.command) else { continue };
             match opt.takes {
                 Takes::Nothing if is_on(value) => set.push(Set { opt, value: None }),
                 Takes::Nothing => {}
@@ -40,7 +39,7 @@ impl Given {
                     set.push(Set { opt, value: None })
                 }
                 Takes::Value(_) | Takes::Maybe(_) | Takes::Loose(_) => {
-                    set.push(Set { opt, value: Some(value.clone()) })
+                    set.push(Set { opt, value: Some(value.to_owned()) })
                 }
             }
         }
@@ -56,7 +55,6 @@ impl Given {
 
     /// The weightiest setting of the option: of the weightiest source, the last.
     fn setting(&self, long: &str) -> Option<(Source, &Set)> {
-        debug_assert!(named(self.command, long).is_some(), "{} has no --{long}", self.command);
         self.layers
             .iter()
             .filter_map(|(source, set)| {
@@ -65,27 +63,17 @@ impl Given {
             .max_by_key(|(source, _)| *source)
     }
 
-    /// Whether `command` knows the option at all: the three that request resources share most, not all.
-    pub fn knows(&self, long: &str) -> bool {
-        named(self.command, long).is_some()
-    }
-
+    /// `false` also where the command has no such option: the three that request resources share most, not all.
     pub fn has(&self, long: &str) -> bool {
-        self.knows(long) && self.setting(long).is_some()
+        self.setting(long).is_some()
     }
 
     /// The option's value; `None` where it was not given or has none.
     pub fn text(&self, long: &str) -> Option<&str> {
-        if !self.knows(long) {
-            return None;
-        }
         self.setting(long).and_then(|(_, set)| set.value.as_deref())
     }
 
     pub fn source(&self, long: &str) -> Option<Source> {
-        if !self.knows(long) {
-            return None;
-        }
         self.setting(long).map(|(source, _)| source)
     }
 

@@ -23,6 +23,7 @@ pub use help::{help, usage};
 pub use parse::{OptionError, Parsed, Set, parse};
 
 use crate::command::Command;
+use crate::invocation::Environment;
 
 /// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +92,30 @@ impl Opt {
     pub fn variables(&self, command: Command) -> Vec<String> {
         match self.variable {
             Variable::None => Vec::new(),
-            Variable::Prefixed(name) => match command {
-                Command::Sbatch => vec![format!("SBATCH_{name}")],
-                Command::Salloc => vec![format!("SALLOC_{name}")],
-                _ => vec![format!("SLURM_{name}")],
-            },
+            Variable::Prefixed(name) => vec![format!("{}{name}", prefix(command))],
             Variable::Named(names) => {
                 names.iter().filter(|(on, _)| *on == command).map(|(_, name)| (*name).to_owned()).collect()
             }
         }
+    }
+
+    /// What the environment says to this option: the first of its variables that is set.
+    fn value_in<'e>(&self, environment: &'e Environment, command: Command) -> Option<&'e str> {
+        match self.variable {
+            Variable::None => None,
+            Variable::Prefixed(name) => environment.get_joined(prefix(command), name),
+            Variable::Named(names) => {
+                names.iter().filter(|(on, _)| *on == command).find_map(|(_, name)| environment.get(name))
+            }
+        }
+    }
+}
+
+fn prefix(command: Command) -> &'static str {
+    match command {
+        Command::Sbatch => "SBATCH_",
+        Command::Salloc => "SALLOC_",
+        _ => "SLURM_",
     }
 }
 

@@ -4,6 +4,7 @@ use crate::failure::{Advice, Failure};
 use crate::invocation::Invocation;
 use crate::options::Given;
 use crate::terminal::{self, escaped};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -59,7 +60,8 @@ const OF_THE_OUTER_JOB: [&str; 28] = [
 ];
 const PREFIXES_OF_THE_OUTER_JOB: [&str; 3] = ["SLURM_ARRAY_", "SLURM_STEP", "SLURM_JOB_"];
 
-type Variables = BTreeMap<Vec<u8>, Vec<u8>>;
+type Text<'a> = Cow<'a, [u8]>;
+type Variables<'a> = BTreeMap<Text<'a>, Text<'a>>;
 
 /// The environment of the job as `NAME=value` strings, each ended by NUL.
 ///
@@ -68,17 +70,17 @@ type Variables = BTreeMap<Vec<u8>, Vec<u8>>;
 pub fn exported(invocation: &Invocation<'_>, given: &Given) -> Result<Vec<u8>, Failure> {
     let mut variables = chosen(invocation, given)?;
     let caller = &invocation.caller;
-    let mut set = |name: &str, value: &[u8]| variables.insert(name.as_bytes().to_vec(), value.to_vec());
-    set("SLURM_SUBMIT_DIR", invocation.directory.as_os_str().as_bytes());
-    set("SLURM_SUBMIT_HOST", caller.host.as_bytes());
-    set("SLURM_UMASK", format!("{:04o}", super::umask(invocation)?).as_bytes());
+    let mut set = |name: &'static str, value| variables.insert(Cow::Borrowed(name.as_bytes()), value);
+    set("SLURM_SUBMIT_DIR", Cow::Borrowed(invocation.directory.as_os_str().as_bytes()));
+    set("SLURM_SUBMIT_HOST", Cow::Borrowed(caller.host.as_bytes()));
+    set("SLURM_UMASK", Cow::Owned(format!("{:04o}", super::umask(invocation)?).into_bytes()));
     // `srun` in the job opens its files in the same way, as those who requeue themselves rely on.
     if given.has("open-mode") && invocation.command == crate::command::Command::Sbatch {
         let append = super::open_mode(invocation, given)? == squall_types::OpenMode::Append;
-        set("SLURM_OPEN_MODE", if append { b"a" } else { b"t" });
+        set("SLURM_OPEN_MODE", Cow::Borrowed(if append { b"a" } else { b"t" }));
     }
     if let Some(export) = given.text("export") {
-        set("SLURM_EXPORT_ENV", export.as_bytes());
+        set("SLURM_EXPORT_ENV", Cow::Borrowed(export.as_bytes()));
     }
     encoded(invocation.name(), &variables)
 }
@@ -92,7 +94,7 @@ pub fn bare(user: &str, home: &Path, variables: &[(String, String)]) -> Vec<u8> 
     all.into_iter().flat_map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()
 }
 
-fn encoded(command: &str, variables: &Variables) -> Result<Vec<u8>, Failure> {
+fn encoded(command: &str, variables: &Variables<'_>) -> Result<Vec<u8>, Failure> {
     let mut blob = Vec::new();
     for (name, value) in variables {
         blob.extend_from_slice(name);
@@ -112,15 +114,16 @@ fn encoded(command: &str, variables: &Variables) -> Result<Vec<u8>, Failure> {
     Ok(blob)
 }
 
-fn chosen(invocation: &Invocation<'_>, given: &Given) -> Result<Variables, Failure> {
+fn chosen<'a>(invocation: &'a Invocation<'_>, given: &Given) -> Result<Variables<'a>, Failure> {
     if let Some(file) = given.text("export-file") {
         return from_file(invocation, file);
     }
-    let here = || -> Variables {
-        let all = invocation.environment.bytes().filter(|(name, _)| !is_of_the_outer_job(name));
-        all.map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+    let here = || -> Variables<'a> {
+        let all = invocation.environment.all().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let own = all.filter(|(name, _)| !is_of_the_outer_job(name));
+        own.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).collect()
     };
-    let of_slurm = || -> Variables {
+    let of_slurm = || -> Variables<'a> {
         let is_ours = |name: &[u8]| name.starts_with(b"SLURM_") || name.starts_with(b"SPANK_");
         here().into_iter().filter(|(name, _)| is_ours(name)).collect()
     };
@@ -149,15 +152,15 @@ fn chosen(invocation: &Invocation<'_>, given: &Given) -> Result<Variables, Failu
             ));
         }
         if let Some(value) = value {
-            variables.insert(name.as_bytes().to_vec(), value);
+            variables.insert(Cow::Owned(name.as_bytes().to_vec()), Cow::Owned(value));
         }
     }
     Ok(variables)
 }
 
 fn named(invocation: &Invocation<'_>, wanted: &str) -> Option<Vec<u8>> {
-    let mut all = invocation.environment.bytes();
-    all.find(|(name, _)| *name == wanted.as_bytes()).map(|(_, value)| value.to_vec())
+    let mut all = invocation.environment.all();
+    all.find(|(name, _)| *name == wanted).map(|(_, value)| value.as_bytes().to_vec())
 }
 
 fn is_of_the_outer_job(name: &[u8]) -> bool {
@@ -184,7 +187,7 @@ fn split(command: &str, text: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// `NAME=value` strings, each ended by NUL (or, where there is none, by the end of the line).
-fn from_file(invocation: &Invocation<'_>, file: &str) -> Result<Variables, Failure> {
+fn from_file(invocation: &Invocation<'_>, file: &str) -> Result<Variables<'static>, Failure> {
     let path = match file.parse::<u16>() {
         Ok(descriptor) => std::path::PathBuf::from(format!("/dev/fd/{descriptor}")),
         Err(_) => invocation.directory.join(file),
@@ -200,13 +203,13 @@ fn from_file(invocation: &Invocation<'_>, file: &str) -> Result<Variables, Failu
     Ok(content.split(|byte| *byte == end).filter_map(assignment).collect())
 }
 
-fn assignment(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn assignment<'a>(text: &[u8]) -> Option<(Text<'a>, Text<'a>)> {
     let at = text.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
-    Some((text[..at].to_vec(), text[at + 1..].to_vec()))
+    Some((Cow::Owned(text[..at].to_vec()), Cow::Owned(text[at + 1..].to_vec())))
 }
 
 /// What a login shell of the caller makes of an empty environment; the barest one where the shell cannot say.
-pub fn login_environment(invocation: &Invocation<'_>) -> Variables {
+pub fn login_environment<'a>(invocation: &'a Invocation<'_>) -> Variables<'a> {
     let caller = &invocation.caller;
     let bare: [(&str, &[u8]); 5] = [
         ("HOME", caller.home.as_os_str().as_bytes()),
@@ -215,7 +218,8 @@ pub fn login_environment(invocation: &Invocation<'_>) -> Variables {
         ("SHELL", caller.shell.as_os_str().as_bytes()),
         ("USER", caller.name.as_bytes()),
     ];
-    let mut variables: Variables = bare.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut variables: Variables<'a> =
+        bare.into_iter().map(|(name, value)| (name.as_bytes().into(), value.into())).collect();
     let mut shell = Command::new(&caller.shell);
     shell.args(["-l", "-c", r"printf '\0SQUALL-ENVIRONMENT\0'; exec env -0"]).env_clear();
     shell.stdin(Stdio::null()).stderr(Stdio::null()).current_dir("/");
@@ -225,7 +229,7 @@ pub fn login_environment(invocation: &Invocation<'_>) -> Variables {
     let output = output_of(shell);
     if let Some(begins) = output.windows(MARK.len()).position(|window| window == MARK) {
         let found = output[begins + MARK.len()..].split(|byte| *byte == 0).filter_map(assignment);
-        variables.extend(found.filter(|(name, _)| !matches!(name.as_slice(), b"_" | b"SHLVL" | b"PWD" | b"OLDPWD")));
+        variables.extend(found.filter(|(name, _)| !matches!(name.as_ref(), b"_" | b"SHLVL" | b"PWD" | b"OLDPWD")));
     }
     variables
 }

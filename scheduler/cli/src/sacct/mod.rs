@@ -38,7 +38,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         let words = parsed.rest.iter().map(|word| format!("sacct: error:  {}", escaped(word)));
         return Err(words.fold(Failure::error("sacct", "Unknown arguments:"), |failure, line| failure.and_line(line)));
     }
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let given = Given::on_command_line(invocation.command, &parsed).and_environment(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     if given.has("helpformat") {
         write!(invocation.out, "{}", help_format())?;

@@ -39,7 +39,7 @@ pub(crate) struct Manner {
 /// # Errors
 /// What cannot be understood or done.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let given = Given::on_command_line(invocation.command, &parsed).and_environment(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     let manner = Manner {
         form: if given.has("oneliner") { Form::Line } else { Form::Block },

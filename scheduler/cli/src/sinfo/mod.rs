@@ -32,7 +32,7 @@ const NODE_WIDTH: usize = 9;
 /// # Errors
 /// What cannot be understood, or the controller's silence.
 pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failure> {
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let given = Given::on_command_line(invocation.command, &parsed).and_environment(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     again(invocation, &given, once)
 }

@@ -34,7 +34,7 @@ pub fn run(invocation: &mut Invocation<'_>, parsed: Parsed) -> Result<i32, Failu
         let failure = Failure::error("squeue", format_args!("Unrecognized option: {}", escaped(stray)));
         return Err(failure.and_line(usage.trim_end()));
     }
-    let given = Given::on_command_line(invocation.command, &parsed).and_environment(invocation.environment.text());
+    let given = Given::on_command_line(invocation.command, &parsed).and_environment(&invocation.environment);
     given.refuse_what_cannot_be_kept()?;
     again(invocation, &given, once)
 }

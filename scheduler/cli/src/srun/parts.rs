@@ -3,13 +3,14 @@
 
 use crate::components::taken_over;
 use crate::failure::Failure;
-use crate::invocation::Invocation;
+use crate::invocation::{Environment, Invocation};
 use crate::options::{self, Given, Parsed};
 use crate::request;
 use crate::terminal::escaped;
 use squall_types::indices::{ArrayLimits, parse_indices};
 use squall_types::{IndexSet, JobId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 /// What runs in one component.
 pub struct Part {
@@ -43,7 +44,7 @@ const OF_COMPONENT: [&str; 14] = [
 /// Options that cannot be read, no command, or a component that there is not.
 pub fn read(invocation: &Invocation<'_>, parsed: Parsed) -> Result<Vec<Part>, Failure> {
     let (sets, words) = split(invocation, parsed)?;
-    let environment = invocation.environment.text();
+    let environment = &invocation.environment;
     let components = sets.len();
     let mut parts: Vec<Part> = Vec::new();
     let mut used = BTreeSet::new();
@@ -52,13 +53,13 @@ pub fn read(invocation: &Invocation<'_>, parsed: Parsed) -> Result<Vec<Part>, Fa
             return Err(Failure::plain("srun: fatal: No command given to execute."));
         }
         let parsed = Parsed { set, rest: Vec::new() };
-        let of = |environment: &BTreeMap<String, String>| {
+        let of = |environment: &Environment| {
             Given::on_command_line(invocation.command, &parsed).and_environment(environment)
         };
         let given = of(environment);
         let asked = groups(&given)?;
         let around = environment.get("SLURM_JOB_ID").or(environment.get("SLURM_JOBID"));
-        let inside = around.is_some_and(|id| !id.is_empty()) && given.text("jobid") == around.map(String::as_str);
+        let inside = around.is_some_and(|id| !id.is_empty()) && given.text("jobid") == around;
         if asked.is_none() && (components == 1 || !inside) {
             parts.push(Part { given, words, job: None });
             continue;
@@ -103,7 +104,7 @@ fn groups(given: &Given) -> Result<Option<IndexSet>, Failure> {
 }
 
 /// `None` is the job around that is not heterogeneous, or a job of one's own.
-fn component(environment: &BTreeMap<String, String>, group: u32) -> Result<Option<JobId>, Failure> {
+fn component(environment: &Environment, group: u32) -> Result<Option<JobId>, Failure> {
     let size = environment.get("SLURM_HET_SIZE").and_then(|text| text.parse().ok()).unwrap_or(1u32);
     if group >= size {
         let last = size.saturating_sub(1);
@@ -117,13 +118,14 @@ fn component(environment: &BTreeMap<String, String>, group: u32) -> Result<Optio
 }
 
 /// The environment as if the component were all of the job.
-fn of_group(environment: &BTreeMap<String, String>, group: u32) -> BTreeMap<String, String> {
+fn of_group(environment: &Environment, group: u32) -> Environment {
     let suffix = format!("_HET_GROUP_{group}");
-    let mut own = environment.clone();
-    if environment.contains_key("SLURM_HET_SIZE") {
-        own.retain(|name, _| !OF_COMPONENT.contains(&name.as_str()));
-    }
-    let named = environment.iter().filter_map(|(name, value)| Some((name.strip_suffix(&suffix)?, value)));
-    own.extend(named.map(|(name, value)| (name.to_owned(), value.clone())));
-    own
+    let of_many = environment.get("SLURM_HET_SIZE").is_some();
+    let own = environment.all().filter(|(name, _)| !of_many || OF_COMPONENT.iter().all(|one| name != one));
+    let named = environment.all().filter_map(|(name, value)| {
+        let name = name.to_str()?.strip_suffix(&suffix)?;
+        Some((OsStr::new(name), value))
+    });
+    // Later, so that it counts.
+    Environment::new(own.chain(named).map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
