@@ -141,12 +141,13 @@ impl Ground {
         }
         for (controller, path) in &groups.v1 {
             let folder = Path::new(path);
-            make_group(folder)?;
+            let new = make_group(folder)?;
             match controller.as_str() {
                 "memory" if limits.memory_mib > 0 => {
                     fs::write(folder.join("memory.limit_in_bytes"), (limits.memory_mib << 20).to_string())?;
                 }
-                "cpu" => {
+                // A new group has one CPU's share.
+                "cpu" if limits.cpus > 1 || !new => {
                     let shares = u64::from(limits.cpus.max(1)).saturating_mul(1024).min(262_144);
                     optional(fs::write(folder.join("cpu.shares"), shares.to_string()));
                 }
