@@ -2,17 +2,19 @@
 """Squall beside real Slurm: the same measurements on both, one after the other, on the same machine in the same run.
 
     tests/bench/beside_slurm.py --peers FOLDER --squall target/release/squall \
-        --commands target/x86_64-unknown-linux-musl/commands/squall-commands [--rows NAME,...] [--json FILE]
+        --commands target/x86_64-unknown-linux-musl/commands/squall-commands [--rows NAME,...] [--times N] [--json FILE]
 
 FOLDER holds `bench.py`, which measures any cluster whose commands are on PATH, and `slurm/`, which starts and ends
 Debian's Slurm. Needs root, and Debian's slurm-wlm, slurmdbd, mariadb-server, munge, jq and bc. Every figure is printed
-as measured; a ratio is Squall's figure over Slurm's. Nothing that either acknowledges is kept in memory alone: Squall
+as measured, or with `--times` is the middle one of those that were measured by turns: either cluster's can change by a
+third from one time to the next. A ratio is Squall's figure over Slurm's. Nothing that either acknowledges is kept in memory alone: Squall
 has it on disk before it answers; Slurm saves its state some seconds later, as it always does."""
 
 import argparse
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -144,12 +146,20 @@ def verdict(ratio, wanted):
     return f"{how} {bound}: {'yes' if good else 'NO'}"
 
 
+def by_turns(measure, clusters, peers, times):
+    """Figures of each cluster: the middle one of each, and of what was lost all."""
+    found = [[measure(cluster, peers) for cluster in clusters] for _ in range(times)]
+    middle = lambda name, values: sum(values) if name == "lost" else statistics.median(values)
+    return [{name: middle(name, [one[name] for one in of]) for name in of[0]} for of in zip(*found)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--squall", type=Path, required=True)
     parser.add_argument("--commands", type=Path, help="squall-commands as it is installed, in place of the one beside squall; and the squall-shim beside it")
     parser.add_argument("--rows", default=",".join(name for name, _, _ in ROWS))
+    parser.add_argument("--times", type=int, default=1, help="how often each row is measured, by turns")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     wanted = options.rows.split(",")
@@ -169,7 +179,7 @@ def main():
         for name, measure, targets in ROWS:
             if name not in wanted:
                 continue
-            load, slurm, squall = os.getloadavg()[0], *(measure(cluster, peers) for cluster in clusters)
+            load, (slurm, squall) = os.getloadavg()[0], by_turns(measure, clusters, peers, options.times)
             for figure, value in slurm.items():
                 ratio = squall[figure] / value if value else float("nan")
                 line = f"{name:10}{figure:26}{value:12.2f}{squall[figure]:12.2f}{ratio:8.2f}   {load:4.1f}"
