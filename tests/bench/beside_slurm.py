@@ -7,8 +7,9 @@
 FOLDER holds `bench.py`, which measures any cluster whose commands are on PATH, and `slurm/`, which starts and ends
 Debian's Slurm. Needs root, and Debian's slurm-wlm, slurmdbd, mariadb-server, munge, jq and bc. Every figure is printed
 as measured, or with `--times` is the middle one of those that were measured by turns: either cluster's can change by a
-third from one time to the next. A ratio is Squall's figure over Slurm's. Nothing that either acknowledges is kept in memory alone: Squall
-has it on disk before it answers; Slurm saves its state some seconds later, as it always does."""
+third from one time to the next. Both keep the jobs of the times before, which slows Slurm more. A ratio is Squall's
+figure over Slurm's. Nothing that either acknowledges is kept in memory alone: Squall has it on disk before it answers;
+Slurm saves its state some seconds later, as it always does."""
 
 import argparse
 import itertools

@@ -43,11 +43,12 @@ def profdata():
 def order(counts, into):
     """The functions that were executed, the most often executed first, as a file for the linker."""
     found, name = [], ""
-    shown = subprocess.run([profdata(), "show", "--all-functions", "--counts", counts], check=True, capture_output=True, text=True)
+    show = [profdata(), "show", "--all-functions", "--counts", counts]
+    shown = subprocess.run(show, check=True, capture_output=True, text=True)
     for line in shown.stdout.splitlines():
         key, _, value = line.strip().rpartition(":")
         if key == "Block counts":
-            found.append((max(map(int, value.strip(" []").split(",")), default=0), name))
+            found.append((max(map(int, value.strip(" []").split(","))), name))
         elif not value:
             # What only its own unit of the compiler sees has that before its name.
             name = key.split(";")[-1]
