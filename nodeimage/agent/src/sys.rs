@@ -4,10 +4,8 @@
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
-    socketpair, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
 use std::ffi::{CStr, CString};
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -321,27 +319,22 @@ pub fn close_from(first: u32, but: Option<BorrowedFd<'_>>) -> io::Result<()> {
     }
 }
 
-/// Two ends between which packets keep their limits. On the first, nothing waits longer than `patience`.
+/// Two ends between which packets keep their limits.
 ///
 /// # Errors
 /// As the kernel says.
-pub fn packet_pair(patience: Duration) -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
-    setsockopt(&ours, sockopt::ReceiveTimeout, &patience)?;
-    setsockopt(&ours, sockopt::SendTimeout, &patience)?;
-    Ok((ours, its))
+pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
 /// Sends a packet, and a descriptor with it.
 ///
 /// # Errors
-/// As the kernel says, and where the packet went out in part.
-pub fn send(to: BorrowedFd<'_>, packet: &[u8], with: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    let with: Vec<_> = with.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&with)];
-    let rights = if with.is_empty() { &[] } else { &rights[..] };
-    let sent = sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(packet)], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+/// As the kernel says, also where it would have to wait, and where the packet went out in part.
+pub fn send(to: BorrowedFd<'_>, packet: &[u8], with: BorrowedFd<'_>) -> io::Result<()> {
+    let with = [with.as_raw_fd()];
+    let (rights, flags) = ([ControlMessage::ScmRights(&with)], MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+    let sent = sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(packet)], &rights, flags, None)?;
     if sent == packet.len() { Ok(()) } else { Err(io::Error::other("a packet was sent in part")) }
 }
 

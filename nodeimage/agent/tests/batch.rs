@@ -59,6 +59,25 @@ async fn a_nursery_that_is_killed_holds_no_job_up_and_is_replaced() {
     assert!(!nurseries().is_empty());
 }
 
+#[tokio::test]
+async fn a_nursery_that_is_stopped_is_given_up() {
+    if !containments().contains(&Containment::Auto) {
+        return;
+    }
+    let mut bench = Bench::new(Containment::Auto);
+    let job = bench.job("#!/bin/sh\nexit 0\n");
+    assert_eq!(bench.run(&job).await.exit, code(0));
+    let stopped = nurseries();
+    stopped.iter().for_each(|nursery| nursery.signal(19));
+    let job = bench.job("#!/bin/sh\necho once >>log; exit 3\n");
+    assert_eq!(bench.run(&job).await.exit, code(3));
+    assert!(stopped.iter().any(|nursery| nursery.is_alive()));
+    stopped.iter().for_each(|nursery| nursery.signal(18));
+    // What it was asked for comes late, and finds it done.
+    until("it is gone", || stopped.iter().any(|nursery| !nursery.is_alive())).await;
+    assert_eq!(bench.output("log"), "once\n");
+}
+
 /// As when its end was acknowledged.
 fn forget(bench: &Bench, job: &Assignment) {
     bench.hands.discard(job.run);

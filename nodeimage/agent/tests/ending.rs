@@ -11,7 +11,6 @@ use squalld::cell::{Cell, Containment, Groups, Kind, Process, SCRIPT};
 use squalld::duty::{DutyInput, Found, Remains};
 use squalld::shim::records::Folder;
 use std::process::{Child, Command};
-use std::sync::Arc;
 
 /// Leaves a daemon: two forks, a session of its own, files closed, and deaf to SIGTERM.
 const DAEMON: &str = "#!/bin/sh\n\
@@ -336,11 +335,11 @@ async fn a_launch_that_never_began_is_proved_and_can_never_begin_later() {
             bench.prepare(&job).await;
         }
         // A shim of the dead agent comes late.
-        bench.hands.start(Arc::new(job.clone()), 1);
+        bench.let_loose(&job, 1);
         assert!(matches!(bench.next().await, DutyInput::ShimFailed { .. }));
         assert!(!bench.work().join("ran").exists());
         // The next launch does run.
-        bench.hands.start(Arc::new(job.clone()), 2);
+        bench.let_loose(&job, 2);
         assert!(matches!(bench.next().await, DutyInput::ShimStarted { .. }));
         bench.end().await;
         assert!(bench.work().join("ran").exists());

@@ -8,7 +8,7 @@ use squall_proto::ClientError;
 use squall_proto::node_client::NodeClient;
 use squall_types::BlobDigest;
 use squall_types::ids::Run;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,7 +23,15 @@ const DENIALS: u32 = 4;
 /// The controller's blobs, through whatever connection there is.
 pub struct Fetched {
     client: watch::Receiver<Option<NodeClient>>,
-    kept: Mutex<VecDeque<(BlobDigest, Arc<Vec<u8>>)>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    contents: BTreeMap<BlobDigest, Arc<Vec<u8>>>,
+    /// The oldest first.
+    order: VecDeque<BlobDigest>,
+    bytes: usize,
 }
 
 impl Fetched {
@@ -31,16 +39,18 @@ impl Fetched {
         Fetched { client, kept: Mutex::default() }
     }
 
-    fn kept(&self, digest: BlobDigest) -> Option<Arc<Vec<u8>>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(other, _)| *other == digest).map(|(_, content)| content.clone())
-    }
-
     fn keep(&self, digest: BlobDigest, content: Arc<Vec<u8>>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((digest, content));
-        while kept.iter().map(|(_, content)| content.len()).sum::<usize>() > KEPT {
-            kept.pop_front();
+        kept.bytes += content.len();
+        match kept.contents.insert(digest, content) {
+            // Two have asked for it.
+            Some(same) => kept.bytes -= same.len(),
+            None => kept.order.push_back(digest),
+        }
+        while kept.bytes > KEPT
+            && let Some(oldest) = kept.order.pop_front()
+        {
+            kept.bytes -= kept.contents.remove(&oldest).map_or(0, |content| content.len());
         }
     }
 
@@ -48,7 +58,7 @@ impl Fetched {
         let mut client = self.client.clone();
         let mut denials = 0;
         loop {
-            if let Some(content) = self.kept(digest) {
+            if let Some(content) = self.at_hand(digest) {
                 return Ok(content);
             }
             let connected = match client.wait_for(Option::is_some).await {
@@ -78,6 +88,11 @@ impl Fetched {
 }
 
 impl Blobs for Fetched {
+    fn at_hand(&self, digest: BlobDigest) -> Option<Arc<Vec<u8>>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.contents.get(&digest).cloned()
+    }
+
     fn fetch(&self, digest: BlobDigest, run: Run) -> BoxFuture<'_, Result<Arc<Vec<u8>>, String>> {
         self.ask(digest, run).boxed()
     }

@@ -1,11 +1,14 @@
 //! Brings together what happens and what is to be done: the duties decide, everything else is carried out here.
+//!
+//! The ledger is written here too, and nothing goes on meanwhile: what comes while the disk works is taken together and
+//! becomes durable together. A node whose disk hangs falls silent, and its controller sees that.
 
 use super::jobs::{LiveRun, RunStage};
 use super::link::LinkEvent;
-use super::writer::Written;
 use crate::clock;
 use crate::duty::{Duty, DutyInput, DutyOutput, Now, PowerOffWhy, Record, RecordId};
 use crate::hands::Hands;
+use crate::ledger::Ledger;
 use squall_types::Span;
 use squall_types::agent::{AgentReport, Assignment, AttemptState};
 use squall_types::ids::Run;
@@ -19,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 pub const INPUT_QUEUE: usize = 1024;
 /// With nothing to wait for, the duties are asked again after so long all the same.
 const IDLE: Duration = Duration::from_secs(60);
-/// Records that may be held back are held so long, and so many of them.
+/// Records for which nobody waits are held back so long, and so many of them.
 const HELD_FOR: Duration = Duration::from_secs(1);
 const MOST_HELD: usize = 64;
 /// A job waits so long for its socket before it starts without one.
@@ -44,10 +47,13 @@ pub struct Driver {
     pub hands: Arc<Hands>,
     pub inputs: mpsc::Receiver<DutyInput>,
     pub link: mpsc::Receiver<LinkEvent>,
-    pub records: mpsc::UnboundedSender<(RecordId, Record)>,
-    /// Records that go to the writer with the next one for which somebody waits, so that it is not woken for each.
-    pub held: Vec<(RecordId, Record)>,
-    pub written: mpsc::UnboundedReceiver<Written>,
+    pub ledger: Ledger,
+    /// To be written, all together.
+    pub records: Vec<Record>,
+    /// The number of the last of them.
+    pub last: RecordId,
+    /// One of them cannot wait for others.
+    pub urgent: bool,
     pub runs: watch::Sender<Runs>,
     /// Which runs have a socket.
     pub served: watch::Receiver<BTreeSet<Run>>,
@@ -71,27 +77,68 @@ impl Driver {
             });
         }
         loop {
+            self.publish();
             let wake = tokio::time::sleep(self.until_wake());
             let over = tokio::select! {
-                Some(written) = self.written.recv() => match written {
-                    Written::Durable(id) => self.step(DutyInput::Persisted(id)),
-                    Written::Failed(error) => Some(Over::Ledger(error)),
-                },
                 Some(input) = self.inputs.recv() => self.take(input),
                 Some(event) = self.link.recv() => self.hear(event),
                 () = wake => {
-                    self.let_go();
+                    self.urgent |= !self.records.is_empty();
                     self.step(DutyInput::Tick)
                 }
             };
-            if let Some(over) = over {
+            if let Some(over) = over.or_else(|| self.settle()) {
                 return over;
             }
         }
     }
 
+    /// Takes all that has come, and what comes of it, until there is nothing that cannot wait.
+    fn settle(&mut self) -> Option<Over> {
+        loop {
+            while let Ok(input) = self.inputs.try_recv() {
+                if let Some(over) = self.take(input) {
+                    return Some(over);
+                }
+            }
+            while let Ok(event) = self.link.try_recv() {
+                if let Some(over) = self.hear(event) {
+                    return Some(over);
+                }
+            }
+            if !self.inputs.is_empty() {
+                continue;
+            }
+            if !self.urgent {
+                return None;
+            }
+            if let Some(over) = self.write() {
+                return Some(over);
+            }
+        }
+    }
+
+    /// Writes all records, with one sync. Those that nobody waits for are told to be durable when a later one is.
+    fn write(&mut self) -> Option<Over> {
+        let records = std::mem::take(&mut self.records);
+        self.urgent = false;
+        let forgotten = records.iter().filter_map(|record| match record {
+            Record::Forgotten { run } => Some(*run),
+            _ => None,
+        });
+        let forgotten: Vec<Run> = forgotten.collect();
+        let durable = match self.ledger.write(records) {
+            Ok(durable) => durable,
+            Err(error) => return Some(Over::Ledger(error)),
+        };
+        for run in forgotten {
+            self.hands.leave(run);
+        }
+        if durable { self.step(DutyInput::Persisted(self.last)) } else { None }
+    }
+
     fn until_wake(&self) -> Duration {
-        let most = if self.held.is_empty() { IDLE } else { HELD_FOR };
+        let most = if self.records.is_empty() { IDLE } else { HELD_FOR };
         let Some(at) = self.duty.next_wake() else { return most };
         let left = (at - clock::now().uptime).max(Span::ZERO);
         Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(0)).min(most)
@@ -127,18 +174,15 @@ impl Driver {
         for output in outputs {
             over = over.or(self.perform(output));
         }
-        self.publish();
         over
     }
 
     fn perform(&mut self, output: DutyOutput) -> Option<Over> {
         match output {
             DutyOutput::Persist { id, record } => {
-                let may_be_held = record.is_told_again();
-                self.held.push((id, record));
-                if !may_be_held || self.held.len() >= MOST_HELD {
-                    self.let_go();
-                }
+                self.urgent |= !record.is_told_again() || self.records.len() >= MOST_HELD;
+                self.records.push(record);
+                self.last = id;
             }
             DutyOutput::Prepare { assignment } => {
                 // It gets its socket while it is prepared.
@@ -159,7 +203,7 @@ impl Driver {
             DutyOutput::Kill { run } => self.hands.kill(run),
             DutyOutput::Signal { run, target, signal } => self.hands.signal(run, target, signal),
             DutyOutput::Report(report) => self.report(report),
-            // Its folder is cleared away by the ledger's thread, after it has written down that the run was here.
+            // Its folder stays until it is written down that the run was here.
             DutyOutput::Forget { run } => self.hands.discard(run),
             DutyOutput::PowerOff { why } => return Some(Over::PowerOff(why)),
             DutyOutput::Quit { why } => return Some(Over::Refused(why)),
@@ -167,14 +211,6 @@ impl Driver {
             DutyOutput::Refuse(refusal) => tracing::warn!(reason = ?refusal, "an order was not obeyed"),
         }
         None
-    }
-
-    /// Gives the writer all that is held back.
-    fn let_go(&mut self) {
-        for record in self.held.drain(..) {
-            // The writer is gone only after it has said that the disk failed.
-            let _ = self.records.send(record);
-        }
     }
 
     /// Lets a shim loose as soon as there is a socket for what it executes: a script may ask at once.
@@ -187,7 +223,7 @@ impl Driver {
             if tokio::time::timeout(SOCKET_WITHIN, there).await.is_err() {
                 tracing::warn!(job = %run.job, attempt = %run.attempt, "it starts without a socket");
             }
-            hands.start(assignment, launch);
+            hands.start(&assignment, launch).await;
         });
     }
 

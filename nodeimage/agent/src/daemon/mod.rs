@@ -10,7 +10,6 @@ mod runtime_dir;
 mod server;
 mod sockets;
 mod sweeper;
-mod writer;
 
 pub use driver::{Over, Runs};
 pub use jobs::{LiveRun, RunStage};
@@ -21,7 +20,7 @@ pub use runtime_dir::RuntimeDirError;
 
 use crate::cell::Ground;
 use crate::clock;
-use crate::duty::{Duty, DutyConfig, PowerOffWhy};
+use crate::duty::{Duty, DutyConfig, PowerOffWhy, RecordId};
 use crate::hands::Hands;
 use crate::launch::SelfCommand;
 use crate::ledger::{Ledger, Leftovers, LockError, Places, StateLock, parse_run};
@@ -32,7 +31,6 @@ use link::{Link, Pause};
 use sockets::Sockets;
 use squall_proto::server::BadCertificate;
 use squall_types::agent::MeasuredNode;
-use squall_types::ids::Run;
 use squall_types::{NodeName, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -40,7 +38,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -50,6 +48,9 @@ pub const EXIT_LOCKED: i32 = 17;
 pub const EXIT_REFUSED: i32 = 18;
 /// Anything that a person has to look at.
 pub const EXIT_FAILED: i32 = 1;
+
+/// Threads for clients of steps.
+const SERVICE_THREADS: usize = 2;
 
 /// Why the agent could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -75,35 +76,38 @@ pub enum DaemonError {
 /// Runs the agent until it ends, and returns the exit code.
 pub fn run(options: Options, again: SelfCommand) -> Result<i32, DaemonError> {
     let _lock = StateLock::take(&options.state_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // What decides, writes and starts is one thread, which hands nothing over to others but what may last.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    // What clients of steps ask for and hear may be much, and holds nothing else up.
+    let services = Builder::new_multi_thread()
         .enable_all()
-        .worker_threads(2)
+        .worker_threads(SERVICE_THREADS)
+        .thread_name("services")
         .build()
         .map_err(DaemonError::Runtime)?;
     let left = Arc::new(Leftovers::default());
-    let places = Places::new(&options.state_dir);
-    let (forgotten, sweeping) = sweeper::start(places, left.clone()).map_err(DaemonError::Runtime)?;
-    // As a task: what a task wakes that runs beside it costs no switch of threads.
-    let code = runtime.block_on(async { tokio::spawn(live(Arc::new(options), again, forgotten, left)).await });
+    let sweeping = sweeper::start(Places::new(&options.state_dir), left.clone()).map_err(DaemonError::Runtime)?;
+    let code = runtime.block_on(live(Arc::new(options), again, services.handle().clone(), left));
     if !sweeping.over_within(sweeper::AT_THE_END) {
         tracing::info!("the next agent clears away what runs have left here");
     }
     // Threads that wait for a disk or a process are not waited for.
+    services.shutdown_background();
     runtime.shutdown_background();
-    code.unwrap_or_else(|panicked| Err(DaemonError::Runtime(io::Error::other(panicked))))
+    code
 }
 
 async fn live(
     options: Arc<Options>,
     again: SelfCommand,
-    forgotten: Sender<Run>,
+    services: Handle,
     left: Arc<Leftovers>,
 ) -> Result<i32, DaemonError> {
     let state_failed = |error| DaemonError::State(options.state_dir.clone(), error);
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Runtime)?;
     let over = tokio::select! {
-        over = begin(options.clone(), again, forgotten, left) => over?,
+        over = begin(options.clone(), again, services, left) => over?,
         _ = terminate.recv() => return Ok(0),
         _ = interrupt.recv() => return Ok(0),
     };
@@ -128,7 +132,7 @@ async fn live(
 async fn begin(
     options: Arc<Options>,
     again: SelfCommand,
-    forgotten: Sender<Run>,
+    services: Handle,
     left: Arc<Leftovers>,
 ) -> Result<Over, DaemonError> {
     let state_failed = |error| DaemonError::State(options.state_dir.clone(), error);
@@ -193,15 +197,18 @@ async fn begin(
     let measured = measured(&machine, hostname.clone(), place.address());
     let steps = StepService::new(hands.clone(), live_runs.clone(), memberships.clone(), place.host.clone());
     let steps = Arc::new(steps);
-    server::start(place, &key, memberships.clone(), steps.clone()).await?;
     let here = server::socket(&runtime_dir, &memberships.borrow());
-    server::serve_here(&here, steps.clone()).await;
+    // Without it clients on this machine come by the network.
+    let _ = services.spawn(server::serve_here(here, steps.clone())).await;
+    {
+        let _theirs = services.enter();
+        server::start(place, &key, memberships.clone(), steps.clone())?;
+    }
     let duty = Duty::restore(config, measured, clock::now(), records);
     for assignment in duty.assignments() {
         steps.adopt(assignment.run);
     }
     ground.sweep(|name| parse_run(name).is_some_and(|run| duty.assignment(run).is_some()));
-    let (records, written) = writer::start(ledger, forgotten).map_err(DaemonError::Runtime)?;
     let (events, link_events) = mpsc::channel(INPUT_QUEUE);
     let (told, served) = watch::channel(BTreeSet::new());
     let sockets = Sockets {
@@ -212,13 +219,25 @@ async fn begin(
         options: options.clone(),
         key: key.clone(),
         steps,
+        services,
         told,
     };
     tokio::spawn(sockets.run());
     tokio::spawn(Arc::new(Link { options, key, hostname, membership, client, events }).run());
-    let (link, starting) = (link_events, BTreeMap::new());
-    let (held, reports) = (Vec::new(), None);
-    let driver = Driver { duty, hands, inputs, link, records, held, written, runs, served, starting, reports };
+    let driver = Driver {
+        duty,
+        hands,
+        inputs,
+        link: link_events,
+        ledger,
+        records: Vec::new(),
+        last: RecordId(0),
+        urgent: false,
+        runs,
+        served,
+        starting: BTreeMap::new(),
+        reports: None,
+    };
     let over = driver.run(machine.fault).await;
     ground.remove();
     Ok(over)

@@ -21,7 +21,7 @@ const MODE: u32 = 0o666;
 
 /// Where the step service is to be.
 pub struct Place {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     /// Name or address of this machine, as others reach it.
     pub host: String,
     port: u16,
@@ -38,7 +38,8 @@ impl Place {
             Some(host) => host.clone(),
             None => own_address(&options.controller).await.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string()),
         };
-        Ok(Place { listener, host, port })
+        // Of no runtime yet: another one will serve there.
+        Ok(Place { listener: listener.into_std().map_err(failed)?, host, port })
     }
 
     /// `host:port`, as others are told.
@@ -54,8 +55,8 @@ pub fn socket(dir: &Path, membership: &Membership) -> PathBuf {
 }
 
 /// Begins to serve clients on this machine. Without such a socket they come as any others do.
-pub async fn serve_here(path: &Path, steps: Arc<StepService>) {
-    match bind_unix(path, MODE).await {
+pub async fn serve_here(path: PathBuf, steps: Arc<StepService>) {
+    match bind_unix(&path, MODE).await {
         Ok(incoming) => {
             tokio::spawn(async move {
                 let router = builder().add_service(step_service(steps));
@@ -68,8 +69,8 @@ pub async fn serve_here(path: &Path, steps: Arc<StepService>) {
     }
 }
 
-/// Begins to serve.
-pub async fn start(
+/// Begins to serve, in the runtime that it is called in.
+pub fn start(
     place: Place,
     key: &Arc<Key>,
     mut memberships: watch::Receiver<Membership>,
@@ -79,6 +80,7 @@ pub async fn start(
         let membership = memberships.borrow_and_update();
         ServerTls::new(&key.identity(&membership), &membership.ca_pem)?
     };
+    let listener = TcpListener::from_std(place.listener).map_err(DaemonError::Runtime)?;
     let (exchanged, key) = (tls.clone(), key.clone());
     tokio::spawn(async move {
         while memberships.changed().await.is_ok() {
@@ -90,7 +92,7 @@ pub async fn start(
     });
     let router = builder().add_service(step_service(steps));
     tokio::spawn(async move {
-        if let Err(error) = router.serve_with_incoming(accept_tls(place.listener, tls)).await {
+        if let Err(error) = router.serve_with_incoming(accept_tls(listener, tls)).await {
             tracing::error!(%error, "the step service failed");
         }
     });

@@ -14,8 +14,11 @@ use squall_proto::client::Client;
 use squall_proto::server::{Channel, Failure, Forward, bind_unix, client_service, local_builder, step_service};
 use squall_types::ids::Run;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -34,6 +37,8 @@ pub struct Sockets {
     pub options: Arc<Options>,
     pub key: Arc<Key>,
     pub steps: Arc<StepService>,
+    /// Where those are served who come.
+    pub services: Handle,
     /// Hears which runs have a socket.
     pub told: watch::Sender<BTreeSet<Run>>,
 }
@@ -156,23 +161,31 @@ impl Sockets {
             let client = Client::lazy(&target).map_err(Failure::from)?;
             Ok(client.for_job(live.assignment.credential.clone()))
         };
-        let steps = self.steps.clone();
+        let (steps, services) = (self.steps.clone(), self.services.clone());
         tokio::spawn(async move {
             // Most jobs never ask anything: what would serve them is made for the first who does.
             let first = tokio::select! {
-                first = incoming.next() => first?,
+                first = incoming.next() => first?.and_then(UnixStream::into_std),
                 _ = &mut over => return Some(incoming),
             };
-            let router = local_builder()
-                .add_service(client_service(Arc::new(Forward::new(choose))))
-                .add_service(step_service(steps));
+            let listener = incoming.into_inner().into_std();
+            let served = services.spawn(async move {
+                let first = UnixStream::from_std(first?)?;
+                let others = UnixListenerStream::new(UnixListener::from_std(listener?)?);
+                let router = local_builder()
+                    .add_service(client_service(Arc::new(Forward::new(choose))))
+                    .add_service(step_service(steps));
+                let callers = stream::iter([Ok(first)]).chain(others);
+                router.serve_with_incoming(callers).await.map_err(io::Error::other)
+            });
+            let end = served.abort_handle();
             tokio::select! {
-                ended = router.serve_with_incoming(stream::iter([first]).chain(incoming)) => {
-                    if let Err(error) = ended {
+                ended = served => {
+                    if let Ok(Err(error)) = ended {
                         tracing::warn!(job = %run.job, %error, "a job's socket failed");
                     }
                 }
-                _ = over => {}
+                _ = over => end.abort(),
             }
             None
         })

@@ -6,11 +6,10 @@
 //! are many, or until the agent ends; and most do not go at all, but are given to runs that come.
 
 use crate::ledger::{Leftovers, Places};
-use crate::shim::records::Folder;
 use squall_types::ids::Run;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,64 +21,43 @@ const QUIET: Duration = Duration::from_secs(400);
 /// Between two folders: nobody waits for this, and others may be working.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Starts the thread. It clears everything away and ends when nobody can tell it of more. What it has not cleared when the
-/// agent is killed, the next agent clears as it starts.
+/// Starts the thread. It clears everything away and ends when no more can come. What it has not cleared when the agent is
+/// killed, the next agent clears as it starts.
 ///
 /// # Errors
 /// Where there can be no thread.
-pub fn start(places: Places, left: Arc<Leftovers>) -> io::Result<(Sender<Run>, Sweeping)> {
+pub fn start(places: Places, left: Arc<Leftovers>) -> io::Result<Sweeping> {
     start_with(places, left, QUIET)
 }
 
-fn start_with(places: Places, left: Arc<Leftovers>, quiet: Duration) -> io::Result<(Sender<Run>, Sweeping)> {
-    let (forgotten, queue) = mpsc::channel();
+fn start_with(places: Places, left: Arc<Leftovers>, quiet: Duration) -> io::Result<Sweeping> {
     let (sweeps, swept) = mpsc::channel();
-    thread::Builder::new().name("sweeper".to_owned()).spawn(move || {
-        sweep(&places, &left, &queue, quiet);
+    let thread = thread::Builder::new().name("sweeper".to_owned());
+    let list = left.clone();
+    thread.spawn(move || {
+        while let Some(run) = list.next(quiet) {
+            clear(&places, run);
+            if !list.is_over() {
+                thread::sleep(PAUSE);
+            }
+        }
         drop(sweeps);
     })?;
-    Ok((forgotten, Sweeping(swept)))
+    Ok(Sweeping { left, swept })
 }
 
 /// The thread while it may have something to clear away.
 #[derive(Debug)]
-pub struct Sweeping(Receiver<()>);
-
-impl Sweeping {
-    /// Waits until it has ended; `false` where it has not within this time.
-    pub fn over_within(&self, time: Duration) -> bool {
-        self.0.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
-    }
+pub struct Sweeping {
+    left: Arc<Leftovers>,
+    swept: Receiver<()>,
 }
 
-fn sweep(places: &Places, left: &Leftovers, queue: &Receiver<Run>, quiet: Duration) {
-    loop {
-        match queue.recv_timeout(quiet) {
-            Ok(run) => {
-                left.push(run, Folder(places.run(run)).bytes());
-                while let Some(run) = left.too_many() {
-                    clear(places, run);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                while let Some(run) = left.oldest() {
-                    clear(places, run);
-                    if let Ok(run) = queue.recv_timeout(PAUSE) {
-                        left.push(run, Folder(places.run(run)).bytes());
-                        break;
-                    }
-                }
-                // An idle node is not woken every few seconds.
-                if left.is_empty() {
-                    let Ok(run) = queue.recv() else { return };
-                    left.push(run, Folder(places.run(run)).bytes());
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    while let Some(run) = left.oldest() {
-        clear(places, run);
+impl Sweeping {
+    /// No more will come: waits until all is cleared away; `false` where it has not been within this time.
+    pub fn over_within(&self, time: Duration) -> bool {
+        self.left.end();
+        self.swept.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -103,19 +81,18 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let places = Places::new(state.path());
         let quiet = Duration::from_secs(6);
-        let (forgotten, sweeping) = start_with(places.clone(), Arc::default(), quiet).unwrap();
+        let left = Arc::new(Leftovers::default());
+        let sweeping = start_with(places.clone(), left.clone(), quiet).unwrap();
         let forget = |job| {
             std::fs::create_dir_all(places.run(run(job))).unwrap();
             std::fs::write(places.run(run(job)).join("slurm_script"), "true").unwrap();
-            forgotten.send(run(job)).unwrap();
+            left.push(run(job), 4);
         };
         (1..=3).for_each(forget);
         while (1..=3).any(|job| places.run(run(job)).exists()) {
             thread::sleep(Duration::from_millis(50));
         }
-        assert!(!sweeping.over_within(Duration::ZERO), "more may come");
         (4..=60).for_each(forget);
-        drop(forgotten);
         // Of an agent that ends it is not the quiet that is waited for.
         assert!(sweeping.over_within(quiet / 2));
         assert_eq!((4..=60).filter(|job| places.run(run(*job)).exists()).count(), 0);

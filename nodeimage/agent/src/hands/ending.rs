@@ -9,7 +9,6 @@ use crate::sys;
 use squall_types::StepId;
 use squall_types::agent::{AttemptEnd, EndCause, ExitStatus, SignalTarget, Usage};
 use squall_types::ids::Run;
-use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,30 +19,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a process is looked at that cannot be watched.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Waits for the end of a shim, makes sure that nothing of the run lives, and tells how it ended.
-pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>, child: Option<Child>) {
-    if let Some(shim) = shim {
-        gone(shim).await;
-    }
-    reap(child).await;
-    let end = {
+/// Waits for the end of a shim that an earlier agent has started.
+pub(super) async fn watch(hands: Arc<Hands>, run: Run, shim: Option<Process>) {
+    gone(shim).await;
+    ended(&hands, run).await;
+}
+
+/// The shim is over: makes sure that nothing of the run lives, and tells how it ended.
+pub(super) async fn ended(hands: &Arc<Hands>, run: Run) {
+    let record = hands.folder(run).record();
+    if !cleared(hands, run) {
         let hands = hands.clone();
-        tokio::task::spawn_blocking(move || {
-            let record = hands.folder(run).record();
-            clear(&hands, run);
-            // Shims of steps that wait for a client to come back need not: the run is over.
-            records::shims_of_steps(&hands.places.run(run)).into_iter().for_each(|shim| shim.signal(libc::SIGTERM));
-            of_record(&record).unwrap_or_else(|| lost(SHIM_GONE.to_owned()))
-        })
-        .await
-    };
+        let _ = tokio::task::spawn_blocking(move || clear(&hands, run)).await;
+    }
+    // Shims of steps that wait for a client to come back need not: the run is over.
+    records::shims_of_steps(&hands.places.run(run)).into_iter().for_each(|shim| shim.signal(libc::SIGTERM));
     hands.unbind(run);
-    let end = end.unwrap_or_else(|panicked| lost(panicked.to_string()));
+    let end = of_record(&record).unwrap_or_else(|| lost(SHIM_GONE.to_owned()));
     hands.tell(DutyInput::ShimEnded { run, end }).await;
 }
 
 /// Until a process is over.
-pub async fn gone(process: Process) {
+pub async fn gone(process: Option<Process>) {
+    let Some(process) = process else { return };
     let watched = sys::pidfd_open(process.pid).and_then(sys::watched);
     if let Ok(fd) = watched
         && process.is_alive()
@@ -56,23 +54,31 @@ pub async fn gone(process: Process) {
     }
 }
 
-/// Waits for what is a child of this process.
-pub(super) async fn reap(child: Option<Child>) {
-    let Some(mut child) = child else { return };
-    let _ = tokio::task::spawn_blocking(move || child.wait()).await;
-}
-
 /// Kills until nothing of the run lives, however long that takes, and removes its cell.
 pub(super) fn clear(hands: &Hands, run: Run) {
-    suspend::let_go(hands, run);
-    let cell = whole(hands, run);
-    if !cell.remove_if_empty() {
-        while !cell.clear(PATIENCE) {
-            tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
-        }
-        cell.remove();
+    if cleared(hands, run) {
+        return;
     }
-    // Only of what will be forgotten, and only then.
+    let cell = whole(hands, run);
+    while !cell.clear(PATIENCE) {
+        tracing::error!(job = %run.job, attempt = %run.attempt, "processes of a job do not die");
+    }
+    cell.remove();
+    is_gone(hands, run);
+}
+
+/// Removes the cell of a run in which nothing lives, which is quickly done. `false` where something may.
+fn cleared(hands: &Hands, run: Run) -> bool {
+    suspend::let_go(hands, run);
+    let cleared = whole(hands, run).remove_if_empty();
+    if cleared {
+        is_gone(hands, run);
+    }
+    cleared
+}
+
+/// Only of what will be forgotten, and only then.
+fn is_gone(hands: &Hands, run: Run) {
     if let Some(made) = lock(&hands.made).get_mut(&run) {
         (made.gone, made.ready) = (true, None);
     }

@@ -35,7 +35,7 @@ pub(super) async fn examine(hands: &Arc<Hands>, run: Run, remains: Remains) -> F
             && !prepared
         {
             let shim = record.claim(launch).and_then(|claim| claim.shim);
-            tokio::spawn(ending::watch(hands.clone(), run, shim, None));
+            tokio::spawn(ending::watch(hands.clone(), run, shim));
         }
     }
     if prepared { Found::Prepared } else { found }
@@ -61,7 +61,7 @@ pub(super) async fn resolve(hands: &Arc<Hands>, run: Run, launch: u32) -> Found 
 }
 
 /// `None` where its shim is only just beginning.
-pub(super) fn look(hands: &Hands, run: Run, launch: u32) -> Option<Found> {
+fn look(hands: &Hands, run: Run, launch: u32) -> Option<Found> {
     let folder = &hands.folder(run);
     let boot_id = clock::boot_id();
     match folder.claim(launch, &Claim { shim: None, boot_id: boot_id.clone() }) {

@@ -1,7 +1,8 @@
 //! What carries out the duties: folders, cells, shims and signals.
 //!
-//! Everything here that waits for a disk or a process does so on a thread of its own; what happened is told as
-//! [`DutyInput`], which is all that comes back.
+//! What is quick, as a few files and folders are, is done where it is asked for: a thread of its own for that costs more than
+//! the thing itself. Whatever waits for a process or for others does so on the side. What happened is told as [`DutyInput`],
+//! which is all that comes back.
 
 mod ending;
 mod examine;
@@ -28,6 +29,7 @@ use squall_types::ids::Run;
 use squall_types::{BlobDigest, NodeName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
@@ -66,6 +68,9 @@ impl Ready {
 
 /// Where scripts and environments come from.
 pub trait Blobs: Send + Sync + 'static {
+    /// The content of a blob that is here.
+    fn at_hand(&self, digest: BlobDigest) -> Option<Arc<Vec<u8>>>;
+
     /// The content of a blob, verified. Waits as long as nobody can be asked.
     ///
     /// # Errors
@@ -136,21 +141,34 @@ impl Hands {
 
     /// Sets everything up and executes nothing.
     pub fn prepare(self: &Arc<Self>, assignment: Arc<Assignment>) {
-        let (hands, run) = (self.clone(), assignment.run);
+        let run = assignment.run;
+        if let Some((identity, contents)) = prepare::at_hand(self, &assignment) {
+            let made = prepare::make(self, &assignment, identity, contents);
+            return self.tell_at_once(self.prepared(run, made));
+        }
+        let hands = self.clone();
         let task = tokio::spawn(async move {
-            let input = match prepare::prepare(&hands, &assignment).await {
-                Ok(ready) => {
-                    // Without groups nobody knows for certain that all of a run is over.
-                    let owner = ready.as_ref().filter(|_| hands.ground.has_groups()).map(Ready::owner);
-                    lock(&hands.made).insert(run, Made { ready, owner, shared: false, gone: false });
-                    DutyInput::Prepared { run }
-                }
-                Err(detail) => DutyInput::PrepareFailed { run, detail },
+            let made = match prepare::gather(&hands, &assignment).await {
+                Ok((identity, contents)) => prepare::make(&hands, &assignment, identity, contents),
+                Err(detail) => Err(detail),
             };
+            let input = hands.prepared(run, made);
             lock(&hands.preparing).remove(&run);
             hands.tell(input).await;
         });
         lock(&self.preparing).insert(run, task.abort_handle());
+    }
+
+    fn prepared(&self, run: Run, made: Result<Option<Ready>, String>) -> DutyInput {
+        match made {
+            Ok(ready) => {
+                // Without groups nobody knows for certain that all of a run is over.
+                let owner = ready.as_ref().filter(|_| self.ground.has_groups()).map(Ready::owner);
+                lock(&self.made).insert(run, Made { ready, owner, shared: false, gone: false });
+                DutyInput::Prepared { run }
+            }
+            Err(detail) => DutyInput::PrepareFailed { run, detail },
+        }
     }
 
     /// Stops preparing, and clears away what that has left.
@@ -159,6 +177,11 @@ impl Hands {
             task.abort();
         }
         self.discard(run);
+    }
+
+    /// The run is forgotten, for good: its folder may be another's, or go.
+    pub fn leave(&self, run: Run) {
+        self.leftovers.push(run, self.folder(run).bytes());
     }
 
     /// Clears away the cell of a run that executes nothing any more. Its folder goes when the run is forgotten.
@@ -176,9 +199,9 @@ impl Hands {
         });
     }
 
-    /// Lets a shim loose, and watches it.
-    pub fn start(self: &Arc<Self>, assignment: Arc<Assignment>, launch: u32) {
-        tokio::spawn(start::start(self.clone(), assignment, launch));
+    /// Lets a shim loose, and watches it until it is over.
+    pub async fn start(self: &Arc<Self>, assignment: &Assignment, launch: u32) {
+        start::start(self, assignment, launch).await;
     }
 
     /// Says what became of a run that an earlier agent may have started; watches it where it lives.
@@ -252,6 +275,14 @@ impl Hands {
     /// The cell of a run as its shim was given it.
     pub(crate) fn cell(&self, run: Run) -> Option<Cell> {
         self.plan(run).map(|plan| plan.cell)
+    }
+
+    /// For whoever is called by the one who hears it.
+    fn tell_at_once(self: &Arc<Self>, input: DutyInput) {
+        if let Err(TrySendError::Full(input)) = self.inputs.try_send(input) {
+            let hands = self.clone();
+            tokio::spawn(async move { hands.tell(input).await });
+        }
     }
 
     pub(crate) async fn tell(&self, input: DutyInput) {

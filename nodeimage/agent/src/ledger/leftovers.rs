@@ -4,7 +4,8 @@
 
 use squall_types::ids::Run;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Folders that stay at most.
 pub const MOST_FOLDERS: usize = 2_000;
@@ -22,7 +23,11 @@ pub struct Owner {
 
 /// The list, the oldest first.
 #[derive(Debug, Default)]
-pub struct Leftovers(Mutex<Left>);
+pub struct Leftovers {
+    left: Mutex<Left>,
+    /// For whoever waits in [`Leftovers::next`], where that waits for what has happened.
+    news: Condvar,
+}
 
 #[derive(Debug, Default)]
 struct Left {
@@ -30,6 +35,12 @@ struct Left {
     bytes: u64,
     /// Of those that may be given away, also before they are forgotten.
     owners: BTreeMap<Run, Owner>,
+    /// When one came last.
+    came: Option<Instant>,
+    /// Whoever clears away waits for the first one, and for no time.
+    waits: bool,
+    /// No more will come.
+    over: bool,
 }
 
 impl Leftovers {
@@ -48,6 +59,46 @@ impl Leftovers {
         let mut left = self.lock();
         left.bytes = left.bytes.saturating_add(bytes);
         left.runs.push_back((run, bytes));
+        left.came = Some(Instant::now());
+        // Whoever waits for a time looks again when that is over: nobody is woken for each run.
+        if left.waits || left.are_too_many() {
+            self.news.notify_one();
+        }
+    }
+
+    /// No more will come.
+    pub fn end(&self) {
+        self.lock().over = true;
+        self.news.notify_one();
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    /// Waits for one that is to be cleared away: where there are too many at once, otherwise when none has come for so long.
+    /// Where no more will come all are, and then `None`.
+    pub fn next(&self, quiet: Duration) -> Option<Run> {
+        let mut left = self.lock();
+        loop {
+            let rests = left.came.map_or(quiet, |came| quiet.saturating_sub(came.elapsed()));
+            if left.over || left.are_too_many() || rests.is_zero() {
+                if let Some(run) = left.oldest() {
+                    return Some(run);
+                }
+                if left.over {
+                    return None;
+                }
+            }
+            // An idle node is not woken every few minutes.
+            left.waits = left.runs.is_empty();
+            left = if left.waits {
+                self.news.wait(left).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.news.wait_timeout(left, rests).unwrap_or_else(PoisonError::into_inner).0
+            };
+            left.waits = false;
+        }
     }
 
     /// A folder of a run of the same user. The latest is the one that the system has at hand.
@@ -60,27 +111,16 @@ impl Leftovers {
         Some(run)
     }
 
-    /// The one that goes first.
-    pub fn oldest(&self) -> Option<Run> {
-        self.lock().oldest()
-    }
-
-    /// One that has to go now.
-    pub fn too_many(&self) -> Option<Run> {
-        let mut left = self.lock();
-        (left.runs.len() > MOST_FOLDERS || left.bytes > MOST_BYTES).then(|| left.oldest()).flatten()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.lock().runs.is_empty()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Left> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Left {
+    fn are_too_many(&self) -> bool {
+        self.runs.len() > MOST_FOLDERS || self.bytes > MOST_BYTES
+    }
+
     fn oldest(&mut self) -> Option<Run> {
         let (run, bytes) = self.runs.pop_front()?;
         self.gone(run, bytes);
@@ -96,6 +136,9 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// No test waits for so long.
+    const LONG: Duration = Duration::from_secs(3600);
     use squall_types::{Attempt, JobId};
 
     fn run(job: u32) -> Run {
@@ -107,13 +150,14 @@ mod tests {
         let left = Leftovers::default();
         for job in 0..MOST_FOLDERS as u32 {
             left.push(run(job), 10);
-            assert_eq!(left.too_many(), None);
+            assert!(!left.lock().are_too_many());
         }
         left.push(run(5_000), 10);
-        assert_eq!((left.too_many(), left.too_many()), (Some(run(0)), None));
+        assert_eq!((left.next(LONG), left.lock().are_too_many()), (Some(run(0)), false));
         left.push(run(5_001), MOST_BYTES - 10 * 10);
         let mut gone = 0;
-        while left.too_many().is_some() {
+        while left.lock().are_too_many() {
+            assert!(left.next(LONG).is_some());
             gone += 1;
         }
         let left = left.lock();
@@ -132,8 +176,9 @@ mod tests {
         left.offer(run(3), other);
         left.offer(run(4), one);
         assert_eq!((left.take(one), left.take(one), left.take(one)), (Some(run(4)), Some(run(1)), None));
-        assert_eq!((left.oldest(), left.oldest()), (Some(run(2)), Some(run(3))));
-        assert_eq!((left.take(other), left.is_empty()), (None, true));
+        left.end();
+        assert_eq!((left.next(LONG), left.next(LONG), left.next(LONG)), (Some(run(2)), Some(run(3)), None));
+        assert_eq!(left.take(other), None);
         let left = left.lock();
         assert_eq!((left.bytes, left.owners.len()), (0, 0));
     }

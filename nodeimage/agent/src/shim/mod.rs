@@ -99,11 +99,10 @@ fn keep(folder: &Folder, launch: u32) -> io::Result<()> {
     shim.over()
 }
 
-/// The agent that started this shim reads until the end of this pipe; a later agent looks into the folder.
+/// The agent that started this shim waits for this, and then for the end of the pipe; a later agent looks into the folder.
 pub(crate) fn say_started() {
-    if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
-        let _ = nix::unistd::dup2_stdout(null);
-    }
+    // Nobody reads it where the agent is gone.
+    let _ = nix::unistd::write(io::stdout(), b"+");
 }
 
 /// What the stage begins with: it reads nothing, and what it says is why nothing was executed.

@@ -13,32 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The longest call: two paths and some.
 pub const MAX_CALL: usize = 16 << 10;
 
-/// How the process was made that a call asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Made {
-    pub pid: u32,
-    /// In ticks since boot, as in `/proc/PID/stat`; 0 where it was over before that could be read.
-    pub started: u64,
-}
-
-impl Made {
-    const BYTES: usize = 12;
-
-    fn encode(self) -> [u8; Made::BYTES] {
-        let mut bytes = [0; Made::BYTES];
-        bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
-        bytes[4..].copy_from_slice(&self.started.to_le_bytes());
-        bytes
-    }
-
-    /// `None` for anything else, and where nothing was made.
-    pub fn decode(bytes: &[u8]) -> Option<Made> {
-        let (pid, started) = bytes.split_first_chunk::<4>()?;
-        let made = Made { pid: u32::from_le_bytes(*pid), started: u64::from_le_bytes(started.try_into().ok()?) };
-        (made.pid != 0).then_some(made)
-    }
-}
-
 /// The nursery that this process is a copy of; 0 where it is none.
 static NURSERY: AtomicU32 = AtomicU32::new(0);
 
@@ -92,26 +66,9 @@ fn serve(begin: &dyn Fn(Vec<OsString>) -> i32) -> io::Result<()> {
                 }
             })
         });
-        let made = match made {
-            Ok(pid) => Made { pid, started: crate::cell::process::stat(pid).map_or(0, |stat| stat.process.started) },
-            Err(error) => {
-                eprintln!("squalld nursery: error: {error}");
-                Made { pid: 0, started: 0 }
-            }
-        };
-        sys::send(agent.as_fd(), &made.encode(), None)?;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_read_as_it_was_written_and_nothing_else_is() {
-        let made = Made { pid: 7, started: u64::MAX - 1 };
-        assert_eq!(Made::decode(&made.encode()), Some(made));
-        assert_eq!(Made::decode(&Made { pid: 0, started: 9 }.encode()), None);
-        assert_eq!((Made::decode(&[]), Made::decode(&[1; 11]), Made::decode(&[1; 13])), (None, None, None));
+        // Whoever asked reads the end of the pipe and finds nothing done.
+        if let Err(error) = made {
+            eprintln!("squalld nursery: error: {error}");
+        }
     }
 }

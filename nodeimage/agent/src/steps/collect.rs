@@ -4,6 +4,7 @@ use crate::cell::Process;
 use crate::clock;
 use crate::duty::DutyInput;
 use crate::hands::{Hands, gone};
+use crate::launch::Begun;
 use crate::ledger::sealed;
 use crate::shim::step::{self, CLAIM, PLAN, StepPlan};
 use squall_types::agent::{ExitStatus, StepEnd, Usage};
@@ -35,15 +36,17 @@ pub fn adopt(hands: &Arc<Hands>, run: Run) -> Vec<StepPlan> {
         if shim.is_some_and(Process::is_alive) {
             live.push(plan.clone());
         }
-        tokio::spawn(watch(hands.clone(), dir, plan, shim));
+        tokio::spawn(watch(hands.clone(), dir, plan, None));
     }
     live
 }
 
-/// Waits for the end of a step's shim, and tells how the step ended.
-pub async fn watch(hands: Arc<Hands>, dir: PathBuf, plan: StepPlan, shim: Option<Process>) {
-    if let Some(shim) = shim {
-        gone(shim).await;
+/// Waits for the end of a step's shim, which this agent or an earlier one has started, and tells how the step ended.
+pub async fn watch(hands: Arc<Hands>, dir: PathBuf, plan: StepPlan, begun: Option<Begun>) {
+    match begun {
+        Some(begun) if begun.spoke => begun.over().await,
+        // Whoever has claimed it.
+        _ => gone(step::shim_of(&dir)).await,
     }
     let end = tokio::task::spawn_blocking(move || {
         let end = step::end_or(&dir, || abandoned(&plan));

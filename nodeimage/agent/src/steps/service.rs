@@ -3,12 +3,12 @@
 use super::layout::{self, Granted};
 use super::relay::{accompany, connect, relay};
 use super::{adopt, collect};
-use crate::cell::Process;
 use crate::clock;
 use crate::daemon::{LiveRun, RunStage, Runs};
 use crate::hands::Hands;
+use crate::launch::Begun;
 use crate::ledger::sealed;
-use crate::shim::step::{PLAN, StepPlan};
+use crate::shim::step::{self, PLAN, StepPlan};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -147,37 +147,34 @@ impl StepService {
         let hands = self.hands.clone();
         let bytes = start.credential.clone();
         let set_up = {
-            let (dir, runs) = (dir.clone(), self.runs.clone());
+            let dir = dir.clone();
             tokio::task::spawn_blocking(move || {
                 let granted = Granted { run, step, nodes: &nodes, tasks, launched_from: &from };
-                let plan = set_up(&hands, &dir, &assignment, &granted, &start)?;
-                let up = runs.borrow().get(&run).is_some_and(|live| live.stage == RunStage::Up);
-                let shim = if up { Some(launch(&hands, &dir, &plan.cell.marker)?) } else { None };
-                Ok((plan, shim))
+                set_up(&hands, &dir, &assignment, &granted, &start)
             })
         };
-        let (plan, launched) = match set_up.await {
-            Ok(Ok(set_up)) => set_up,
+        let plan = match set_up.await {
+            Ok(Ok(plan)) => plan,
             Ok(Err(text)) => return Ok(Err(text)),
             Err(panicked) => return Ok(Err(panicked.to_string())),
         };
-        let shim = match launched {
-            Some(shim) => shim,
-            None => {
-                if let Err(failure) = self.is_up(run).await {
-                    tokio::task::spawn_blocking(move || take_down(&dir, &plan));
-                    return Err(failure);
-                }
-                let (hands, dir, marker) = (self.hands.clone(), dir.clone(), plan.cell.marker.clone());
-                match tokio::task::spawn_blocking(move || launch(&hands, &dir, &marker)).await {
-                    Ok(Ok(shim)) => shim,
-                    Ok(Err(text)) => return Ok(Err(text)),
-                    Err(panicked) => return Ok(Err(panicked.to_string())),
-                }
-            }
-        };
+        if let Err(failure) = self.is_up(run).await {
+            tokio::task::spawn_blocking(move || take_down(&dir, &plan));
+            return Err(failure);
+        }
+        // Also for a client that is gone before it has begun: then it begins without one.
+        let (hands, folder) = (self.hands.clone(), dir.clone());
+        let launched = tokio::spawn(async move {
+            let begun = launch(&hands, &folder, &plan.cell.marker).await?;
+            tokio::spawn(collect::watch(hands, folder, plan, Some(begun)));
+            Ok(())
+        });
+        match launched.await {
+            Ok(Ok(())) => {}
+            Ok(Err(text)) => return Ok(Err(text)),
+            Err(panicked) => return Ok(Err(panicked.to_string())),
+        }
         self.remember(&bytes, run, step);
-        tokio::spawn(collect::watch(self.hands.clone(), dir.clone(), plan, Some(shim)));
         let socket = connect(&dir).await.map_err(|error| format!("the step did not come up: {error}"));
         Ok(socket.map(|socket| (socket, dir)))
     }
@@ -232,15 +229,10 @@ fn take_down(dir: &Path, plan: &StepPlan) {
     }
 }
 
-/// Lets the step's shim loose.
-fn launch(hands: &Hands, dir: &Path, marker: &str) -> Result<Process, String> {
-    let begun = hands.outlive.start(&["step".as_ref(), dir.as_os_str()], marker).map_err(not_started)?;
-    if let Some(mut child) = begun.child {
-        // Waited for when it is over, so that it does not stay a zombie.
-        std::thread::spawn(move || child.wait());
-    }
-    // One that is over already is nobody's.
-    Ok(begun.process.unwrap_or(Process { pid: 0, started: 0 }))
+/// Lets the step's shim loose, and returns when it has begun or is over.
+async fn launch(hands: &Hands, dir: &Path, marker: &str) -> Result<Begun, String> {
+    let words = ["step".as_ref(), dir.as_os_str()];
+    hands.outlive.start(&words, marker, || step::claimed(dir).is_some()).await.map_err(not_started)
 }
 
 fn not_started(error: std::io::Error) -> String {

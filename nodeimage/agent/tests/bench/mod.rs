@@ -26,9 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Shelf(Mutex<BTreeMap<BlobDigest, Vec<u8>>>);
 
 impl Blobs for Shelf {
+    fn at_hand(&self, digest: BlobDigest) -> Option<Arc<Vec<u8>>> {
+        self.0.lock().unwrap().get(&digest).cloned().map(Arc::new)
+    }
+
     fn fetch(&self, digest: BlobDigest, _: Run) -> BoxFuture<'_, Result<Arc<Vec<u8>>, String>> {
-        let found = self.0.lock().unwrap().get(&digest).cloned();
-        async move { found.map(Arc::new).ok_or_else(|| format!("no blob {digest}")) }.boxed()
+        let found = self.at_hand(digest);
+        async move { found.ok_or_else(|| format!("no blob {digest}")) }.boxed()
     }
 }
 
@@ -152,11 +156,16 @@ impl Bench {
     /// Takes a job to the point where it runs.
     pub async fn start(&mut self, assignment: &Assignment) -> Now {
         self.prepare(assignment).await;
-        self.hands.start(Arc::new(assignment.clone()), 1);
+        self.let_loose(assignment, 1);
         match self.next().await {
             DutyInput::ShimStarted { began, .. } => began,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub fn let_loose(&self, assignment: &Assignment, launch: u32) {
+        let (hands, assignment) = (self.hands.clone(), assignment.clone());
+        tokio::spawn(async move { hands.start(&assignment, launch).await });
     }
 
     pub async fn end(&mut self) -> AttemptEnd {
@@ -178,7 +187,7 @@ impl Bench {
             DutyInput::PrepareFailed { detail, .. } => return detail,
             other => assert_eq!(other, DutyInput::Prepared { run }),
         }
-        self.hands.start(Arc::new(assignment.clone()), 1);
+        self.let_loose(assignment, 1);
         match self.next().await {
             DutyInput::ShimFailed { detail, .. } => detail,
             DutyInput::ShimEnded { end, .. } => end.detail,
