@@ -18,8 +18,8 @@ const CROWD: usize = 16;
 /// Milliseconds at most.
 const WIDEST: u32 = 8;
 /// Shares of all processors: with less of them idle the time grows, with more it is halved.
-const BUSY: f64 = 0.08;
-const IDLE: f64 = 0.14;
+const BUSY: f64 = 0.12;
+const IDLE: f64 = 0.20;
 /// Of the counters of `/proc/stat`: what every Linux shows to programs.
 const TICK_MILLIS: u64 = 10;
 
@@ -122,7 +122,7 @@ mod tests {
             };
             shares.iter().map(&mut next).collect::<Vec<_>>()
         };
-        assert_eq!(paces(&[0.0, 0.08, 0.03, 0.1, 0.0, 0.0, 0.2, 0.5, 0.5, 1.0]), [1, 2, 3, 3, 4, 5, 2, 1, 0, 0]);
+        assert_eq!(paces(&[0.0, 0.12, 0.03, 0.15, 0.0, 0.0, 0.3, 0.5, 0.5, 1.0]), [1, 2, 3, 3, 4, 5, 2, 1, 0, 0]);
         assert_eq!(paces(&[0.0; 12])[7..], [8; 5]);
     }
 

@@ -40,6 +40,8 @@ struct State {
     recorded: Seq,
     accounted: Seq,
     asked: bool,
+    /// Readers.
+    waiting: usize,
     /// Nobody accounts any more.
     over: bool,
     ask: Option<Box<dyn Fn() + Send + Sync>>,
@@ -71,7 +73,9 @@ impl Progress {
             {
                 ask();
             }
+            state.waiting += 1;
             state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
         Ok(())
     }
@@ -79,7 +83,9 @@ impl Progress {
     fn set(&self, recorded: Seq, accounted: Seq) {
         let mut state = self.state();
         (state.recorded, state.accounted, state.asked) = (recorded, accounted, false);
-        self.moved.notify_all();
+        if state.waiting > 0 {
+            self.moved.notify_all();
+        }
     }
 }
 

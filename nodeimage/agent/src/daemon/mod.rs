@@ -87,14 +87,16 @@ pub fn run(options: Options, again: SelfCommand) -> Result<i32, DaemonError> {
         .map_err(DaemonError::Runtime)?;
     let left = Arc::new(Leftovers::default());
     let sweeping = sweeper::start(Places::new(&options.state_dir), left.clone()).map_err(DaemonError::Runtime)?;
-    let code = runtime.block_on(live(Arc::new(options), again, services.handle().clone(), left));
+    // As a task: what wakes the one that a runtime blocks on also writes to an eventfd, which the thread then reads itself.
+    let live = runtime.spawn(live(Arc::new(options), again, services.handle().clone(), left));
+    let code = runtime.block_on(live);
     if !sweeping.over_within(sweeper::AT_THE_END) {
         tracing::info!("the next agent clears away what runs have left here");
     }
     // Threads that wait for a disk or a process are not waited for.
     services.shutdown_background();
     runtime.shutdown_background();
-    code
+    code.unwrap_or_else(|panicked| Err(DaemonError::Runtime(io::Error::other(panicked))))
 }
 
 async fn live(

@@ -88,7 +88,8 @@ async fn serve_local(
     let socket = socket.to_owned();
     let runtime = Builder::new_current_thread().enable_all().thread_name("clients").build()?;
     std::thread::Builder::new().name("clients".to_owned()).spawn(move || {
-        runtime.block_on(async move {
+        // As a task: what wakes the one that a runtime blocks on also writes to an eventfd, which the thread then reads itself.
+        let served = runtime.spawn(async move {
             match bind_unix(&socket, mode).await.and_then(Arrivals::of) {
                 Ok(incoming) => {
                     let (entrance, lasting) = by_length();
@@ -102,6 +103,9 @@ async fn serve_local(
                 Err(error) => drop(listening.send(Err(error))),
             }
         });
+        if let Err(error) = runtime.block_on(served) {
+            tracing::error!(%error, "commands of this machine are not served any more");
+        }
         // Calls that last are not waited for.
         runtime.shutdown_background();
     })?;
