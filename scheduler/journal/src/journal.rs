@@ -8,6 +8,7 @@ use crate::mark::{Mark, MarkState, RunState};
 use crate::meta::{Head, Position};
 use crate::options::{CHECKPOINT_PAGES, IDLE_CHECKPOINT_PAGES, MAX_BATCH, Options};
 use crate::project::Projection;
+use crate::room::Room;
 use crate::schema::{Location, WAL_FILE};
 use crate::snapshot::{SnapshotTicket, SnapshotWritten};
 use crate::{JournalError, Reader, records};
@@ -42,6 +43,7 @@ pub struct Journal {
     ballast: Ballast,
     /// Of the write-ahead log, as of the last commit.
     log_pages: Arc<AtomicU32>,
+    room: Room,
     poisoned: Option<String>,
     /// Last, so that the state is let go when everything else is closed.
     _lock: StateLock,
@@ -60,7 +62,7 @@ impl Journal {
         lock: StateLock,
     ) -> Result<Journal, JournalError> {
         let log_pages = Arc::new(AtomicU32::new(0));
-        let counted = log_pages.clone();
+        let (counted, room) = (log_pages.clone(), Room::of(location.dir.join(WAL_FILE)));
         let mut journal = Journal {
             db: location.db(),
             connection,
@@ -75,6 +77,7 @@ impl Journal {
             mark,
             ballast,
             log_pages,
+            room,
             poisoned: None,
             _lock: lock,
         };
@@ -142,6 +145,7 @@ impl Journal {
             journal.tell_readers();
             // After the commit, so that the mark is never ahead of what is on disk.
             journal.mark.set(&journal.mark_state(RunState::Open))?;
+            journal.room.keep(journal.log_pages.load(Ordering::Relaxed));
             journal.checkpoint_above(CHECKPOINT_PAGES)?;
             Ok(journal.last.seq)
         })

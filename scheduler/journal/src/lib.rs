@@ -31,6 +31,7 @@ mod query;
 mod reader;
 mod records;
 mod recover;
+mod room;
 mod schema;
 mod seal;
 mod snapshot;
