@@ -1,24 +1,31 @@
 //! The log of records: appended to, synced once for everything that came together, and written anew when most of it is
 //! out of date.
 //!
-//! Each entry is [`sealed`]. What is damaged is skipped, up to the next entry that is whole.
+//! Each entry is [`sealed`]. What is damaged is skipped, up to the next entry that is whole. Behind the last one are zeros, to
+//! be overwritten: to sync a file that has grown is to write its inode too, and on most file systems to wait for that.
 
 use super::sealed::{self, MAGIC};
 use crate::duty::Record;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// No log grows so large: it is written anew long before. More than this is not ours, and not read.
 const MAX_READ: u64 = 1 << 30;
 
+/// So much room is made at once, and more where less than this is left.
+const ROOM: u64 = 256 << 10;
+const LITTLE: u64 = 16 << 10;
+
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
     file: File,
-    /// Of the file.
+    /// Of all entries.
     pub bytes: u64,
+    /// Where the room ends.
+    room: u64,
 }
 
 /// What stands in a log.
@@ -49,9 +56,12 @@ pub(super) fn read(path: &Path) -> io::Result<Contents> {
                 contents.records.push(record);
                 rest = &rest[length..];
             }
+            None if rest.iter().all(|byte| *byte == 0) => break,
             None => {
                 let next = rest[1..].windows(MAGIC.len()).position(|window| window == MAGIC);
-                let skipped = next.map_or(rest.len(), |at| at + 1);
+                // The room behind it is not damaged.
+                let last = || rest.iter().rposition(|byte| *byte != 0).unwrap_or_default();
+                let skipped = next.unwrap_or_else(last) + 1;
                 contents.damaged += skipped;
                 rest = &rest[skipped..];
             }
@@ -73,8 +83,8 @@ impl Log {
         file.sync_all()?;
         fs::rename(&aside, path)?;
         sealed::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Log { path: path.to_owned(), file, bytes: bytes.len() as u64 })
+        let bytes = bytes.len() as u64;
+        Ok(Log { path: path.to_owned(), file, bytes, room: bytes })
     }
 
     /// The same in place of this one.
@@ -92,8 +102,14 @@ impl Log {
     /// Any failure. What is in the file then is some of the records, whole.
     pub fn append<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> io::Result<()> {
         let bytes = sealed_all(records)?;
-        self.file.write_all(&bytes)?;
+        self.file.write_all_at(&bytes, self.bytes)?;
         self.bytes += bytes.len() as u64;
+        if self.bytes + LITTLE > self.room {
+            let (begin, end) = (self.bytes.max(self.room), self.bytes + ROOM);
+            // Where there can be none, entries make what they need.
+            let _ = self.file.write_all_at(&vec![0; (end - begin) as usize], begin);
+            self.room = end;
+        }
         Ok(())
     }
 

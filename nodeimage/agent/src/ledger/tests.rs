@@ -68,6 +68,39 @@ fn written(job: u32, stage: Stage) -> Record {
     Record::Run { run: run(job, 1), stage: Box::new(stage) }
 }
 
+/// A log without the room at its end.
+fn entries(log: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(log).unwrap();
+    let room = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    assert!(room >= 16 << 10, "{room}");
+    bytes.truncate(bytes.len() - room);
+    bytes
+}
+
+#[test]
+fn what_is_kept_free_in_the_ledger_is_no_damage_and_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut log = Log::begin(&path, [].iter()).unwrap();
+    let record = written(1, ended(0));
+    log.append([&record].into_iter()).unwrap();
+    let length = fs::metadata(&path).unwrap().len();
+    let entry = log.bytes;
+    while log.bytes + entry + (16 << 10) <= length {
+        log.append([&record].into_iter()).unwrap();
+    }
+    assert_eq!(fs::metadata(&path).unwrap().len(), length);
+    log.append([&record].into_iter()).unwrap();
+    assert!(fs::metadata(&path).unwrap().len() > length + (200 << 10));
+    let contents = log::read(&path).unwrap();
+    assert_eq!((contents.records.len() as u64, contents.damaged), (log.bytes / entry, 0));
+    // a torn entry is damage.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[log.bytes as usize..][..4].copy_from_slice(b"torn");
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(log::read(&path).unwrap().damaged, 4);
+}
+
 #[test]
 fn garbage_in_the_ledger_costs_one_run() {
     let dir = tempfile::tempdir().unwrap();
@@ -76,10 +109,10 @@ fn garbage_in_the_ledger_costs_one_run() {
     let mut ends = Vec::new();
     for job in 1..=3 {
         ledger.write(vec![written(job, starting(job))]).unwrap();
-        ends.push(fs::metadata(&log).unwrap().len() as usize);
+        ends.push(entries(&log).len());
         claim(&ledger.places().run(run(job, 1)));
     }
-    let mut bytes = fs::read(&log).unwrap();
+    let mut bytes = entries(&log);
     bytes[ends[0] + 20] ^= 1;
     bytes.extend_from_slice(b"torn");
     fs::write(&log, bytes).unwrap();
@@ -132,7 +165,7 @@ fn a_long_ledger_is_written_anew_without_what_was_replaced() {
         ledger.places().clear(run(job, 1)).unwrap();
         longest = fs::metadata(dir.path().join("ledger")).unwrap().len().max(longest);
     }
-    assert!(longest < SHORT + (128 << 10), "{longest}");
+    assert!(longest < SHORT + (512 << 10), "{longest}");
     let records = reopened(dir.path());
     assert_eq!(records.len(), 200);
     assert!(records.iter().all(|record| matches!(record, Record::Forgotten { .. })));
@@ -155,7 +188,7 @@ fn the_log_of_forgotten_runs_survives_a_torn_tail() {
         ledger.write(vec![Record::Forgotten { run: run(9, attempt) }]).unwrap();
     }
     let path = dir.path().join("ledger");
-    let mut bytes = fs::read(&path).unwrap();
+    let mut bytes = entries(&path);
     bytes.extend_from_slice(b"torn");
     fs::write(&path, bytes).unwrap();
     let (mut ledger, records) = Ledger::open(dir.path()).unwrap();
