@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the processors.
-const LOOK_AFTER: Duration = Duration::from_millis(200);
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// With less news between two looks there is nobody to wait for.
-const CROWD: usize = 16;
+const CROWD: usize = 8;
 /// Milliseconds at most.
 const WIDEST: u32 = 8;
-/// Shares of all processors: with less of them idle the time grows, with more it is halved.
+/// Shares of all processors: with less of them idle the time grows, by a step or, with hardly any, to twice as much; with more
+/// it is halved.
+const FULL: f64 = 0.06;
 const BUSY: f64 = 0.12;
 const IDLE: f64 = 0.20;
 /// Of the counters of `/proc/stat`: what every Linux shows to programs.
@@ -74,9 +76,10 @@ impl PaceMaker {
     }
 }
 
-/// After a time in which so large a share of the processors was idle: grows by steps and is halved, as the window of TCP.
+/// After a time in which so large a share of the processors was idle: as the window of TCP.
 fn next(millis: u32, idle: f64) -> u32 {
     match idle {
+        ..=FULL => (2 * millis).max(1).min(WIDEST),
         ..=BUSY => (millis + 1).min(WIDEST),
         ..=IDLE => millis,
         _ => millis / 2,
@@ -122,8 +125,9 @@ mod tests {
             };
             shares.iter().map(&mut next).collect::<Vec<_>>()
         };
-        assert_eq!(paces(&[0.0, 0.12, 0.03, 0.15, 0.0, 0.0, 0.3, 0.5, 0.5, 1.0]), [1, 2, 3, 3, 4, 5, 2, 1, 0, 0]);
-        assert_eq!(paces(&[0.0; 12])[7..], [8; 5]);
+        assert_eq!(paces(&[0.0, 0.12, 0.1, 0.15, 0.0, 0.07, 0.3, 0.5, 0.5, 1.0]), [1, 2, 3, 3, 6, 7, 3, 1, 0, 0]);
+        assert_eq!(paces(&[0.0; 5]), [1, 2, 4, 8, 8]);
+        assert_eq!(paces(&[0.1; 9])[7..], [8; 2]);
     }
 
     #[test]
