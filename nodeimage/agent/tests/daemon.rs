@@ -11,7 +11,10 @@ use squall_proto::connect::Target;
 use squall_types::Span;
 use squall_types::agent::{AgentReport, AssignedPhase, Assignment, AttemptState, EndCause, JoinAs, StopWhy};
 use squalld::shim::records::Folder;
+use std::ffi::OsStr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -333,4 +336,83 @@ async fn a_bought_machine_past_its_bound_powers_itself_off() {
     assert_eq!(controller.joins()[0].join_as, JoinAs::Order(squall_types::OrderId(9)));
     assert_eq!(agent.wait(), Some(0));
     assert!(agent.state().join("powered-off").exists());
+}
+
+/// A file system of its own in a folder, which can be made to hang as a disk does.
+struct Disk {
+    at: PathBuf,
+    _image: tempfile::NamedTempFile,
+}
+
+impl Disk {
+    /// `None` where this test may mount nothing.
+    fn mounted(at: &Path) -> Option<Disk> {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(32 << 20).unwrap();
+        let made = run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.path().as_os_str()]);
+        let mounted = made && run("mount", &["-o".as_ref(), "loop".as_ref(), image.path().as_os_str(), at.as_os_str()]);
+        mounted.then(|| Disk { at: at.to_owned(), _image: image })
+    }
+
+    fn hang(&self) {
+        // Whatever becomes of the test: a process that waits for such a disk cannot be killed.
+        Command::new("sh")
+            .args(["-c", "sleep 20; fsfreeze -u \"$0\""])
+            .arg(&self.at)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(run("fsfreeze", &["-f".as_ref(), self.at.as_os_str()]));
+    }
+
+    fn go_on(&self) {
+        run("fsfreeze", &["-u".as_ref(), self.at.as_os_str()]);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.go_on();
+        run("umount", &["-l".as_ref(), self.at.as_os_str()]);
+    }
+}
+
+fn run(program: &str, arguments: &[&OsStr]) -> bool {
+    Command::new(program).args(arguments).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[tokio::test]
+async fn a_node_whose_disk_hangs_falls_silent_and_goes_on_with_it() {
+    let mut controller = Controller::start().await;
+    let mut agent = Agent::new(&controller, &[]);
+    controller.hello().await;
+    agent.terminate();
+    agent.wait();
+    std::fs::remove_dir_all(agent.state()).unwrap();
+    std::fs::create_dir(agent.state()).unwrap();
+    let Some(disk) = Disk::mounted(&agent.state()) else {
+        eprintln!("SKIPPED: no file system could be mounted");
+        return;
+    };
+    agent.start();
+    controller.hello().await;
+    let first = controller.job("#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\nexit 3\n", &agent.work());
+    controller.want(&first);
+    controller.running(first.run).await;
+    disk.hang();
+    let second = controller.job("#!/bin/sh\ntouch ran\n", &agent.work());
+    controller.want(&second);
+    // What was on its way may still come; then not even a heartbeat does.
+    let silence = Duration::from_secs(3);
+    let mut last = 0;
+    while tokio::time::timeout(silence, controller.report()).await.is_ok() {
+        last += 1;
+        assert!(last < 10, "it does not fall silent");
+    }
+    assert!(!agent.work().join("ran").exists(), "nothing begins of which nothing is written down");
+    disk.go_on();
+    controller.running(second.run).await;
+    assert_eq!(controller.end(second.run).await.cause, EndCause::Exited);
+    std::fs::write(agent.work().join("go"), "").unwrap();
+    assert_eq!(controller.end(first.run).await.exit.code, 3);
 }
