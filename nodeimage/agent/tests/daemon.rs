@@ -356,12 +356,8 @@ impl Disk {
 
     fn hang(&self) {
         // Whatever becomes of the test: a process that waits for such a disk cannot be killed.
-        Command::new("sh")
-            .args(["-c", "sleep 20; fsfreeze -u \"$0\""])
-            .arg(&self.at)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let later = "(sleep 20; fsfreeze -u \"$0\") >/dev/null 2>&1 &";
+        assert!(run("sh", &["-c".as_ref(), later.as_ref(), self.at.as_os_str()]));
         assert!(run("fsfreeze", &["-f".as_ref(), self.at.as_os_str()]));
     }
 

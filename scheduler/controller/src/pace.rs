@@ -79,7 +79,7 @@ impl PaceMaker {
 /// After a time in which so large a share of the processors was idle: as the window of TCP.
 fn next(millis: u32, idle: f64) -> u32 {
     match idle {
-        ..=FULL => (2 * millis).max(1).min(WIDEST),
+        ..=FULL => (2 * millis).clamp(1, WIDEST),
         ..=BUSY => (millis + 1).min(WIDEST),
         ..=IDLE => millis,
         _ => millis / 2,
