@@ -12,6 +12,8 @@ use std::path::PathBuf;
 const STEP: u64 = 512 << 10;
 /// With less room than this there will be more.
 const LITTLE: u64 = STEP / 4;
+/// Frames of one write for which an inode is a small part of what is written: they need no room.
+const MANY: u32 = 16;
 /// Of the log's header, and of a frame with its page.
 const HEADER: u64 = 32;
 const FRAME: u64 = 24 + 4096;
@@ -20,19 +22,22 @@ const FRAME: u64 = 24 + 4096;
 #[derive(Debug)]
 pub(crate) struct Room {
     path: PathBuf,
-    /// Where it ends.
+    /// In the log when it was looked at last.
+    frames: u32,
+    /// Where the room ends.
     end: u64,
 }
 
 impl Room {
     pub fn of(path: PathBuf) -> Room {
-        Room { path, end: 0 }
+        Room { path, frames: 0, end: 0 }
     }
 
     /// To be called by whoever writes the log, between two writes, with the frames that are in it.
     pub fn keep(&mut self, frames: u32) {
         let used = HEADER + u64::from(frames) * FRAME;
-        if used + LITTLE <= self.end {
+        let written = frames.saturating_sub(std::mem::replace(&mut self.frames, frames));
+        if written > MANY || used + LITTLE <= self.end {
             return;
         }
         // Where there can be none, commits make what they need, as they would without this.
@@ -67,16 +72,16 @@ mod tests {
         assert_eq!(length(), STEP + LITTLE);
         let is = fs::read(&path).unwrap();
         assert!(is.starts_with(&written) && is[written.len()..].iter().all(|byte| *byte == 0));
-        // Begun anew, or with room enough.
-        for frames in [1, 4, 127] {
+        // Begun anew, with room enough, or after much was written at once.
+        for frames in [1, 4, 127, 128 + MANY] {
             room.keep(frames);
             assert_eq!(length(), STEP + LITTLE, "{frames}");
         }
-        room.keep(128);
+        [128, 129].into_iter().for_each(|frames| room.keep(frames));
         assert_eq!(length(), 2 * STEP + LITTLE);
         // A log that is not there is nobody's fault.
         fs::remove_file(&path).unwrap();
-        room.keep(1000);
+        [1000, 1001].into_iter().for_each(|frames| room.keep(frames));
         assert!(!path.exists());
     }
 }
