@@ -2,8 +2,8 @@
 //!
 //! What a short call costs the controller is mostly what it costs to begin anew for each: wake-ups of its threads, a plan, a
 //! sync to disk, caches that others have filled meanwhile. What comes in together is decided, written and answered
-//! together. To wait for company costs nobody anything while every processor of the machine has other work, which is mostly
-//! that of the clients that will call next; where waiting would leave one idle, nothing waits.
+//! together. To wait for company costs hardly anybody anything while the processors of the machine have other work, which is
+//! mostly that of the clients that will call next; where waiting leaves a fifth of them idle, less is waited, and soon nothing.
 
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs::File;

@@ -67,7 +67,7 @@ impl Driver {
     pub async fn run(mut self, fault: String) -> Over {
         // What does not answer is told as often as this node says hello.
         if let Some(over) = self.step(DutyInput::Fault(fault)) {
-            return over;
+            return self.end(over);
         }
         for (run, remains) in self.duty.to_examine() {
             let hands = self.hands.clone();
@@ -88,9 +88,20 @@ impl Driver {
                 }
             };
             if let Some(over) = over.or_else(|| self.settle()) {
-                return over;
+                return self.end(over);
             }
         }
+    }
+
+    /// What was decided together with the end is written down before it, where that can be; nothing more is done about it.
+    fn end(mut self, over: Over) -> Over {
+        if !matches!(over, Over::Ledger(_))
+            && let Err(error) = self.ledger.write(self.records)
+        {
+            // A machine that is to be switched off is so with a failed disk too.
+            tracing::error!(%error, "the ledger could not be written at the end");
+        }
+        over
     }
 
     /// Takes all that has come, and what comes of it, until there is nothing that cannot wait.

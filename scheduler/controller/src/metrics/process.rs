@@ -24,7 +24,7 @@ pub(super) fn write(out: &mut Families, meters: &Meters) {
     for (name, help, value) in counters {
         out.one(Kind::Counter, name, help, value as f64);
     }
-    let help = "What comes may wait so long for company: 0 where a processor of the machine is idle.";
+    let help = "What comes may wait so long for company: 0 where the machine has processors to spare.";
     out.one(Kind::Gauge, "squall_gathering_seconds", help, meters.pace.width().as_secs_f64());
     programs(out, meters);
     providers(out, meters);
